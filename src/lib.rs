@@ -1,0 +1,22 @@
+//! epochwal: the durability kit for people who write databases.
+//!
+//! A [`Coordinator`] is a parallel page WAL with epoch group commit: threads
+//! stage the page frames of their transactions, an epoch gathers whatever is
+//! staged, reaches the disk as one group with one sync, and committers wait
+//! for their epoch. After a crash [`Recovery`] gives back exactly the
+//! committed prefix.
+//!
+//! The data's way through the modules, top to bottom:
+//! public faces (`ffi`, this crate's API) -> `coordinator`, `recovery` ->
+//! `log` -> `format` -> `storage`.
+
+pub mod batch;
+pub mod coordinator;
+pub mod error;
+pub mod recovery;
+pub mod storage;
+
+pub use batch::{Batch, BatchHead, Frame, FrameSource};
+pub use coordinator::{Coordinator, Options, Stats};
+pub use error::{Error, ErrorKind, Result, Ticket};
+pub use recovery::{Recovery, RecoveryOptions, RecoveryReport};
