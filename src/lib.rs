@@ -13,6 +13,7 @@
 pub mod batch;
 pub mod coordinator;
 pub mod error;
+pub mod format;
 pub mod recovery;
 pub mod storage;
 

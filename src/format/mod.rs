@@ -1,0 +1,8 @@
+//! The bytes on disk, as `docs/format.md` has them.
+//!
+//! Pure: bytes in, bytes out. Nothing here opens a file, and nothing is
+//! allocated on the word of a length that was not checked first.
+
+pub mod bytes;
+pub mod names;
+pub mod prelude;
