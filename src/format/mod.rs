@@ -4,5 +4,8 @@
 //! allocated on the word of a length that was not checked first.
 
 pub mod bytes;
+pub mod group;
+pub mod item;
 pub mod names;
 pub mod prelude;
+pub mod state;
