@@ -6,3 +6,4 @@
 pub mod bytes;
 pub mod names;
 pub mod prelude;
+pub mod v1;
