@@ -9,3 +9,4 @@ pub mod item;
 pub mod names;
 pub mod prelude;
 pub mod state;
+pub mod v1;

@@ -7,10 +7,12 @@
 //! Calls mirror the system calls below them: they may fail, fall short or be
 //! interrupted, and the callers must stand it. Paths are used as given.
 
+mod fork;
 mod real;
 #[cfg(feature = "sim")]
 pub mod sim;
 
+pub use fork::fork_generation;
 pub use real::RealStorage;
 
 use std::ffi::OsString;
@@ -61,7 +63,9 @@ pub trait Storage: Send + Sync + std::fmt::Debug {
     fn resolve(&self, path: &Path) -> io::Result<std::path::PathBuf>;
 }
 
-/// An open file. Positions are explicit, so threads may share it.
+/// An open file. Positions are explicit, so threads may share it. The last
+/// reference closes it and gives back its locks.
+#[allow(clippy::len_without_is_empty)]
 pub trait File: Send + Sync + std::fmt::Debug {
     /// Reads at `offset`; fewer bytes than asked for at will, 0 at the end.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
@@ -143,12 +147,7 @@ pub fn read_up_to(file: &dyn File, buf: &mut [u8], offset: u64) -> io::Result<us
 /// Writes all of `buf`, absorbing interruptions and short writes. With
 /// `align` above 1 a short write goes on from the last whole unit, as direct
 /// I/O wants it. A write of nothing is `WriteZero`.
-pub fn write_all_at(
-    file: &dyn File,
-    buf: &[u8],
-    offset: u64,
-    align: usize,
-) -> io::Result<()> {
+pub fn write_all_at(file: &dyn File, buf: &[u8], offset: u64, align: usize) -> io::Result<()> {
     let mut done = 0;
     let mut stuck = 0;
     while done < buf.len() {

@@ -1,4 +1,313 @@
-//! The operating system's files.
+//! The operating system's files (Linux).
+
+use super::fork;
+use super::{File, LockMode, OpenMode, SharedWord, Storage};
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU64};
+
 /// The operating system's file system.
+///
+/// After a `fork` the files of the parent are closed in the child, and every
+/// call on one fails there with `EBADF`; the child may open files of its own.
 #[derive(Debug, Default)]
 pub struct RealStorage;
+
+impl Storage for RealStorage {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(mode != OpenMode::Read);
+        match mode {
+            OpenMode::Read | OpenMode::Write | OpenMode::DirectSync => {}
+            OpenMode::WriteOrCreate => _ = options.create(true),
+            OpenMode::CreateNew => _ = options.create_new(true),
+        }
+        let direct = match mode {
+            OpenMode::DirectSync => libc::O_DIRECT | libc::O_DSYNC,
+            _ => 0,
+        };
+        // Without O_NONBLOCK a pipe in the file's place would block forever.
+        options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | direct);
+        let file = Descriptor::open(&options, path)?;
+        let kind = file.get()?.metadata()?.file_type();
+        if kind.is_dir() {
+            return Err(io::Error::from_raw_os_error(libc::EISDIR));
+        }
+        if !kind.is_file() {
+            let text = "not a regular file";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        Ok(Arc::new(RealFile(file)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).custom_flags(libc::O_DIRECTORY);
+        RealFile(Descriptor::open(&options, or_here(dir))?).sync_all()
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        fs::read_dir(or_here(dir))?
+            .map(|entry| Ok(entry?.file_name()))
+            .collect()
+    }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        let Some(name) = path.file_name() else {
+            return self.resolve(&path.join("db"));
+        };
+        match path.canonicalize() {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let dir = path.parent().unwrap_or(Path::new(""));
+                Ok(or_here(dir).canonicalize()?.join(name))
+            }
+            resolved => resolved,
+        }
+    }
+}
+
+/// The directory of a bare file name is the current one.
+fn or_here(dir: &Path) -> &Path {
+    if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
+    }
+}
+
+/// An open descriptor of one process: in the fork table as long as it is
+/// open, and out of use in a forked child, where the table closed it and its
+/// number may be another file's by now.
+#[derive(Debug)]
+struct Descriptor {
+    file: ManuallyDrop<fs::File>,
+    slot: &'static AtomicI32,
+    generation: u32,
+}
+
+impl Descriptor {
+    fn open(options: &fs::OpenOptions, path: &Path) -> io::Result<Self> {
+        fork::register()?;
+        let guard = fork::enter();
+        let file = options.open(path)?;
+        Ok(Descriptor {
+            slot: fork::add(&guard, file.as_raw_fd()),
+            file: ManuallyDrop::new(file),
+            generation: fork::fork_generation(),
+        })
+    }
+
+    /// The file, in the process that opened it.
+    fn get(&self) -> io::Result<&fs::File> {
+        if self.generation != fork::fork_generation() {
+            return Err(io::Error::from_raw_os_error(libc::EBADF));
+        }
+        Ok(&self.file)
+    }
+
+    /// Sets or asks for an open-file-description lock; `lock` is read and
+    /// written as `fcntl` says.
+    fn lock(&self, command: libc::c_int, lock: &mut libc::flock) -> io::Result<()> {
+        let fd = self.get()?.as_raw_fd();
+        // SAFETY: `fd` is open, and the commands take a pointer to a flock.
+        check(unsafe { libc::fcntl(fd, command, lock as *mut libc::flock) })
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        if self.get().is_err() {
+            return;
+        }
+        // A mapping keeps the open file, and with it the locks; they go with
+        // the descriptor all the same.
+        let _ = self.lock(libc::F_OFD_SETLK, &mut range(libc::F_UNLCK, 0, 0));
+        let guard = fork::enter();
+        fork::remove(&guard, self.slot);
+        // SAFETY: dropped once, here.
+        unsafe { ManuallyDrop::drop(&mut self.file) };
+    }
+}
+
+/// An open file.
+#[derive(Debug)]
+struct RealFile(Descriptor);
+
+impl File for RealFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.get()?.read_at(buf, offset)
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
+        self.0.get()?.write_at(buf, offset)
+    }
+
+    // Both syncs bypass the standard library, which would try an interrupted
+    // one again by itself; what an interruption means is the caller's to say.
+    fn sync_data(&self) -> io::Result<()> {
+        // SAFETY: the descriptor is open.
+        check(unsafe { libc::fdatasync(self.0.get()?.as_raw_fd()) })
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        // SAFETY: the descriptor is open.
+        check(unsafe { libc::fsync(self.0.get()?.as_raw_fd()) })
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.get()?.metadata()?.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.get()?.set_len(len)
+    }
+
+    fn try_lock(&self, mode: LockMode, start: u64, len: u64) -> io::Result<bool> {
+        let kind = match mode {
+            LockMode::Shared => libc::F_RDLCK,
+            LockMode::Exclusive => libc::F_WRLCK,
+        };
+        match self.0.lock(libc::F_OFD_SETLK, &mut range(kind, start, len)) {
+            Ok(()) => Ok(true),
+            Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn unlock(&self, start: u64, len: u64) -> io::Result<()> {
+        let mut lock = range(libc::F_UNLCK, start, len);
+        self.0.lock(libc::F_OFD_SETLK, &mut lock)
+    }
+
+    fn is_locked(&self, start: u64, len: u64) -> io::Result<bool> {
+        // Only an exclusive lock stands in the way of a shared one.
+        let mut lock = range(libc::F_RDLCK, start, len);
+        self.0.lock(libc::F_OFD_GETLK, &mut lock)?;
+        Ok(lock.l_type != libc::F_UNLCK as libc::c_short)
+    }
+
+    fn share_word(&self, offset: u64) -> io::Result<SharedWord> {
+        let file = self.0.get()?;
+        let len = file.metadata()?.len();
+        if !offset.is_multiple_of(8) || offset.checked_add(8).is_none_or(|end| end > len) {
+            let text = format!("no word to share at offset {offset} of a file of {len} bytes");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let mapping = Mapping::new(file, offset, self.0.generation)?;
+        Ok(SharedWord::new(Arc::new(mapping)))
+    }
+}
+
+/// A range for `fcntl`. What ends beyond the largest offset ends nowhere.
+fn range(kind: libc::c_int, start: u64, len: u64) -> libc::flock {
+    let start = i64::try_from(start).unwrap_or(i64::MAX);
+    let len = i64::try_from(len).unwrap_or(0);
+    // SAFETY: a flock of zeros is valid: plain integers.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = kind as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    lock.l_start = start;
+    lock.l_len = if len > i64::MAX - start { 0 } else { len };
+    lock
+}
+
+/// The error of a system call that gives -1 for one.
+fn check(result: libc::c_int) -> io::Result<()> {
+    if result == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// One page of a file in memory, and a word in it.
+struct Mapping {
+    page: NonNull<libc::c_void>,
+    size: usize,
+    word: NonNull<AtomicU64>,
+    generation: u32,
+    /// Stands in for the word in a forked child, which has no mapping.
+    orphan: AtomicU64,
+}
+
+// SAFETY: the page stays mapped until the drop, and only its atomic word is
+// ever reached.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps the page of `offset`, a multiple of 8 inside the file.
+    fn new(file: &fs::File, offset: u64, generation: u32) -> io::Result<Self> {
+        // SAFETY: no pointers.
+        let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
+        let inside = (offset % size as u64) as usize;
+        let start = libc::off_t::try_from(offset - inside as u64)
+            .map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))?;
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let fd = file.as_raw_fd();
+        // No fork may see the mapping before it is kept from children.
+        let _guard = fork::enter();
+        // SAFETY: a fresh mapping at an address of the kernel's choice.
+        let page = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                size,
+                protection,
+                libc::MAP_SHARED,
+                fd,
+                start,
+            )
+        };
+        if page == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let page = NonNull::new(page).ok_or(io::ErrorKind::Other)?;
+        // SAFETY: `inside` is a multiple of 8 below the size of the page.
+        let word = unsafe { page.cast::<u8>().add(inside) }.cast();
+        let mapping = Mapping {
+            page,
+            size,
+            word,
+            generation,
+            orphan: AtomicU64::new(0),
+        };
+        // A child's mapping would hold the open file, and with it the locks.
+        // SAFETY: the range is the mapping just made.
+        check(unsafe { libc::madvise(page.as_ptr(), size, libc::MADV_DONTFORK) })?;
+        Ok(mapping)
+    }
+}
+
+impl AsRef<AtomicU64> for Mapping {
+    fn as_ref(&self) -> &AtomicU64 {
+        if self.generation != fork::fork_generation() {
+            return &self.orphan;
+        }
+        // SAFETY: mapped, aligned, and shared by atomic accesses only.
+        unsafe { self.word.as_ref() }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        if self.generation == fork::fork_generation() {
+            // SAFETY: the range is our mapping, and nobody refers to it now.
+            unsafe { libc::munmap(self.page.as_ptr(), self.size) };
+        }
+    }
+}
