@@ -1,0 +1,205 @@
+//! The verdict where following the log has come to its end (`docs/format.md`,
+//! "Reading"): a torn tail, corruption, or simply the end.
+
+use super::files::Version;
+use super::walk::{End, Miss, Walker, first_header_damage, ours};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::group::{BLOCK, GROUP_HEADER, GroupHeader, GroupKind, HeaderError, has_magic};
+use crate::recovery::Verdict;
+
+/// What is found beyond the end.
+#[derive(Default)]
+struct Beyond {
+    /// The highest watermark: W.
+    watermark: Option<u64>,
+    /// Headers of ours with an epoch above the end.
+    leftovers: Vec<(usize, u64)>,
+    highest: u64,
+    /// A later segment that can't be there.
+    damage: Option<(usize, String)>,
+}
+
+/// Judges the place where the walker stands; `miss` says what is there, none:
+/// all segments were read.
+pub(super) fn judge(walker: &mut Walker, miss: Option<Miss>) -> Result<End> {
+    let last = walker.last();
+    let beyond = look_on(walker, last)?;
+    let state_mark = walker
+        .files
+        .state
+        .as_ref()
+        .map(|s| s.watermark)
+        .filter(|w| *w > 0);
+    let claimed = beyond.watermark.max(state_mark);
+    let (expected, present) = walker.files.expected_and_present();
+    let covered = claimed > last;
+    let mut end = place(walker, &beyond);
+    let reason = miss.as_ref().map_or("", reason_of);
+    // Rows 12 and 13.
+    if let Some(Miss::Damage(why)) = &miss {
+        end.verdict = Verdict::Corrupt;
+        end.reason = why.clone();
+        return Ok(end);
+    }
+    if let Some((index, why)) = &beyond.damage {
+        end.verdict = Verdict::Corrupt;
+        end.path = walker.files.segments[*index].path.clone();
+        end.offset = 0;
+        end.reason = why.clone();
+        return Ok(end);
+    }
+    // Row 14: the walk came to its end with a segment too few.
+    if present < expected {
+        end.verdict = Verdict::Corrupt;
+        end.reason = format!(
+            "{} of the {expected} segments that the state file names are missing",
+            expected - present
+        );
+        return Ok(end);
+    }
+    // Rows 3, 5 and 7.
+    if covered {
+        end.verdict = Verdict::Corrupt;
+        end.reason = format!(
+            "{reason}; epochs up to {} were durable, only {} can be read",
+            claimed.unwrap_or(0),
+            last.map_or("none".into(), |l| format!("those up to {l}"))
+        );
+        return Ok(end);
+    }
+    classify(walker, &mut end, miss, !beyond.leftovers.is_empty())?;
+    Ok(end)
+}
+
+/// Nothing acknowledged is touched: torn, newer, or just the end.
+fn classify(
+    walker: &mut Walker,
+    end: &mut End,
+    miss: Option<Miss>,
+    leftovers: bool,
+) -> Result<()> {
+    let last = walker.last();
+    let Some(miss) = miss else {
+        return Ok(());
+    };
+    let torn = match &miss {
+        // Row 4.
+        Miss::Body(_) => true,
+        // Row 6.
+        Miss::NotNext(_, epoch) => Some(*epoch) > last,
+        // Row 11.
+        Miss::Header(HeaderError::Version(_) | HeaderError::Flags(_)) if !leftovers => {
+            end.newer_format = true;
+            false
+        }
+        // Row 9.
+        Miss::Header(HeaderError::Checksum) => {
+            let fresh = walker
+                .files
+                .state
+                .as_ref()
+                .is_none_or(|s| s.retired_generation == 0);
+            let (index, pos) = (walker.at, walker.pos);
+            fresh && has_magic(walker.read(index, pos, 4)?)
+        }
+        _ => false,
+    };
+    // Row 8.
+    if torn || leftovers {
+        end.verdict = Verdict::Torn;
+    }
+    if torn || leftovers || end.newer_format {
+        end.reason = reason_of(&miss).to_string();
+        if let Miss::Header(HeaderError::Version(v)) = miss {
+            end.reason = format!("header: version {v} is newer than this library");
+        }
+    }
+    // Row 10 else.
+    Ok(())
+}
+
+fn reason_of(miss: &Miss) -> &str {
+    match miss {
+        Miss::NoRoom => "segment: full",
+        Miss::Header(HeaderError::NotAHeader) => "header: none where a group should stand",
+        Miss::Header(HeaderError::Checksum) => "header: checksum",
+        Miss::Header(HeaderError::Version(_)) => "header: unknown version",
+        Miss::Header(HeaderError::Flags(_)) => "header: unknown flags",
+        Miss::Header(HeaderError::Field(_)) => "header: impossible field",
+        Miss::NotOurs(why) | Miss::NotNext(why, _) => why,
+        Miss::Body(why) | Miss::Damage(why) => why,
+    }
+}
+
+fn place(walker: &Walker, beyond: &Beyond) -> End {
+    let segments = &walker.files.segments;
+    let path = match segments.get(walker.at).or(segments.last()) {
+        Some(entry) => entry.path.clone(),
+        None => walker.files.names.state(),
+    };
+    End {
+        verdict: Verdict::Clean,
+        newer_format: false,
+        segment: walker.at,
+        offset: walker.pos,
+        path,
+        reason: String::new(),
+        leftovers: beyond.leftovers.clone(),
+        highest_leftover: beyond.highest,
+    }
+}
+
+/// Looks for headers of this log, block by block, from where the walker
+/// stands through all later segments.
+fn look_on(walker: &mut Walker, last: Option<u64>) -> Result<Beyond> {
+    let mut beyond = Beyond::default();
+    let log_id = walker.files.state.as_ref().map(|s| s.log_id);
+    for index in walker.at..walker.files.segments.len() {
+        let entry = walker.files.segments[index].clone();
+        if entry.version == Version::One {
+            // It has its name only since it was durable, and all before it were.
+            beyond.watermark = beyond.watermark.max(Some(entry.first_epoch));
+            continue;
+        }
+        if index > walker.at
+            && beyond.damage.is_none()
+            && let Some(why) = first_header_damage(&walker.files, &entry)
+        {
+            beyond.damage = Some((index, why));
+        }
+        let mut pos = if index == walker.at { walker.pos } else { 0 };
+        while entry.len.saturating_sub(pos) >= BLOCK {
+            let bytes = walker.read(index, pos, GROUP_HEADER)?;
+            if let Ok((header, _)) = GroupHeader::parse(bytes)
+                && ours(&header, &entry, pos, log_id).is_ok()
+            {
+                if header.watermark > 0 {
+                    beyond.watermark = beyond.watermark.max(Some(header.watermark));
+                }
+                if header.kind != GroupKind::Mark && Some(header.epoch) > last {
+                    beyond.leftovers.push((index, pos));
+                    beyond.highest = beyond.highest.max(header.epoch);
+                }
+            }
+            pos += BLOCK;
+        }
+    }
+    Ok(beyond)
+}
+
+/// The verdict on a segment of version 1 that does not parse: it was whole
+/// when it got its name, so it is never torn; a newer format only where
+/// nothing readable follows it.
+pub(super) fn version_one(walker: &mut Walker, index: usize, error: &Error) -> Result<End> {
+    let mut end = place(walker, &Beyond::default());
+    end.reason = error.message().to_string();
+    end.offset = error.offset().unwrap_or(0);
+    end.verdict = Verdict::Corrupt;
+    if error.kind() == ErrorKind::Format {
+        let later = walker.files.segments[index + 1..]
+            .iter()
+            .any(|s| crate::format::prelude::parse(&s.head).is_ok_and(|p| p.version <= 2));
+        end.newer_format = !later;
+    }
+    Ok(end)
+}

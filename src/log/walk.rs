@@ -1,0 +1,552 @@
+//! Following the log, group by group, and judging where it ends: the decision
+//! table of `docs/format.md`. The rows are named in the comments.
+
+use super::files::{LogFiles, SegmentEntry, Version};
+use super::lock::ReaderHold;
+use super::window::Window;
+use super::{Disk, judge};
+use crate::error::{Error, Result};
+use crate::format::group::{
+    BLOCK, CERTIFICATE, Certificate, GROUP_HEADER, GroupHeader, GroupKind, HeaderError, LaneCounts,
+    Summary,
+};
+use crate::format::item::ItemHead;
+use crate::format::v1;
+use crate::recovery::Verdict;
+use crate::storage::{File, OpenMode};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A group that continues the log. Its bytes stand in the walker until the
+/// next step.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    pub(crate) segment: usize,
+    pub(crate) header: GroupHeader,
+    pub(crate) certificate: Certificate,
+}
+
+/// Where and how a log ends.
+#[derive(Clone, Debug)]
+pub(crate) struct End {
+    pub(crate) verdict: Verdict,
+    /// A newer format: neither torn nor corrupt.
+    pub(crate) newer_format: bool,
+    /// The segment at which reading stopped; the number of segments at the end.
+    pub(crate) segment: usize,
+    pub(crate) offset: u64,
+    pub(crate) path: PathBuf,
+    pub(crate) reason: String,
+    /// Headers of this log beyond the end, with epochs above it: (segment, offset).
+    pub(crate) leftovers: Vec<(usize, u64)>,
+    /// The highest epoch among them.
+    pub(crate) highest_leftover: u64,
+}
+
+impl End {
+    /// The error that a strict reader answers with; none where the log is clean or torn.
+    pub(crate) fn error(&self) -> Option<Error> {
+        let kind = match (self.newer_format, self.verdict) {
+            (true, _) => crate::error::ErrorKind::Format,
+            (_, Verdict::Corrupt) => crate::error::ErrorKind::Corrupt,
+            _ => return None,
+        };
+        Some(Error::new(kind, self.reason.clone()).at(&self.path, self.offset))
+    }
+}
+
+/// One step along the log.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// A group of version 2; marks too.
+    Group(Box<Group>),
+    /// A whole segment of version 1: its epoch, and its number in the list.
+    /// The records are read by [`Walker::version_one`].
+    Epoch(u64, usize),
+    /// Nothing follows.
+    End(Box<End>),
+}
+
+/// What the next group must link to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Chain {
+    /// The epoch of the group before; none before the first.
+    pub(crate) epoch: Option<u64>,
+    /// The checksum of its certificate; none: taken from what comes.
+    pub(crate) link: Option<u32>,
+    /// The highest sequence, where the coordinator assigned it.
+    pub(crate) assigned: Option<u64>,
+}
+
+/// Why there is no group at a place.
+pub(super) enum Miss {
+    NoRoom,
+    Header(HeaderError),
+    /// Right checksums, but not this place of this log.
+    NotOurs(&'static str),
+    /// Ours, but not the next one.
+    NotNext(&'static str, u64),
+    Body(String),
+    /// Whatever else is there, this is damage (rows 12 and 13).
+    Damage(String),
+}
+
+/// Follows a log from its oldest live segment.
+#[derive(Debug)]
+pub(crate) struct Walker {
+    pub(super) disk: Disk,
+    pub(crate) files: LogFiles,
+    pub(super) at: usize,
+    pub(super) pos: u64,
+    pub(crate) chain: Chain,
+    /// The highest watermark seen in headers that were followed.
+    pub(crate) watermark: u64,
+    pub(crate) highest_seq: u64,
+    /// A living writer's durable epoch: nothing above it is given.
+    cap: Option<Option<u64>>,
+    hold: Option<ReaderHold>,
+    pub(super) window: Window,
+    open: Option<(usize, Arc<dyn File>)>,
+    lanes: LaneCounts,
+    items: Vec<(usize, ItemHead)>,
+    payload: (u64, usize),
+    one: Vec<u8>,
+    ended: bool,
+}
+
+impl Walker {
+    /// For a writer, or a reader that has no writer beside it: `hold` is none.
+    pub(crate) fn new(disk: Disk, files: LogFiles, hold: Option<ReaderHold>) -> Self {
+        Walker {
+            disk,
+            files,
+            at: 0,
+            pos: 0,
+            chain: Chain::default(),
+            watermark: 0,
+            highest_seq: 0,
+            cap: None,
+            hold,
+            window: Window::default(),
+            open: None,
+            lanes: LaneCounts::default(),
+            items: Vec::new(),
+            payload: (0, 0),
+            one: Vec::new(),
+            ended: false,
+        }
+    }
+
+    /// Starts at a segment other than the oldest: what is before it is not
+    /// looked at, and its first group is taken as it comes.
+    pub(crate) fn start_at(&mut self, segment: usize) {
+        self.at = segment;
+        self.pos = 0;
+    }
+
+    /// Asks whether a writer lives, and how far it is durable.
+    pub(crate) fn refresh_live(&mut self) -> Result<bool> {
+        let Some(hold) = &mut self.hold else {
+            return Ok(false);
+        };
+        if self.cap.is_none() {
+            self.cap = hold.live_durable(&self.disk)?;
+            if self.cap.is_some() {
+                self.window.clear();
+                self.open = None;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The last epoch read well, or the floor.
+    pub(crate) fn last(&self) -> Option<u64> {
+        let floor = self.files.state.as_ref().and_then(|s| s.floor);
+        self.chain.epoch.max(floor)
+    }
+
+    /// Bytes of segments read so far.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.window.total_read
+    }
+
+    /// The next group or version 1 epoch. With `body` every byte of a group
+    /// is checked and its items are listed; without, header and certificate.
+    pub(crate) fn step(&mut self, body: bool) -> Result<Step> {
+        loop {
+            if self.at >= self.files.segments.len() || self.ended {
+                self.ended = true;
+                return self.finish(None);
+            }
+            if self.cap_reached() {
+                return Ok(self.clean_end());
+            }
+            let entry = &self.files.segments[self.at];
+            if entry.version == Version::One {
+                return self.step_one();
+            }
+            match self.try_group(body)? {
+                Ok(group) if self.beyond_cap(group.header.epoch, group.header.kind) => {
+                    return Ok(self.clean_end());
+                }
+                Ok(group) => {
+                    self.accept(&group);
+                    return Ok(Step::Group(Box::new(group)));
+                }
+                // A writer may have come since: what was read may be its doing.
+                Err(_) if self.refresh_live()? => {}
+                Err(miss) => {
+                    if !matches!(miss, Miss::Damage(_)) && self.next_segment_continues()? {
+                        // Row 2.
+                        self.at += 1;
+                        self.pos = 0;
+                        continue;
+                    }
+                    self.ended = true;
+                    return self.finish(Some(miss));
+                }
+            }
+        }
+    }
+
+    fn cap_reached(&self) -> bool {
+        match self.cap {
+            None => false,
+            Some(None) => true,
+            Some(Some(cap)) => self.chain.epoch.is_some_and(|last| last >= cap),
+        }
+    }
+
+    fn beyond_cap(&self, epoch: u64, kind: GroupKind) -> bool {
+        kind != GroupKind::Mark && matches!(self.cap, Some(cap) if cap.is_none_or(|c| epoch > c))
+    }
+
+    fn clean_end(&mut self) -> Step {
+        self.ended = true;
+        let at = self.at.min(self.files.segments.len() - 1);
+        Step::End(Box::new(End {
+            verdict: Verdict::Clean,
+            newer_format: false,
+            segment: self.at,
+            offset: self.pos,
+            path: self.files.segments[at].path.clone(),
+            reason: String::new(),
+            leftovers: Vec::new(),
+            highest_leftover: 0,
+        }))
+    }
+
+    fn finish(&mut self, miss: Option<Miss>) -> Result<Step> {
+        let end = judge::judge(self, miss)?;
+        Ok(Step::End(Box::new(end)))
+    }
+
+    /// The file of segment `index`, opened when it is first needed.
+    pub(super) fn file(&mut self, index: usize) -> Result<Arc<dyn File>> {
+        if let Some((open, file)) = &self.open
+            && *open == index
+        {
+            return Ok(file.clone());
+        }
+        let path = &self.files.segments[index].path;
+        let file = self
+            .disk
+            .open(path, OpenMode::Read)
+            .map_err(|e| Error::io("open a segment", path, &e))?;
+        self.window.clear();
+        self.open = Some((index, file.clone()));
+        Ok(file)
+    }
+
+    pub(super) fn read(&mut self, index: usize, offset: u64, len: usize) -> Result<&[u8]> {
+        let file = self.file(index)?;
+        let path = &self.files.segments[index].path;
+        self.window
+            .slice(&*file, offset, len)
+            .map_err(|e| Error::io("read a segment", path, &e).at(path, offset))
+    }
+
+    /// Row 1, or why not.
+    fn try_group(&mut self, body: bool) -> Result<std::result::Result<Group, Miss>> {
+        let (index, pos) = (self.at, self.pos);
+        let entry = self.files.segments[index].clone();
+        if pos == 0
+            && let Some(damage) = first_header_damage(&self.files, &entry)
+        {
+            return Ok(Err(Miss::Damage(damage)));
+        }
+        if entry.len.saturating_sub(pos) < BLOCK {
+            return Ok(Err(Miss::NoRoom));
+        }
+        let bytes = self.read(index, pos, GROUP_HEADER)?;
+        let (header, header_crc) = match GroupHeader::parse(bytes) {
+            Ok(parsed) => parsed,
+            Err(error) => return Ok(Err(Miss::Header(error))),
+        };
+        let log_id = self.files.state.as_ref().map(|s| s.log_id);
+        if let Err(why) = ours(&header, &entry, pos, log_id) {
+            return Ok(Err(Miss::NotOurs(why)));
+        }
+        if let Err(why) = self.continues(&header) {
+            return Ok(Err(Miss::NotNext(why, header.epoch)));
+        }
+        if header.segment_size > entry.len {
+            return Ok(Err(Miss::Damage(format!(
+                "file is {} bytes long, its header says {}",
+                entry.len, header.segment_size
+            ))));
+        }
+        self.read_body(header, header_crc, body)
+    }
+
+    fn read_body(
+        &mut self,
+        header: GroupHeader,
+        header_crc: u32,
+        body: bool,
+    ) -> Result<std::result::Result<Group, Miss>> {
+        let (index, pos) = (self.at, self.pos);
+        let payload_end = GROUP_HEADER + header.payload_len as usize;
+        let length = header.length as usize;
+        let (from, to) = if body { (0, length) } else { (payload_end, length) };
+        // `segment_size` bounds the length, and the file's length bounds that.
+        let bytes = self.read(index, pos + from as u64, to - from)?;
+        if bytes.len() < to - from {
+            return Ok(Err(Miss::Body("group: the file ends in it".into())));
+        }
+        let trailer = &bytes[payload_end - from..];
+        let certificate = match Certificate::parse(trailer, &header, header_crc) {
+            Ok(certificate) => certificate,
+            Err(why) => return Ok(Err(Miss::Body(why.into()))),
+        };
+        debug_assert!(trailer.len() >= CERTIFICATE);
+        if body {
+            let mut items = std::mem::take(&mut self.items);
+            let mut lanes = std::mem::take(&mut self.lanes);
+            items.clear();
+            lanes.clear();
+            let bytes = self.read(index, pos, length)?;
+            let counted = Summary::walk(
+                &bytes[GROUP_HEADER..payload_end],
+                true,
+                &mut lanes,
+                |at, head| {
+                    items.push((at, *head));
+                    Ok(())
+                },
+            );
+            self.items = items;
+            self.lanes = lanes;
+            match counted {
+                Err((at, why)) => {
+                    let at = pos + (GROUP_HEADER + at) as u64;
+                    return Ok(Err(Miss::Body(format!("{why} (at offset {at})"))));
+                }
+                Ok(counted) => {
+                    if let Err(why) = certificate.agrees_with(&counted) {
+                        return Ok(Err(Miss::Body(why.into())));
+                    }
+                }
+            }
+            self.payload = (pos + GROUP_HEADER as u64, header.payload_len as usize);
+        }
+        if let Err(why) = self.sequences_touch(&certificate) {
+            return Ok(Err(Miss::Damage(why)));
+        }
+        Ok(Ok(Group {
+            segment: index,
+            header,
+            certificate,
+        }))
+    }
+
+    /// Whether a header that is ours is the next one of the log.
+    pub(super) fn continues(&self, header: &GroupHeader) -> std::result::Result<(), &'static str> {
+        let floor = self.files.state.as_ref().and_then(|s| s.floor).unwrap_or(0);
+        match self.chain.epoch {
+            Some(before) if header.previous_epoch != before => {
+                return Err("header: links to another epoch");
+            }
+            None if header.previous_epoch > floor && self.at == 0 => {
+                return Err("header: epochs between the checkpoint and it are missing");
+            }
+            _ => {}
+        }
+        if self.chain.link.is_some_and(|link| link != header.link) {
+            return Err("header: links to another group");
+        }
+        let rises = match header.kind {
+            GroupKind::Mark => header.epoch == header.previous_epoch,
+            _ => header.epoch > header.previous_epoch || self.chain.epoch.is_none(),
+        };
+        if rises {
+            Ok(())
+        } else {
+            Err("header: epoch does not follow the one before")
+        }
+    }
+
+    /// Where the coordinator assigns sequences the ranges of neighbours touch.
+    fn sequences_touch(&self, certificate: &Certificate) -> std::result::Result<(), String> {
+        let sum = &certificate.summary;
+        if !certificate.flags.assigned || sum.items == 0 {
+            return Ok(());
+        }
+        if let Some(before) = self.chain.assigned
+            && before.checked_add(1) != Some(sum.seq_low)
+        {
+            return Err(format!(
+                "certificate: sequences start at {}, the ones before end at {before}",
+                sum.seq_low
+            ));
+        }
+        if sum.seq_high - sum.seq_low + 1 != u64::from(sum.items) {
+            return Err(format!(
+                "certificate: {} sequences for {} items",
+                sum.seq_high - sum.seq_low + 1,
+                sum.items
+            ));
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, group: &Group) {
+        let sum = &group.certificate.summary;
+        self.pos += group.header.length;
+        self.watermark = self.watermark.max(group.header.watermark);
+        self.highest_seq = self.highest_seq.max(sum.seq_high);
+        let mark = group.header.kind == GroupKind::Mark;
+        let assigned = if mark {
+            self.chain.assigned
+        } else {
+            group.certificate.flags.assigned.then_some(sum.seq_high)
+        };
+        let first_ever = mark && group.header.epoch == 0;
+        self.chain = Chain {
+            epoch: (!first_ever)
+                .then_some(group.header.epoch)
+                .or(self.chain.epoch),
+            link: Some(group.certificate.crc),
+            assigned,
+        };
+    }
+
+    fn next_segment_continues(&mut self) -> Result<bool> {
+        let Some(next) = self.files.segments.get(self.at + 1) else {
+            return Ok(false);
+        };
+        if next.version == Version::One {
+            return Ok(true);
+        }
+        if self.chain.link.is_none() {
+            return Ok(false);
+        }
+        let log_id = self.files.state.as_ref().map(|s| s.log_id);
+        Ok(match GroupHeader::parse(&next.head) {
+            Ok((header, _)) => {
+                ours(&header, next, 0, log_id).is_ok() && self.continues(&header).is_ok()
+            }
+            Err(_) => false,
+        })
+    }
+
+    fn step_one(&mut self) -> Result<Step> {
+        let index = self.at;
+        let len = self.files.segments[index].len;
+        let mut bytes = std::mem::take(&mut self.one);
+        bytes.clear();
+        let read = self.read(index, 0, usize::try_from(len).unwrap_or(usize::MAX))?;
+        bytes.extend_from_slice(read);
+        self.one = bytes;
+        let entry = &self.files.segments[index];
+        let decoded = v1::decode(&self.one, Some(entry.first_epoch));
+        let (epoch, highest) = match decoded {
+            Ok(segment) => (segment.epoch, segment.highest_commit_seq()),
+            Err(error) => {
+                let error = error.in_file(&entry.path);
+                self.ended = true;
+                let end = judge::version_one(self, index, &error)?;
+                return Ok(Step::End(Box::new(end)));
+            }
+        };
+        if self.beyond_cap(epoch, GroupKind::Pages) {
+            return Ok(self.clean_end());
+        }
+        self.highest_seq = self.highest_seq.max(highest.unwrap_or(0));
+        // A file of version 1 has its name only since it was synced.
+        self.watermark = self.watermark.max(epoch);
+        self.chain = Chain {
+            epoch: Some(epoch),
+            link: Some(0),
+            assigned: None,
+        };
+        self.at += 1;
+        self.pos = 0;
+        Ok(Step::Epoch(epoch, index))
+    }
+
+    /// The records of the version 1 epoch that the last step gave.
+    pub(crate) fn version_one(&self) -> Result<v1::Segment<'_>> {
+        v1::decode(&self.one, None).map_err(|e| {
+            let path = &self.files.segments[self.at.saturating_sub(1)].path;
+            e.in_file(path)
+        })
+    }
+
+    /// The payload of the group that the last step with `body` gave, and its
+    /// items as (offset in the payload, head).
+    pub(crate) fn payload(&mut self) -> Result<(&[u8], &[(usize, ItemHead)])> {
+        let (offset, len) = self.payload;
+        let index = self.at;
+        let file = self.file(index)?;
+        let path = &self.files.segments[index].path;
+        let bytes = self
+            .window
+            .slice(&*file, offset, len)
+            .map_err(|e| Error::io("read a segment", path, &e))?;
+        Ok((bytes, &self.items))
+    }
+}
+
+/// Whether a header belongs to this place of this log.
+pub(super) fn ours(
+    header: &GroupHeader,
+    entry: &SegmentEntry,
+    pos: u64,
+    log_id: Option<[u8; 16]>,
+) -> std::result::Result<(), &'static str> {
+    if log_id.is_some_and(|id| id != header.log_id) {
+        return Err("header: of another log");
+    }
+    if header.segment_epoch != entry.first_epoch {
+        return Err("header: of a file of another name");
+    }
+    if header.generation != entry.generation {
+        return Err("header: of another generation of the file");
+    }
+    if header.position != pos {
+        return Err("header: of another place in the file");
+    }
+    Ok(())
+}
+
+/// Rows 12 and 13: what is wrong with a segment as a whole.
+pub(super) fn first_header_damage(files: &LogFiles, entry: &SegmentEntry) -> Option<String> {
+    if entry.len < BLOCK || !entry.len.is_multiple_of(BLOCK) {
+        return Some(format!(
+            "file is {} bytes long: cut, or no segment",
+            entry.len
+        ));
+    }
+    let (header, _) = GroupHeader::parse(&entry.head).ok()?;
+    let log_id = files.state.as_ref().map(|s| s.log_id);
+    let why = ours(&header, entry, 0, log_id).err()?;
+    // A reused file keeps its old groups until the first new one is written.
+    let newest = files.segments.last().is_some_and(|l| l.path == entry.path);
+    let stale = log_id == Some(header.log_id) && header.generation < entry.generation;
+    if newest && stale {
+        return None;
+    }
+    Some(format!("{why} (segment swapped, renamed or missing)"))
+}
