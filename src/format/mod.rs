@@ -4,6 +4,9 @@
 //! allocated on the word of a length that was not checked first.
 
 pub mod bytes;
+pub mod group;
+pub mod item;
 pub mod names;
 pub mod prelude;
+pub mod state;
 pub mod v1;

@@ -1,0 +1,123 @@
+//! The state file: what the segments can't say (`docs/format.md`, "State file").
+
+use super::bytes::{get_u32, get_u64, put_u32, put_u64};
+use super::group::{BLOCK, GroupKind};
+use crc32c::crc32c;
+
+/// Bytes of one copy.
+pub const STATE_COPY: usize = BLOCK as usize;
+/// Bytes of the file: two copies and a scratch block.
+pub const STATE_FILE: u64 = 3 * BLOCK;
+/// Where the direct I/O probe may write.
+pub const SCRATCH_OFFSET: u64 = 2 * BLOCK;
+const MAGIC: &[u8; 8] = b"EWALSTAT";
+const VERSION: u32 = 2;
+const FLAG_FLOOR: u32 = 1;
+
+/// The fields of the state file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // named as in docs/format.md
+pub struct State {
+    pub update: u64,
+    pub log_id: [u8; 16],
+    pub database_id: [u8; 16],
+    pub next_epoch: u64,
+    pub floor: Option<u64>,
+    pub retired_epoch: u64,
+    pub retired_generation: u64,
+    pub newest_generation: u64,
+    pub newest_epoch: u64,
+    pub highest_seq: u64,
+    pub watermark: u64,
+    pub kind: GroupKind,
+}
+
+/// Why a copy does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateError {
+    /// Wrong bytes.
+    Damaged,
+    /// Right bytes of a version that this library does not know.
+    Version(u32),
+}
+
+impl State {
+    /// The state of a log that has just been made.
+    pub fn new(log_id: [u8; 16], database_id: [u8; 16]) -> Self {
+        State {
+            update: 0,
+            log_id,
+            database_id,
+            next_epoch: 1,
+            floor: None,
+            retired_epoch: 0,
+            retired_generation: 0,
+            newest_generation: 0,
+            newest_epoch: 0,
+            highest_seq: 0,
+            watermark: 0,
+            kind: GroupKind::Pages,
+        }
+    }
+
+    /// One copy's bytes.
+    pub fn encode(&self) -> Box<[u8]> {
+        let mut out = vec![0; STATE_COPY].into_boxed_slice();
+        out[..8].copy_from_slice(MAGIC);
+        put_u32(&mut out, 8, VERSION);
+        put_u32(&mut out, 12, if self.floor.is_some() { FLAG_FLOOR } else { 0 });
+        put_u64(&mut out, 16, self.update);
+        out[24..40].copy_from_slice(&self.log_id);
+        out[40..56].copy_from_slice(&self.database_id);
+        for (at, value) in [
+            (56, self.next_epoch),
+            (64, self.floor.unwrap_or(0)),
+            (72, self.retired_epoch),
+            (80, self.retired_generation),
+            (88, self.newest_generation),
+            (96, self.newest_epoch),
+            (104, self.highest_seq),
+            (112, self.watermark),
+        ] {
+            put_u64(&mut out, at, value);
+        }
+        out[120] = self.kind.code();
+        let crc = crc32c(&out[..STATE_COPY - 4]);
+        put_u32(&mut out, STATE_COPY - 4, crc);
+        out
+    }
+
+    /// Reads one copy.
+    pub fn parse(bytes: &[u8]) -> Result<State, StateError> {
+        if bytes.len() < STATE_COPY || &bytes[..8] != MAGIC {
+            return Err(StateError::Damaged);
+        }
+        if crc32c(&bytes[..STATE_COPY - 4]) != get_u32(bytes, STATE_COPY - 4) {
+            return Err(StateError::Damaged);
+        }
+        let version = get_u32(bytes, 8);
+        let flags = get_u32(bytes, 12);
+        if version != VERSION || flags & !FLAG_FLOOR != 0 {
+            return Err(StateError::Version(version));
+        }
+        let kind = match bytes[120] {
+            1 => GroupKind::Pages,
+            2 => GroupKind::Records,
+            _ => return Err(StateError::Damaged),
+        };
+        Ok(State {
+            update: get_u64(bytes, 16),
+            log_id: bytes[24..40].try_into().expect("16 bytes"),
+            database_id: bytes[40..56].try_into().expect("16 bytes"),
+            next_epoch: get_u64(bytes, 56),
+            floor: (flags & FLAG_FLOOR != 0).then(|| get_u64(bytes, 64)),
+            retired_epoch: get_u64(bytes, 72),
+            retired_generation: get_u64(bytes, 80),
+            newest_generation: get_u64(bytes, 88),
+            newest_epoch: get_u64(bytes, 96),
+            highest_seq: get_u64(bytes, 104),
+            watermark: get_u64(bytes, 112),
+            kind,
+        })
+    }
+}

@@ -1,0 +1,162 @@
+//! What files a log has.
+
+use super::Disk;
+use super::state_file::{Loaded, load};
+use crate::error::{Error, Result};
+use crate::format::group::GROUP_HEADER;
+use crate::format::group::has_magic;
+use crate::format::names::{Kind, Names};
+use crate::format::state::State;
+use crate::storage::{OpenMode, read_up_to};
+use std::path::PathBuf;
+
+/// Which format a segment's first bytes claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// One file per epoch.
+    One,
+    /// Groups, or a prepared file that has none yet, or damage.
+    Two,
+}
+
+/// A segment file of the log.
+#[derive(Clone, Debug)]
+pub(crate) struct SegmentEntry {
+    pub(crate) path: PathBuf,
+    pub(crate) first_epoch: u64,
+    pub(crate) len: u64,
+    pub(crate) version: Version,
+    /// The generation that its place in the log demands (version 2).
+    pub(crate) generation: u64,
+    /// Its first bytes, up to a group header's length.
+    pub(crate) head: Vec<u8>,
+}
+
+/// The files of one log, in the order of their epochs.
+#[derive(Clone, Debug)]
+pub(crate) struct LogFiles {
+    pub(crate) names: Names,
+    pub(crate) state: Option<State>,
+    /// Live segments.
+    pub(crate) segments: Vec<SegmentEntry>,
+    /// Segments that the checkpoint has passed, not yet removed.
+    pub(crate) retired: Vec<PathBuf>,
+    /// Spare files with their numbers.
+    pub(crate) spares: Vec<(u64, PathBuf)>,
+    /// Version 1 segments that were being written.
+    pub(crate) leftovers: Vec<PathBuf>,
+}
+
+impl LogFiles {
+    /// Lists the directory. The state is read first: a writer beside us adds
+    /// segments and then says so, and what it retires it has said before.
+    pub(crate) fn list(disk: &Disk, names: &Names) -> Result<LogFiles> {
+        let state = match load(disk, &names.state())? {
+            Loaded::Valid(state) => Some(*state),
+            Loaded::Absent => None,
+        };
+        Self::list_with_state(disk, names, state)
+    }
+
+    /// As [`LogFiles::list`] with a state from elsewhere (salvage).
+    pub(crate) fn list_with_state(
+        disk: &Disk,
+        names: &Names,
+        state: Option<State>,
+    ) -> Result<LogFiles> {
+        let mut files = LogFiles {
+            names: names.clone(),
+            state,
+            segments: Vec::new(),
+            retired: Vec::new(),
+            spares: Vec::new(),
+            leftovers: Vec::new(),
+        };
+        let dir = names.dir();
+        let entries = disk
+            .list(dir)
+            .map_err(|e| Error::io("list the directory", dir, &e))?;
+        let mut epochs = Vec::new();
+        for entry in entries {
+            match names.classify(&entry) {
+                Some(Kind::Segment(epoch)) => epochs.push(epoch),
+                Some(Kind::Spare(n)) => files.spares.push((n, names.spare(n))),
+                Some(Kind::Tmp(epoch)) => files.leftovers.push(names.tmp(epoch)),
+                Some(Kind::State | Kind::Lock | Kind::Salvaged(..)) | None => {}
+            }
+        }
+        epochs.sort_unstable();
+        files.spares.sort_unstable();
+        for epoch in epochs {
+            files.add_segment(disk, epoch)?;
+        }
+        if files.state.is_none()
+            && let Some(two) = files.segments.iter().find(|s| s.version == Version::Two)
+            && has_magic(&two.head)
+            && two.head.get(4..6) == Some(&[2, 0])
+        {
+            return Err(Error::corrupt(
+                "state file: missing or blank, but there are segments of version 2",
+            )
+            .at(&names.state(), 0));
+        }
+        Ok(files)
+    }
+
+    fn add_segment(&mut self, disk: &Disk, first_epoch: u64) -> Result<()> {
+        let path = self.names.segment(first_epoch);
+        let retired = self.state.as_ref().map_or(0, |s| s.retired_epoch);
+        if first_epoch < retired {
+            self.retired.push(path);
+            return Ok(());
+        }
+        let file = disk
+            .open(&path, OpenMode::Read)
+            .map_err(|e| Error::io("open a segment", &path, &e))?;
+        let len = file
+            .len()
+            .map_err(|e| Error::io("measure a segment", &path, &e))?;
+        let mut head = vec![0; GROUP_HEADER];
+        let got = read_up_to(&*file, &mut head, 0)
+            .map_err(|e| Error::io("read a segment", &path, &e))?;
+        head.truncate(got);
+        // Without a state file there is no log of version 2, so whatever this
+        // is, it is judged as version 1.
+        let claims_one = has_magic(&head) && head.get(4..6) == Some(&[1, 0]);
+        let claims_two = has_magic(&head) && head.get(4..6) == Some(&[2, 0]);
+        let version = if claims_one || (self.state.is_none() && !claims_two) {
+            Version::One
+        } else {
+            Version::Two
+        };
+        let before = self
+            .segments
+            .iter()
+            .filter(|s| s.version == Version::Two)
+            .count() as u64;
+        let base = self.state.as_ref().map_or(0, |s| s.retired_generation);
+        self.segments.push(SegmentEntry {
+            path,
+            first_epoch,
+            len,
+            version,
+            generation: base.saturating_add(1).saturating_add(before),
+            head,
+        });
+        Ok(())
+    }
+
+    /// How many segments of version 2 the state file says must be there, and
+    /// how many are.
+    pub(crate) fn expected_and_present(&self) -> (u64, u64) {
+        let expected = self.state.as_ref().map_or(0, |s| {
+            s.newest_generation.saturating_sub(s.retired_generation)
+        });
+        let present = self
+            .segments
+            .iter()
+            .filter(|s| s.version == Version::Two)
+            .count() as u64;
+        (expected, present)
+    }
+}

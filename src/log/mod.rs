@@ -1,0 +1,32 @@
+//! The log: segments, state file and locks of one database, read and written
+//! as groups. Knows nothing of lanes and waiters.
+//!
+//! `files` lists what is there, `walk` follows it and judges where it ends
+//! (the decision table of `docs/format.md`), `open` makes a log ready for
+//! writing, `writer` appends groups, `retire` lets segments go.
+
+mod files;
+mod lock;
+mod open;
+mod retire;
+mod salvage;
+mod segment_file;
+mod spare;
+mod state_file;
+mod v1_writer;
+mod walk;
+mod window;
+mod writer;
+
+pub(crate) use files::LogFiles;
+pub(crate) use lock::{ReaderHold, WriterLock};
+pub(crate) use open::{OpenedLog, open_log};
+pub(crate) use retire::cleanup;
+pub(crate) use walk::{End, Group, Step, Walker};
+pub(crate) use writer::{GroupInput, LogOptions, LogWriter};
+
+use crate::storage::Storage;
+use std::sync::Arc;
+
+/// The storage as everyone here shares it.
+pub(crate) type Disk = Arc<dyn Storage>;

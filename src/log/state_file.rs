@@ -1,0 +1,125 @@
+//! Loading and saving the state file.
+
+use super::Disk;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::state::{STATE_COPY, STATE_FILE, State, StateError};
+use crate::storage::{File, OpenMode, read_up_to, write_all_at};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What stands at the state file's name.
+#[derive(Debug)]
+pub(crate) enum Loaded {
+    /// Nothing, or a file that a crash left before its first sync.
+    Absent,
+    /// The newest valid copy.
+    Valid(Box<State>),
+}
+
+/// Reads the state file. Damage to both copies is corruption.
+pub(crate) fn load(disk: &Disk, path: &Path) -> Result<Loaded> {
+    let file = match disk.open(path, OpenMode::Read) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Loaded::Absent),
+        Err(e) => return Err(Error::io("open the state file", path, &e)),
+    };
+    let mut bytes = vec![0; 2 * STATE_COPY];
+    let len = read_up_to(&*file, &mut bytes, 0)
+        .map_err(|e| Error::io("read the state file", path, &e))?;
+    bytes.truncate(len);
+    // Before its first sync returned, nothing relies on it.
+    if bytes.iter().all(|b| *b == 0) {
+        return Ok(Loaded::Absent);
+    }
+    let mut newest: Option<State> = None;
+    let mut newer_format = None;
+    for copy in bytes.chunks(STATE_COPY) {
+        match State::parse(copy) {
+            Ok(state) if newest.as_ref().is_none_or(|n| state.update > n.update) => {
+                newest = Some(state);
+            }
+            Ok(_) | Err(StateError::Damaged) => {}
+            Err(StateError::Version(v)) => newer_format = Some(v),
+        }
+    }
+    match (newest, newer_format) {
+        (_, Some(version)) => Err(Error::new(
+            ErrorKind::Format,
+            format!("state file: version {version} or its flags are newer than this library"),
+        )
+        .at(path, 8)),
+        (Some(state), None) => Ok(Loaded::Valid(Box::new(state))),
+        (None, None) => {
+            Err(Error::corrupt("state file: neither copy has a right checksum").at(path, 0))
+        }
+    }
+}
+
+/// The state file of an open log.
+#[derive(Debug)]
+pub(crate) struct StateFile {
+    path: PathBuf,
+    file: Arc<dyn File>,
+    sync: bool,
+    state: State,
+}
+
+impl StateFile {
+    /// Opens the file, making it where it is missing; `state` is what it says
+    /// or shall say after the first [`StateFile::save`]. Without `sync`
+    /// nothing is made durable (sync policy off).
+    pub(crate) fn open(disk: &Disk, path: &Path, state: State, sync: bool) -> Result<Self> {
+        let fail = |what: &str, e: io::Error| Error::io(what, path, &e);
+        let file = disk
+            .open(path, OpenMode::WriteOrCreate)
+            .map_err(|e| fail("open the state file", e))?;
+        let len = file
+            .len()
+            .map_err(|e| fail("measure the state file", e))?;
+        if len < STATE_FILE {
+            // Real blocks, so that saving needs no space later.
+            let zeros = vec![0; (STATE_FILE - len) as usize];
+            write_all_at(&*file, &zeros, len, 1).map_err(|e| fail("write the state file", e))?;
+        }
+        Ok(StateFile {
+            path: path.to_path_buf(),
+            file,
+            sync,
+            state,
+        })
+    }
+
+    /// What the file says.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Changes the state and saves it: one copy written and synced before the
+    /// other is touched, so that a crash or a bad block leaves one. In memory
+    /// the change holds only once both are done.
+    pub(crate) fn save(&mut self, change: impl FnOnce(&mut State)) -> Result<()> {
+        let mut next = self.state.clone();
+        change(&mut next);
+        next.update = self.state.update + 1;
+        let bytes = next.encode();
+        for offset in [0, STATE_COPY as u64] {
+            write_all_at(&*self.file, &bytes, offset, 1)
+                .map_err(|e| Error::io("write the state file", &self.path, &e))?;
+            if self.sync {
+                self.file
+                    .sync_all()
+                    .map_err(|e| sync_failed("sync the state file", &self.path, &e))?;
+            }
+        }
+        self.state = next;
+        Ok(())
+    }
+}
+
+/// A failed sync is final whatever its number says: also "no space" does not
+/// heal, because the pages are marked clean (Rebello et al., "Can Applications
+/// Recover from fsync Failures?", USENIX ATC 2020).
+pub(crate) fn sync_failed(what: &str, path: &Path, error: &io::Error) -> Error {
+    Error::io(what, path, error).recast(ErrorKind::Io, "sync failed")
+}

@@ -1,0 +1,53 @@
+//! Reading a file through one growing buffer, so that following a log costs
+//! a system call per megabyte and not per group.
+
+use crate::storage::{File, read_up_to};
+use std::io;
+
+const READ_AHEAD: usize = 1 << 20;
+
+/// A stretch of a file in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Window {
+    bytes: Vec<u8>,
+    start: u64,
+    len: usize,
+    pub(crate) total_read: u64,
+}
+
+impl Window {
+    /// Forgets what was read: the next slice comes from the file.
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// `len` bytes from `offset`, fewer where the file ends. The caller has
+    /// checked `len` against the file's length.
+    pub(crate) fn slice(&mut self, file: &dyn File, offset: u64, len: usize) -> io::Result<&[u8]> {
+        let from = self.locate(file, offset, len)?;
+        let to = (from + len).min(self.len);
+        Ok(&self.bytes[from..to])
+    }
+
+    fn locate(&mut self, file: &dyn File, offset: u64, len: usize) -> io::Result<usize> {
+        let inside = offset >= self.start
+            && offset
+                .checked_add(len as u64)
+                .is_some_and(|end| end <= self.start + self.len as u64);
+        if !inside {
+            let want = len.max(READ_AHEAD);
+            if self.bytes.len() < want {
+                let more = want - self.bytes.len();
+                self.bytes
+                    .try_reserve(more)
+                    .map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
+                self.bytes.resize(want, 0);
+            }
+            self.len = 0;
+            self.start = offset;
+            self.len = read_up_to(file, &mut self.bytes[..want], offset)?;
+            self.total_read += self.len as u64;
+        }
+        Ok((offset - self.start) as usize)
+    }
+}
