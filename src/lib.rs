@@ -15,6 +15,7 @@ pub mod coordinator;
 pub mod error;
 pub mod format;
 pub mod recovery;
+pub mod segment;
 pub mod storage;
 
 pub use batch::{Batch, BatchHead, Frame, FrameSource};

@@ -253,6 +253,9 @@ fn writing_sorts_stably_into_replay_order() {
     assert_eq!(images, expected);
 }
 
+/// Commit sequence, token, and the frames as page number and image.
+type Shape<'a> = (u64, u64, u32, Vec<(u32, &'a [u8])>);
+
 #[test]
 fn batches_are_what_was_committed_in_replay_order() {
     let mut other_token = record(5, 3, 3, b"other token");
@@ -279,7 +282,7 @@ fn batches_are_what_was_committed_in_replay_order() {
             (b.commit_seq, b.txn_id, b.txn_epoch, frames)
         })
         .collect();
-    let expected: Vec<(u64, u64, u32, Vec<(u32, &[u8])>)> = vec![
+    let expected: Vec<Shape<'_>> = vec![
         (3, 5, 3, vec![(2, b"page 2"), (4, b"page 4")]),
         (3, 5, 4, vec![(3, b"other token")]),
         (9, 2, 3, vec![(1, b"late")]),
