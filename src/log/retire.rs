@@ -1,0 +1,148 @@
+//! Letting segments go: checkpoint and cleanup.
+
+use super::Disk;
+use super::files::LogFiles;
+use super::lock::WriterLock;
+use super::state_file::{StateFile, sync_failed};
+use super::walk::{Step, Walker};
+use super::writer::LogWriter;
+use crate::coordinator::SyncPolicy;
+use crate::error::{Error, Result};
+use crate::format::group::GroupKind;
+use crate::format::names::Names;
+use crate::format::state::State;
+
+impl LogWriter {
+    /// Notes that epochs through `through` are safe elsewhere, and reuses or
+    /// removes the segments that hold nothing else, unless a reader holds
+    /// them. The state file says so before a file is touched.
+    pub(crate) fn checkpoint(&mut self, through: u64) -> Result<()> {
+        let count = self
+            .live
+            .iter()
+            .take_while(|s| s.last_epoch <= through)
+            .count();
+        let count = if self.named.is_some() { 0 } else { count };
+        let lock = std::mem::replace(&mut self.lock, self.lock.share());
+        let done = lock.without_readers(|| self.retire(through, count));
+        if done?.is_none() {
+            self.state.save(|s| s.floor = s.floor.max(Some(through)))?;
+        }
+        Ok(())
+    }
+
+    fn retire(&mut self, through: u64, count: usize) -> Result<()> {
+        let gone: Vec<_> = self.live[..count].to_vec();
+        let newest = gone.iter().map(|s| s.generation).max().unwrap_or(0);
+        let seq = self.highest_seq;
+        let claims = self.options.policy != SyncPolicy::Off;
+        let durable = self.durable;
+        self.state.save(|s| {
+            s.floor = s.floor.max(Some(through));
+            s.retired_generation = s.retired_generation.max(newest);
+            if let Some(last) = gone.last() {
+                s.retired_epoch = last.last_epoch.saturating_add(1);
+            }
+            s.highest_seq = s.highest_seq.max(seq);
+            if claims {
+                s.watermark = s.watermark.max(durable);
+            }
+        })?;
+        if count == self.live.len() {
+            self.active = None;
+        }
+        self.live.drain(..count);
+        for segment in &gone {
+            // Oversize files and those of version 1 are not worth keeping.
+            let keep = segment.generation > 0
+                && segment.size <= self.options.segment_size
+                && segment.size >= self.next_size;
+            self.spares.retire(&segment.path, segment.size, keep)?;
+        }
+        if claims && count > 0 {
+            let dir = self.names.dir();
+            self.disk
+                .sync_dir(dir)
+                .map_err(|e| sync_failed("sync the directory", dir, &e))?;
+        }
+        Ok(())
+    }
+}
+
+/// Deletes all segments, the prepared files too; gives the number of segments.
+/// Takes the writer's lock. Epoch numbers go on after the last.
+pub(crate) fn cleanup(disk: &Disk, names: &Names) -> Result<usize> {
+    let nothing = |files: &LogFiles| {
+        files.segments.is_empty()
+            && files.retired.is_empty()
+            && files.spares.is_empty()
+            && files.leftovers.is_empty()
+    };
+    if nothing(&LogFiles::list(disk, names)?) {
+        return Ok(0);
+    }
+    let lock = WriterLock::take(disk, &names.lock())?;
+    cleanup_locked(disk, names, &lock)
+}
+
+/// As [`cleanup`], under a lock that the caller holds.
+pub(crate) fn cleanup_locked(disk: &Disk, names: &Names, lock: &WriterLock) -> Result<usize> {
+    let removed = lock.without_readers(|| remove_all(disk, names))?;
+    removed.ok_or_else(|| {
+        Error::new(
+            crate::error::ErrorKind::Locked,
+            "a reader holds the segments",
+        )
+        .in_file(&names.lock())
+    })
+}
+
+fn remove_all(disk: &Disk, names: &Names) -> Result<usize> {
+    let files = LogFiles::list(disk, names)?;
+    let mut walker = Walker::new(disk.clone(), files.clone(), None);
+    let end = loop {
+        match walker.step(false)? {
+            Step::Group(_) | Step::Epoch(..) => {}
+            Step::End(end) => break end,
+        }
+    };
+    if let Some(error) = end.error() {
+        return Err(error);
+    }
+    let last = walker.last();
+    let state = match files.state.clone() {
+        Some(state) => state,
+        None => State::new(super::open::random_id()?, [0; 16]),
+    };
+    let mut file = StateFile::open(disk, &names.state(), state, true)?;
+    let beyond = end.highest_leftover.max(last.unwrap_or(0));
+    let newest_seen = files.segments.iter().map(|s| s.generation).max();
+    file.save(|s| {
+        s.kind = GroupKind::Pages;
+        s.floor = s.floor.max(last);
+        s.next_epoch = s.next_epoch.max(beyond.saturating_add(1));
+        s.retired_generation = s.newest_generation.max(newest_seen.unwrap_or(0));
+        s.newest_generation = s.retired_generation;
+        s.retired_epoch = s
+            .retired_epoch
+            .max(files.segments.last().map_or(0, |s| s.first_epoch + 1))
+            .max(beyond.saturating_add(1));
+        s.highest_seq = s.highest_seq.max(walker.highest_seq);
+        s.watermark = s.watermark.max(last.unwrap_or(0));
+    })?;
+    let dir = names.dir();
+    let sync = |what: &str| {
+        disk.sync_dir(dir)
+            .map_err(|e| sync_failed(what, dir, &e))
+    };
+    sync("sync the directory")?;
+    let segments = files.segments.iter().map(|s| &s.path).chain(&files.retired);
+    let others = files.spares.iter().map(|(_, p)| p).chain(&files.leftovers);
+    let count = files.segments.len() + files.retired.len();
+    for path in segments.chain(others) {
+        disk.remove(path)
+            .map_err(|e| Error::io("remove a segment", path, &e))?;
+    }
+    sync("sync the directory")?;
+    Ok(count)
+}

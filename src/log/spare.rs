@@ -1,0 +1,222 @@
+//! Files prepared ahead of the roll: written out with zeros and synced, so
+//! that a group's write changes neither size nor extents and its sync has no
+//! metadata to carry.
+
+use super::Disk;
+use super::segment_file::Style;
+use crate::error::{Error, Result};
+use crate::format::group::BLOCK;
+use crate::format::names::Names;
+use crate::storage::{OpenMode, write_all_at};
+use parking_lot::Mutex;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::JoinHandle;
+
+/// Spares kept: one for the next roll, one for the roll after a checkpoint.
+const KEEP: usize = 2;
+
+/// A file that can become a segment: of its full size, written and synced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Spare {
+    pub(crate) path: PathBuf,
+    pub(crate) size: u64,
+}
+
+/// The spares of one log.
+#[derive(Debug)]
+pub(crate) struct SparePool {
+    disk: Disk,
+    names: Names,
+    style: Style,
+    sync: bool,
+    next: AtomicU64,
+    ready: Arc<Mutex<Vec<Spare>>>,
+    job: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl SparePool {
+    /// Takes over the spares that stand beside the log; what is too many or
+    /// has an impossible size is removed.
+    pub(crate) fn new(
+        disk: Disk,
+        names: Names,
+        style: Style,
+        sync: bool,
+        found: &[(u64, PathBuf)],
+    ) -> Result<SparePool> {
+        let mut ready = Vec::new();
+        let mut highest = 0;
+        for (number, path) in found {
+            highest = highest.max(*number);
+            let file = disk
+                .open(path, OpenMode::Read)
+                .map_err(|e| Error::io("open a spare", path, &e))?;
+            let size = file
+                .len()
+                .map_err(|e| Error::io("measure a spare", path, &e))?;
+            if ready.len() < KEEP && size >= BLOCK && size.is_multiple_of(BLOCK) {
+                ready.push(Spare {
+                    path: path.clone(),
+                    size,
+                });
+            } else {
+                disk.remove(path)
+                    .map_err(|e| Error::io("remove a spare", path, &e))?;
+            }
+        }
+        Ok(SparePool {
+            disk,
+            names,
+            style,
+            sync,
+            next: AtomicU64::new(highest + 1),
+            ready: Arc::new(Mutex::new(ready)),
+            job: Mutex::new(None),
+        })
+    }
+
+    /// How many are ready.
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.lock().len()
+    }
+
+    /// Starts preparing a spare of `size` on a thread of its own, unless one
+    /// is ready or on its way. Failing is no harm: the roll prepares its own.
+    pub(crate) fn prepare_ahead(&self, size: u64) {
+        let mut job = self.job.lock();
+        if job.as_ref().is_some_and(|j| !j.is_finished())
+            || self.ready.lock().iter().any(|s| s.size >= size)
+        {
+            return;
+        }
+        if let Some(done) = job.take() {
+            let _ = done.join();
+        }
+        let (disk, names, style, sync) =
+            (self.disk.clone(), self.names.clone(), self.style, self.sync);
+        let number = self.next.fetch_add(1, Relaxed);
+        let ready = self.ready.clone();
+        let work = move || {
+            if let Ok(spare) = create(&disk, &names, number, size, style, sync) {
+                ready.lock().push(spare);
+            }
+        };
+        *job = std::thread::Builder::new()
+            .name("epochwal-spare".into())
+            .spawn(work)
+            .ok();
+    }
+
+    /// Waits for a preparation under way.
+    pub(crate) fn settle(&self) {
+        if let Some(job) = self.job.lock().take() {
+            let _ = job.join();
+        }
+    }
+
+    /// A spare of at least `need` bytes: a ready one, or one of `size` made now.
+    pub(crate) fn take(&self, need: u64, size: u64) -> Result<Spare> {
+        self.settle();
+        {
+            let mut ready = self.ready.lock();
+            let fits = ready
+                .iter()
+                .enumerate()
+                .filter(|(_, s)| s.size >= need)
+                .min_by_key(|(_, s)| s.size)
+                .map(|(i, _)| i);
+            if let Some(index) = fits {
+                return Ok(ready.remove(index));
+            }
+        }
+        let number = self.next.fetch_add(1, Relaxed);
+        create(
+            &self.disk,
+            &self.names,
+            number,
+            size.max(need),
+            self.style,
+            self.sync,
+        )
+    }
+
+    /// Puts a spare back that was taken and not used.
+    pub(crate) fn put_back(&self, spare: Spare) {
+        self.ready.lock().push(spare);
+    }
+
+    /// Takes in a file that was a segment, or removes it where there are
+    /// enough. The caller syncs the directory.
+    pub(crate) fn retire(&self, path: &Path, size: u64, keep: bool) -> Result<()> {
+        if keep && size > 0 && self.ready() < KEEP {
+            let number = self.next.fetch_add(1, Relaxed);
+            let spare = self.names.spare(number);
+            self.disk
+                .rename(path, &spare)
+                .map_err(|e| Error::io("rename a segment to a spare", path, &e))?;
+            self.ready.lock().push(Spare { path: spare, size });
+            return Ok(());
+        }
+        self.disk
+            .remove(path)
+            .map_err(|e| Error::io("remove a segment", path, &e))
+    }
+}
+
+impl Drop for SparePool {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
+
+/// Makes a spare under a temporary name, so that a file named as a spare is
+/// always whole: what is written with O_DSYNC later syncs only itself.
+fn create(
+    disk: &Disk,
+    names: &Names,
+    number: u64,
+    size: u64,
+    style: Style,
+    sync: bool,
+) -> Result<Spare> {
+    let tmp = names.tmp(number);
+    let made = write_zeros(disk, &tmp, size, style, sync).and_then(|()| {
+        let path = names.spare(number);
+        disk.rename(&tmp, &path)
+            .map_err(|e| Error::io("rename a new file to a spare", &tmp, &e))?;
+        Ok(Spare { path, size })
+    });
+    if made.is_err() {
+        // Gives the space back; at worst the next open does.
+        let _ = disk.remove(&tmp);
+    }
+    made
+}
+
+fn write_zeros(disk: &Disk, path: &Path, size: u64, style: Style, sync: bool) -> Result<()> {
+    let fail = |what: &str, e: std::io::Error| Error::io(what, path, &e);
+    let file = disk
+        .open(path, OpenMode::WriteOrCreate)
+        .map_err(|e| fail("make a segment file", e))?;
+    // Filling writes decide the size of the page-cache folios, and large ones
+    // make later small buffered writes dear; direct writes do not care.
+    let step = match style {
+        Style::Direct => 1 << 20,
+        Style::Buffered => BLOCK as usize,
+    };
+    let zeros = vec![0; step];
+    let mut at = 0;
+    while at < size {
+        let n = (size - at).min(step as u64);
+        write_all_at(&*file, &zeros[..n as usize], at, 1)
+            .map_err(|e| fail("fill a segment file", e))?;
+        at += n;
+    }
+    if sync {
+        file.sync_all()
+            .map_err(|e| fail("sync a new segment file", e))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! Epochs written in version 1: one file each.
+
+use super::Disk;
+use crate::error::{Error, Result};
+use crate::format::item::{ItemHead, ItemKind};
+use crate::format::names::Names;
+use crate::format::v1::Record;
+use crate::segment::write_segment_on;
+use std::path::PathBuf;
+
+/// Writes the epoch's items as a version 1 segment and makes it durable;
+/// gives its path and size. Write order, `db_size_if_commit` and metadata have
+/// no place in version 1.
+pub(crate) fn write_epoch(
+    disk: &Disk,
+    names: &Names,
+    epoch: u64,
+    payload: &[u8],
+) -> Result<(PathBuf, u64)> {
+    let bad = |why: &str| Error::corrupt(format!("staged bytes: {why}"));
+    let mut records = Vec::new();
+    let mut at = 0;
+    while at < payload.len() {
+        let head = ItemHead::parse(&payload[at..]).map_err(bad)?;
+        let item = &payload[at..at + head.len];
+        at += head.len;
+        if head.kind == ItemKind::Void {
+            continue;
+        }
+        let (_, frames) = head.body(item).map_err(bad)?;
+        records.extend(frames.iter().map(|frame| Record {
+            txn_id: head.txn_id,
+            txn_epoch: head.txn_epoch,
+            epoch,
+            page_number: frame.page_number,
+            begin_seq: head.commit_seq,
+            end_seq: Some(head.commit_seq),
+            before: &[],
+            after: frame.data,
+        }));
+    }
+    let db_path = names.dir().join(names.database());
+    let path = write_segment_on(&**disk, &db_path, epoch, &records)?;
+    let size = disk
+        .open(&path, crate::storage::OpenMode::Read)
+        .and_then(|f| f.len())
+        .map_err(|e| Error::io("measure a segment", &path, &e))?;
+    Ok((path, size))
+}

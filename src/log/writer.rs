@@ -1,0 +1,310 @@
+//! Appending groups: the active segment, the roll to the next, the close.
+
+use super::Disk;
+use super::lock::WriterLock;
+use super::segment_file::{SegmentFile, Style};
+use super::spare::SparePool;
+use super::state_file::StateFile;
+use super::v1_writer;
+use crate::coordinator::{SyncPolicy, SyncStyle};
+use crate::error::{Error, Result};
+use crate::format::group::{
+    BLOCK, CertificateFlags, GROUP_HEADER, GroupHeader, GroupKind, Summary, group_len, seal,
+};
+use crate::format::names::Names;
+use std::path::PathBuf;
+
+/// The first segment's size; each next one doubles.
+const FIRST_SEGMENT: u64 = 1 << 20;
+
+/// What the log needs to know of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogOptions {
+    pub(crate) policy: SyncPolicy,
+    pub(crate) style: SyncStyle,
+    pub(crate) segment_size: u64,
+    pub(crate) version_one: bool,
+    pub(crate) database_id: Option<[u8; 16]>,
+    pub(crate) salvage: bool,
+}
+
+/// A group to be written: its payload stands at [`GROUP_HEADER`] in a buffer
+/// that has room for the whole group and starts at a multiple of 4096.
+pub(crate) struct GroupInput<'a> {
+    pub(crate) buffer: &'a mut [u8],
+    pub(crate) payload_len: usize,
+    pub(crate) epoch: u64,
+    pub(crate) summary: &'a Summary,
+    pub(crate) flags: CertificateFlags,
+    pub(crate) lane_count: u32,
+}
+
+/// A segment that holds epochs which are not retired.
+#[derive(Clone, Debug)]
+pub(crate) struct LiveSegment {
+    pub(crate) path: PathBuf,
+    pub(crate) first_epoch: u64,
+    /// The highest epoch in it, at least.
+    pub(crate) last_epoch: u64,
+    /// 0: version 1.
+    pub(crate) generation: u64,
+    pub(crate) size: u64,
+    /// Bytes of groups in it.
+    pub(crate) used: u64,
+}
+
+/// The segment that groups are appended to: the last of the live ones.
+#[derive(Debug)]
+pub(super) struct Active {
+    pub(super) file: SegmentFile,
+    pub(super) pos: u64,
+}
+
+/// A log open for writing. One thread at a time.
+#[derive(Debug)]
+pub(crate) struct LogWriter {
+    pub(super) disk: Disk,
+    pub(super) names: Names,
+    pub(super) options: LogOptions,
+    pub(super) style: Style,
+    pub(super) lock: WriterLock,
+    pub(super) state: StateFile,
+    pub(super) spares: SparePool,
+    pub(super) live: Vec<LiveSegment>,
+    pub(super) active: Option<Active>,
+    /// A roll that got as far as the rename: finished before anything else.
+    pub(super) named: Option<LiveSegment>,
+    /// Epoch of the group before the next.
+    pub(super) previous_epoch: u64,
+    /// Checksum of its certificate.
+    pub(super) link: u32,
+    pub(super) last_is_mark: bool,
+    pub(super) durable: u64,
+    pub(super) highest_seq: u64,
+    pub(super) next_size: u64,
+}
+
+impl LogWriter {
+    pub(super) fn first_size(options: &LogOptions) -> u64 {
+        FIRST_SEGMENT.min(options.segment_size)
+    }
+
+    fn claims(&self) -> bool {
+        self.options.policy != SyncPolicy::Off
+    }
+
+    /// Bytes of groups in live segments.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        self.live.iter().map(|s| s.used).sum()
+    }
+
+    /// Live segments and spares.
+    pub(crate) fn segment_counts(&self) -> (u64, u64) {
+        (self.live.len() as u64, self.spares.ready() as u64)
+    }
+
+    /// The checkpoint floor.
+    pub(crate) fn floor(&self) -> Option<u64> {
+        self.state.state().floor
+    }
+
+    /// Tells readers how far the log is durable.
+    pub(crate) fn publish(&self, durable: Option<u64>) {
+        self.lock.publish(durable);
+    }
+
+    /// Writes a group and makes it durable. Gives the bytes written.
+    ///
+    /// An error of kind "no space", or one that [`is_transient`] knows, leaves
+    /// the log as it was: the same group may be appended again. Any other
+    /// error is final: the log must not be used any more.
+    pub(crate) fn append(&mut self, input: &mut GroupInput<'_>) -> Result<u64> {
+        debug_assert!(input.epoch > self.previous_epoch);
+        let written = if self.options.version_one {
+            self.append_one(input)?
+        } else {
+            self.append_two(input)?
+        };
+        self.previous_epoch = input.epoch;
+        self.last_is_mark = false;
+        self.durable = input.epoch;
+        self.highest_seq = self.highest_seq.max(input.summary.seq_high);
+        Ok(written)
+    }
+
+    fn append_one(&mut self, input: &mut GroupInput<'_>) -> Result<u64> {
+        let payload = &input.buffer[GROUP_HEADER..GROUP_HEADER + input.payload_len];
+        let (path, size) = v1_writer::write_epoch(&self.disk, &self.names, input.epoch, payload)?;
+        self.link = 0;
+        self.active = None;
+        self.live.push(LiveSegment {
+            path,
+            first_epoch: input.epoch,
+            last_epoch: input.epoch,
+            generation: 0,
+            size,
+            used: size,
+        });
+        Ok(size)
+    }
+
+    fn append_two(&mut self, input: &mut GroupInput<'_>) -> Result<u64> {
+        let length = group_len(input.payload_len as u64, input.summary.lanes.len());
+        // A block stays free for the mark of a clean close.
+        let need = length + BLOCK;
+        let room = |active: &Active, segment: &LiveSegment| segment.size - active.pos >= need;
+        let fits = match (&self.active, self.live.last()) {
+            (Some(active), Some(segment)) => room(active, segment),
+            _ => false,
+        };
+        if !fits {
+            self.roll(input.epoch, need)?;
+        }
+        let kind = GroupKind::Pages;
+        let crc = self.write_group(
+            &mut input.buffer[..length as usize],
+            kind,
+            input.epoch,
+            input.payload_len as u64,
+            input.summary,
+            input.flags,
+            input.lane_count,
+        )?;
+        self.link = crc;
+        let segment = self.live.last_mut().expect("an active segment is live");
+        segment.last_epoch = input.epoch;
+        segment.used += length;
+        let pos = self.active.as_ref().map_or(0, |a| a.pos);
+        if pos > segment.size / 2 {
+            self.spares.prepare_ahead(self.next_size);
+        }
+        Ok(length)
+    }
+
+    #[allow(clippy::too_many_arguments)] // the fields of a header
+    fn write_group(
+        &mut self,
+        group: &mut [u8],
+        kind: GroupKind,
+        epoch: u64,
+        payload_len: u64,
+        summary: &Summary,
+        flags: CertificateFlags,
+        lane_count: u32,
+    ) -> Result<u32> {
+        let segment = self.live.last().expect("an active segment is live");
+        let active = self.active.as_mut().expect("rolled before");
+        let header = GroupHeader {
+            epoch,
+            items: summary.items,
+            kind,
+            link: self.link,
+            log_id: self.state.state().log_id,
+            generation: segment.generation,
+            segment_epoch: segment.first_epoch,
+            segment_size: segment.size,
+            position: active.pos,
+            length: group.len() as u64,
+            payload_len,
+            watermark: if self.options.policy == SyncPolicy::Off {
+                self.state.state().watermark
+            } else {
+                self.durable
+            },
+            previous_epoch: self.previous_epoch,
+        };
+        let crc = seal(group, &header, summary, flags, lane_count);
+        active.file.write_group(&segment.path, group, active.pos)?;
+        active.pos += group.len() as u64;
+        Ok(crc)
+    }
+
+    /// Goes on to a new segment with room for `need` bytes, named by the
+    /// epoch that it will start with: the file, its size and its name are
+    /// durable, and the state file knows it, before the first group is written.
+    fn roll(&mut self, epoch: u64, need: u64) -> Result<()> {
+        if self.named.as_ref().is_some_and(|n| n.size < need || n.first_epoch != epoch) {
+            return Err(Error::corrupt("roll: another group than before"));
+        }
+        if self.named.is_none() {
+            let spare = self.spares.take(need, self.next_size)?;
+            let path = self.names.segment(epoch);
+            if let Err(e) = self.disk.rename(&spare.path, &path) {
+                let error = Error::io("rename a spare to a segment", &spare.path, &e);
+                self.spares.put_back(spare);
+                return Err(error);
+            }
+            self.named = Some(LiveSegment {
+                path,
+                first_epoch: epoch,
+                last_epoch: 0,
+                generation: self.state.state().newest_generation + 1,
+                size: spare.size,
+                used: 0,
+            });
+        }
+        let segment = self.named.clone().expect("named above");
+        let file = SegmentFile::open(&self.disk, &segment.path, self.style, self.options.policy)?;
+        if self.claims() {
+            let dir = self.names.dir();
+            self.disk
+                .sync_dir(dir)
+                .map_err(|e| super::state_file::sync_failed("sync the directory", dir, &e))?;
+        }
+        let (durable, seq) = (self.durable, self.highest_seq);
+        let claims = self.claims();
+        self.state.save(|s| {
+            s.newest_generation = segment.generation;
+            s.newest_epoch = segment.first_epoch;
+            s.highest_seq = s.highest_seq.max(seq);
+            if claims {
+                s.watermark = s.watermark.max(durable);
+            }
+        })?;
+        self.next_size = (segment.size * 2)
+            .min(self.options.segment_size)
+            .max(Self::first_size(&self.options));
+        self.active = Some(Active { file, pos: 0 });
+        self.live.push(segment);
+        self.named = None;
+        Ok(())
+    }
+
+    /// The clean end: a mark whose watermark covers all groups, and the state
+    /// with the next epoch that a session may hand out.
+    pub(crate) fn close(&mut self, next_epoch: u64) -> Result<()> {
+        self.spares.settle();
+        let fits = match (&self.active, self.live.last()) {
+            (Some(active), Some(segment)) => segment.size - active.pos >= BLOCK,
+            _ => false,
+        };
+        if fits && self.claims() && !self.last_is_mark && self.previous_epoch > 0 {
+            let mut block = MarkBlock([0; BLOCK as usize]);
+            let (epoch, none) = (self.previous_epoch, Summary::default());
+            let flags = CertificateFlags::default();
+            self.link = self.write_group(&mut block.0, GroupKind::Mark, epoch, 0, &none, flags, 1)?;
+            self.last_is_mark = true;
+        }
+        let (durable, seq, claims) = (self.durable, self.highest_seq, self.claims());
+        self.state.save(|s| {
+            s.clean = true;
+            s.next_epoch = next_epoch;
+            s.highest_seq = s.highest_seq.max(seq);
+            if claims {
+                s.watermark = s.watermark.max(durable);
+            }
+        })
+    }
+}
+
+#[repr(align(4096))]
+struct MarkBlock([u8; BLOCK as usize]);
+
+/// Whether a failed append may be tried again although it is not for want of
+/// disk space: the process is out of descriptors or memory for now.
+pub(crate) fn is_transient(error: &Error) -> bool {
+    matches!(
+        error.os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EAGAIN)
+    )
+}
