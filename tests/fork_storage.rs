@@ -43,10 +43,8 @@ fn succeeded(pid: libc::pid_t) -> bool {
 fn pipe() -> (RawFd, RawFd) {
     let mut ends = [0; 2];
     // SAFETY: room for two descriptors.
-    assert_eq!(
-        unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) },
-        0
-    );
+    let result = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) };
+    assert_eq!(result, 0);
     (ends[0], ends[1])
 }
 

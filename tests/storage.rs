@@ -1,5 +1,6 @@
 //! What every storage owes its callers, asked of both of them.
 
+use epochwal::storage::sim::SimStorage;
 use epochwal::storage::{File, LockMode, OpenMode, RealStorage, Storage};
 use epochwal::storage::{read_exact_at, read_up_to, write_all_at};
 use std::io::ErrorKind;
@@ -11,6 +12,10 @@ use std::sync::atomic::Ordering;
 fn on_each(check: impl Fn(&dyn Storage, &Path)) {
     let dir = tempfile::tempdir().unwrap();
     check(&RealStorage, dir.path());
+    let dir = Path::new("/some/dir");
+    let sim = SimStorage::new();
+    sim.make_dirs(dir);
+    check(&sim, dir);
 }
 
 fn create(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> Arc<dyn File> {
@@ -304,7 +309,16 @@ fn direct_writes_are_aligned() {
             Err(e) => panic!("{e}"),
         };
         let mut room = Vec::new();
+        let odd = &mut aligned(&mut room, 8192)[1..4097];
+        assert_eq!(kind_of(file.write_at(odd, 0)), ErrorKind::InvalidInput);
+        assert_eq!(kind_of(file.read_at(odd, 0)), ErrorKind::InvalidInput);
         let block = aligned(&mut room, 8192);
+        assert_eq!(kind_of(file.write_at(block, 100)), ErrorKind::InvalidInput);
+        assert_eq!(
+            kind_of(file.write_at(&block[..100], 0)),
+            ErrorKind::InvalidInput
+        );
+        assert_eq!(contents(storage, &path), [1; 3 * 4096]);
         block.fill(2);
         assert_eq!(file.write_at(block, 4096).unwrap(), 8192);
         assert_eq!(file.read_at(&mut block[..4096], 0).unwrap(), 4096);
