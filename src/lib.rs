@@ -14,6 +14,7 @@ pub mod batch;
 pub mod coordinator;
 pub mod error;
 pub mod format;
+mod log;
 pub mod recovery;
 pub mod segment;
 pub mod storage;

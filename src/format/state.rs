@@ -13,6 +13,7 @@ pub const SCRATCH_OFFSET: u64 = 2 * BLOCK;
 const MAGIC: &[u8; 8] = b"EWALSTAT";
 const VERSION: u32 = 2;
 const FLAG_FLOOR: u32 = 1;
+const FLAG_CLEAN: u32 = 2;
 
 /// The fields of the state file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct State {
     pub highest_seq: u64,
     pub watermark: u64,
     pub kind: GroupKind,
+    /// The log was closed, and not opened since.
+    pub clean: bool,
 }
 
 /// Why a copy does not count.
@@ -57,6 +60,7 @@ impl State {
             highest_seq: 0,
             watermark: 0,
             kind: GroupKind::Pages,
+            clean: false,
         }
     }
 
@@ -65,7 +69,9 @@ impl State {
         let mut out = vec![0; STATE_COPY].into_boxed_slice();
         out[..8].copy_from_slice(MAGIC);
         put_u32(&mut out, 8, VERSION);
-        put_u32(&mut out, 12, if self.floor.is_some() { FLAG_FLOOR } else { 0 });
+        let floor = if self.floor.is_some() { FLAG_FLOOR } else { 0 };
+        let clean = if self.clean { FLAG_CLEAN } else { 0 };
+        put_u32(&mut out, 12, floor | clean);
         put_u64(&mut out, 16, self.update);
         out[24..40].copy_from_slice(&self.log_id);
         out[40..56].copy_from_slice(&self.database_id);
@@ -97,7 +103,7 @@ impl State {
         }
         let version = get_u32(bytes, 8);
         let flags = get_u32(bytes, 12);
-        if version != VERSION || flags & !FLAG_FLOOR != 0 {
+        if version != VERSION || flags & !(FLAG_FLOOR | FLAG_CLEAN) != 0 {
             return Err(StateError::Version(version));
         }
         let kind = match bytes[120] {
@@ -118,6 +124,7 @@ impl State {
             highest_seq: get_u64(bytes, 104),
             watermark: get_u64(bytes, 112),
             kind,
+            clean: flags & FLAG_CLEAN != 0,
         })
     }
 }

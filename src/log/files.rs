@@ -48,14 +48,32 @@ pub(crate) struct LogFiles {
 }
 
 impl LogFiles {
+    /// A log that has not been looked at.
+    pub(crate) fn default_for(names: &Names) -> LogFiles {
+        LogFiles {
+            names: names.clone(),
+            state: None,
+            segments: Vec::new(),
+            retired: Vec::new(),
+            spares: Vec::new(),
+            leftovers: Vec::new(),
+        }
+    }
+
     /// Lists the directory. The state is read first: a writer beside us adds
     /// segments and then says so, and what it retires it has said before.
     pub(crate) fn list(disk: &Disk, names: &Names) -> Result<LogFiles> {
-        let state = match load(disk, &names.state())? {
-            Loaded::Valid(state) => Some(*state),
-            Loaded::Absent => None,
+        let read_state = || match load(disk, &names.state())? {
+            Loaded::Valid(state) => Ok(Some(*state)),
+            Loaded::Absent => Ok(None),
         };
-        Self::list_with_state(disk, names, state)
+        let state = read_state()?;
+        let absent = state.is_none();
+        match Self::list_with_state(disk, names, state) {
+            // A writer may have made the log between the two looks.
+            Err(_) if absent => Self::list_with_state(disk, names, read_state()?),
+            listed => listed,
+        }
     }
 
     /// As [`LogFiles::list`] with a state from elsewhere (salvage).
@@ -65,12 +83,8 @@ impl LogFiles {
         state: Option<State>,
     ) -> Result<LogFiles> {
         let mut files = LogFiles {
-            names: names.clone(),
             state,
-            segments: Vec::new(),
-            retired: Vec::new(),
-            spares: Vec::new(),
-            leftovers: Vec::new(),
+            ..LogFiles::default_for(names)
         };
         let dir = names.dir();
         let entries = disk

@@ -6,6 +6,7 @@
 //! writing, `writer` appends groups, `retire` lets segments go.
 
 mod files;
+mod judge;
 mod lock;
 mod open;
 mod retire;
@@ -18,12 +19,12 @@ mod walk;
 mod window;
 mod writer;
 
-pub(crate) use files::LogFiles;
+pub(crate) use files::{LogFiles, Version};
 pub(crate) use lock::{ReaderHold, WriterLock};
-pub(crate) use open::{OpenedLog, open_log};
-pub(crate) use retire::cleanup;
+pub(crate) use open::{EPOCH_GAP, OpenedLog, check_database_id, open_log};
+pub(crate) use retire::{cleanup, cleanup_locked};
 pub(crate) use walk::{End, Group, Step, Walker};
-pub(crate) use writer::{GroupInput, LogOptions, LogWriter};
+pub(crate) use writer::{GroupInput, LogOptions, LogWriter, is_transient};
 
 use crate::storage::Storage;
 use std::sync::Arc;

@@ -23,7 +23,7 @@ impl LogWriter {
             .take_while(|s| s.last_epoch <= through)
             .count();
         let count = if self.named.is_some() { 0 } else { count };
-        let lock = std::mem::replace(&mut self.lock, self.lock.share());
+        let lock = self.lock.clone();
         let done = lock.without_readers(|| self.retire(through, count));
         if done?.is_none() {
             self.state.save(|s| s.floor = s.floor.max(Some(through)))?;

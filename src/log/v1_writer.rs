@@ -9,14 +9,15 @@ use crate::segment::write_segment_on;
 use std::path::PathBuf;
 
 /// Writes the epoch's items as a version 1 segment and makes it durable;
-/// gives its path and size. Write order, `db_size_if_commit` and metadata have
+/// gives its path and size, none where there was nothing to
+/// write. Write order, `db_size_if_commit` and metadata have
 /// no place in version 1.
 pub(crate) fn write_epoch(
     disk: &Disk,
     names: &Names,
     epoch: u64,
     payload: &[u8],
-) -> Result<(PathBuf, u64)> {
+) -> Result<Option<(PathBuf, u64)>> {
     let bad = |why: &str| Error::corrupt(format!("staged bytes: {why}"));
     let mut records = Vec::new();
     let mut at = 0;
@@ -39,11 +40,14 @@ pub(crate) fn write_epoch(
             after: frame.data,
         }));
     }
+    if records.is_empty() {
+        return Ok(None);
+    }
     let db_path = names.dir().join(names.database());
     let path = write_segment_on(&**disk, &db_path, epoch, &records)?;
     let size = disk
         .open(&path, crate::storage::OpenMode::Read)
         .and_then(|f| f.len())
         .map_err(|e| Error::io("measure a segment", &path, &e))?;
-    Ok((path, size))
+    Ok(Some((path, size)))
 }

@@ -160,6 +160,25 @@ impl Walker {
         Ok(false)
     }
 
+    /// Starts where [`Walker::last`] can still be told without reading the
+    /// segments that a watermark covers.
+    pub(crate) fn start_near_end(&mut self) {
+        self.start_at(super::open::start_segment(&self.files));
+    }
+
+    /// Whether a writer lives beside this reader.
+    pub(crate) fn is_live(&self) -> bool {
+        self.cap.is_some()
+    }
+
+    /// The segment being read.
+    pub(crate) fn current_path(&self) -> PathBuf {
+        match self.files.segments.get(self.at) {
+            Some(entry) => entry.path.clone(),
+            None => self.files.names.state(),
+        }
+    }
+
     /// The last epoch read well, or the floor.
     pub(crate) fn last(&self) -> Option<u64> {
         let floor = self.files.state.as_ref().and_then(|s| s.floor);
@@ -190,6 +209,8 @@ impl Walker {
                 Ok(group) if self.beyond_cap(group.header.epoch, group.header.kind) => {
                     return Ok(self.clean_end());
                 }
+                // The tail may be a living writer's, and not durable yet.
+                Ok(group) if self.unconfirmed(&group) && self.refresh_live()? => {}
                 Ok(group) => {
                     self.accept(&group);
                     return Ok(Step::Group(Box::new(group)));
@@ -220,6 +241,11 @@ impl Walker {
 
     fn beyond_cap(&self, epoch: u64, kind: GroupKind) -> bool {
         kind != GroupKind::Mark && matches!(self.cap, Some(cap) if cap.is_none_or(|c| epoch > c))
+    }
+
+    fn unconfirmed(&self, group: &Group) -> bool {
+        let known = self.files.state.as_ref().map_or(0, |s| s.watermark);
+        self.at + 1 == self.files.segments.len() && group.header.epoch > known
     }
 
     fn clean_end(&mut self) -> Step {
@@ -492,6 +518,11 @@ impl Walker {
             let path = &self.files.segments[self.at.saturating_sub(1)].path;
             e.in_file(path)
         })
+    }
+
+    /// The bytes of the version 1 epoch that the last step gave.
+    pub(crate) fn version_one_bytes(&self) -> &[u8] {
+        &self.one
     }
 
     /// The payload of the group that the last step with `body` gave, and its

@@ -13,6 +13,7 @@ use crate::format::group::{
 };
 use crate::format::names::Names;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The first segment's size; each next one doubles.
 const FIRST_SEGMENT: u64 = 1 << 20;
@@ -67,7 +68,7 @@ pub(crate) struct LogWriter {
     pub(super) names: Names,
     pub(super) options: LogOptions,
     pub(super) style: Style,
-    pub(super) lock: WriterLock,
+    pub(super) lock: Arc<WriterLock>,
     pub(super) state: StateFile,
     pub(super) spares: SparePool,
     pub(super) live: Vec<LiveSegment>,
@@ -134,7 +135,11 @@ impl LogWriter {
 
     fn append_one(&mut self, input: &mut GroupInput<'_>) -> Result<u64> {
         let payload = &input.buffer[GROUP_HEADER..GROUP_HEADER + input.payload_len];
-        let (path, size) = v1_writer::write_epoch(&self.disk, &self.names, input.epoch, payload)?;
+        let written = v1_writer::write_epoch(&self.disk, &self.names, input.epoch, payload)?;
+        // An epoch without records leaves no file.
+        let Some((path, size)) = written else {
+            return Ok(0);
+        };
         self.link = 0;
         self.active = None;
         self.live.push(LiveSegment {

@@ -1,12 +1,21 @@
 //! Recovery: the log's batches in replay order, and what is done with them.
 
+mod inspect;
+mod into;
 mod report;
+mod stream;
 
-pub use report::{RecoveryReport, SegmentInfo, SuspectFile, Verdict};
+pub use inspect::{GroupInfo, Inspection, SegmentInspection, StateInfo, inspect, inspect_on};
+pub use into::{
+    PageMap, recover_into_file, recover_into_file_on, recover_into_map, recover_into_map_on,
+};
+pub use report::{EpochRanges, RecoveryReport, SegmentInfo, SuspectFile, Verdict};
+pub use stream::{RecoveredBatch, Recovery};
 
-use crate::batch::Frame;
-use crate::error::Result;
-use crate::storage::Storage;
+use crate::error::{Error, Result};
+use crate::format::names::Names;
+use crate::log::{Disk, LogFiles, ReaderHold, Step, Version, Walker, cleanup};
+use crate::storage::RealStorage;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,100 +29,131 @@ pub struct RecoveryOptions {
     pub durable_prefix: bool,
     /// Read and check everything, hand out nothing.
     pub verify_only: bool,
-    /// Recovery into a file only: delete the segments after the file is synced.
+    /// Recovery into a file only: delete the segments after the file is
+    /// synced. Takes the writer's lock.
     pub delete_segments: bool,
     /// Identity of the database, checked against the log's.
     pub database_id: Option<[u8; 16]>,
 }
 
-/// One batch, borrowed from the stream until the next call.
-#[derive(Clone, Copy, Debug)]
-pub struct RecoveredBatch<'a> {
-    /// Its epoch.
-    pub epoch: u64,
-    /// Its commit sequence.
-    pub commit_seq: u64,
-    /// Transaction id.
-    pub txn_id: u64,
-    /// Transaction epoch.
-    pub txn_epoch: u32,
-    /// The frames in write order.
-    pub frames: &'a [Frame<'a>],
-    /// The caller's bytes; empty where none were given, and in version 1.
-    pub metadata: &'a [u8],
+pub(crate) fn names_of(disk: &Disk, db_path: &Path) -> Result<Names> {
+    let resolved = disk
+        .resolve(db_path)
+        .map_err(|e| Error::io("resolve the path", db_path, &e))?;
+    Ok(Names::new(&resolved))
 }
 
-/// A stream of recovered batches.
-#[derive(Debug)]
-pub struct Recovery {}
-
-#[allow(unused_variables)]
-impl Recovery {
-    /// Opens the log beside the database at `db_path` for reading.
-    pub fn open(db_path: &Path, options: &RecoveryOptions) -> Result<Self> {
-        unimplemented!()
-    }
-    /// Opens on a given storage.
-    pub fn open_on(
-        storage: Arc<dyn Storage>,
-        db_path: &Path,
-        options: &RecoveryOptions,
-    ) -> Result<Self> {
-        unimplemented!()
-    }
-    /// The next batch in replay order; none at the end.
-    pub fn next_batch(&mut self) -> Result<Option<RecoveredBatch<'_>>> {
-        unimplemented!()
-    }
-    /// What was read so far; complete once the stream has ended.
-    pub fn report(&self) -> &RecoveryReport {
-        unimplemented!()
-    }
+fn real() -> Disk {
+    Arc::new(RealStorage)
 }
 
-/// Pages by number, with the image of the highest commit sequence.
-#[derive(Clone, Debug, Default)]
-pub struct PageMap {
-    /// Page number to (commit sequence, image).
-    pub pages: BTreeMap<u32, (u64, Vec<u8>)>,
-    /// Database size in pages from the last committing frame; 0 where none said.
-    pub db_size: u32,
-}
-
-/// Recovers into a map of pages.
-#[allow(unused_variables)]
-pub fn recover_into_map(
-    db_path: &Path,
-    options: &RecoveryOptions,
-) -> Result<(PageMap, RecoveryReport)> {
-    unimplemented!()
-}
-
-/// Recovers into a database file: page n at offset (n-1) x `page_size`.
-#[allow(unused_variables)]
-pub fn recover_into_file(
-    db_path: &Path,
-    target: &Path,
-    page_size: u32,
-    options: &RecoveryOptions,
-) -> Result<RecoveryReport> {
-    unimplemented!()
-}
-
-/// The highest epoch that recovery would give back, without a coordinator.
-#[allow(unused_variables)]
+/// The highest epoch that is durable, without a coordinator: the last one on
+/// the disk, or the checkpoint's. None where the database has no log. Beside a
+/// living writer it is what that one has made durable.
+///
+/// Blocks on reads. Fails where the end of the log is damaged.
 pub fn max_durable_epoch(db_path: &Path) -> Result<Option<u64>> {
-    unimplemented!()
+    max_durable_epoch_on(real(), db_path)
 }
 
-/// The log's segment files in the order of their epochs.
-#[allow(unused_variables)]
+/// [`max_durable_epoch`] on a given storage.
+pub fn max_durable_epoch_on(disk: Disk, db_path: &Path) -> Result<Option<u64>> {
+    let names = names_of(&disk, db_path)?;
+    let mut walker = read_walker(&disk, &names)?;
+    walker.start_near_end();
+    loop {
+        if let Step::End(end) = walker.step(true)? {
+            return match end.error() {
+                Some(error) => Err(error),
+                None => Ok(walker.last()),
+            };
+        }
+    }
+}
+
+/// A walker that holds the segments and knows of a living writer.
+fn read_walker(disk: &Disk, names: &Names) -> Result<Walker> {
+    let hold = ReaderHold::take(disk, &names.lock())?;
+    let mut walker = Walker::new(disk.clone(), LogFiles::default_for(names), Some(hold));
+    // How far a writer is durable is asked before the listing, so that all up
+    // to there is in the listing.
+    walker.refresh_live()?;
+    walker.files = LogFiles::list(disk, names)?;
+    Ok(walker)
+}
+
+/// The log's segment files in the order of their epochs, those that the
+/// checkpoint has passed but that are still there first. Damage does not fail
+/// the listing: a segment shows what can be read of it.
 pub fn list_segments(db_path: &Path) -> Result<Vec<SegmentInfo>> {
-    unimplemented!()
+    list_segments_on(real(), db_path)
 }
 
-/// Deletes all segments, spares too, under the writer's lock; gives the number of segments.
-#[allow(unused_variables)]
+/// [`list_segments`] on a given storage.
+pub fn list_segments_on(disk: Disk, db_path: &Path) -> Result<Vec<SegmentInfo>> {
+    let names = names_of(&disk, db_path)?;
+    let mut walker = read_walker(&disk, &names)?;
+    let mut last: BTreeMap<usize, u64> = BTreeMap::new();
+    loop {
+        match walker.step(false)? {
+            Step::Group(group) => {
+                last.insert(group.segment, group.header.epoch);
+            }
+            Step::Epoch(epoch, index) => {
+                last.insert(index, epoch);
+            }
+            Step::End(_) => break,
+        }
+    }
+    let files = &walker.files;
+    let floor = files.state.as_ref().and_then(|s| s.floor);
+    let mut list = Vec::new();
+    for path in &files.retired {
+        let first = crate::format::names::segment_epoch(path).unwrap_or(0);
+        let len = disk
+            .open(path, crate::storage::OpenMode::Read)
+            .and_then(|f| f.len())
+            .map_err(|e| Error::io("measure a segment", path, &e))?;
+        list.push(SegmentInfo {
+            path: path.clone(),
+            first_epoch: first,
+            last_epoch: None,
+            bytes: len,
+            version: 2,
+            checkpointed: true,
+        });
+    }
+    for (index, entry) in files.segments.iter().enumerate() {
+        let last_epoch = last.get(&index).copied();
+        let version = match entry.version {
+            Version::One => 1,
+            Version::Two => 2,
+        };
+        let readable = crate::format::prelude::parse(&entry.head).is_ok();
+        list.push(SegmentInfo {
+            path: entry.path.clone(),
+            first_epoch: entry.first_epoch,
+            last_epoch,
+            bytes: entry.len,
+            version: if readable { version } else { 0 },
+            checkpointed: last_epoch.is_some() && last_epoch <= floor,
+        });
+    }
+    Ok(list)
+}
+
+/// Deletes all segments and prepared files; gives the number of segments
+/// deleted. Call it once their pages are safe elsewhere. Epoch numbers go on
+/// after the last one.
+///
+/// Takes the writer's lock ([`crate::ErrorKind::Locked`] while a writer or a
+/// reader lives) and deletes nothing from a log that is corrupt.
 pub fn cleanup_segments(db_path: &Path) -> Result<usize> {
-    unimplemented!()
+    cleanup_segments_on(real(), db_path)
+}
+
+/// [`cleanup_segments`] on a given storage.
+pub fn cleanup_segments_on(disk: Disk, db_path: &Path) -> Result<usize> {
+    let names = names_of(&disk, db_path)?;
+    cleanup(&disk, &names)
 }

@@ -89,6 +89,16 @@ impl EpochRanges {
         self.0.last().map(|r| r.1)
     }
 
+    /// Each epoch above `floor`.
+    pub(crate) fn above(&self, floor: u64) -> Vec<u64> {
+        let recent = self.0.iter().rev().take_while(|r| r.1 > floor);
+        let mut epochs: Vec<u64> = recent
+            .flat_map(|&(a, b)| (a.max(floor.saturating_add(1))..=b).rev())
+            .collect();
+        epochs.reverse();
+        epochs
+    }
+
     /// Each epoch.
     pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
         self.0.iter().flat_map(|&(a, b)| a..=b)

@@ -1,0 +1,415 @@
+//! Opening a log for writing: find its end, drop a torn tail, make the rest
+//! of the tail durable, go on behind it.
+
+use super::Disk;
+use super::files::{LogFiles, Version};
+use super::lock::WriterLock;
+use super::salvage;
+use super::segment_file::{SegmentFile, choose_style};
+use super::spare::SparePool;
+use super::state_file::{StateFile, sync_failed};
+use super::walk::{End, Step, Walker};
+use super::writer::{Active, LiveSegment, LogOptions, LogWriter};
+use crate::coordinator::SyncPolicy;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::group::{BLOCK, GroupHeader, GroupKind};
+use crate::format::names::Names;
+use crate::format::state::State;
+use crate::storage::{OpenMode, read_exact_at, write_all_at};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// How many epochs a session may hand out beyond the last one on the disk:
+/// after a crash numbering goes on this much higher, so that no number is
+/// given twice. The coordinator keeps fewer than this in flight.
+pub(crate) const EPOCH_GAP: u64 = 8;
+
+/// A log ready for writing, and what was found.
+#[derive(Debug)]
+pub(crate) struct OpenedLog {
+    pub(crate) writer: LogWriter,
+    /// The last epoch on the disk, or the floor.
+    pub(crate) last: Option<u64>,
+    /// The first epoch to hand out.
+    pub(crate) next_epoch: u64,
+    /// Files moved aside.
+    pub(crate) salvaged: Vec<PathBuf>,
+}
+
+/// Opens the log, making it where there is none. Takes the writer's lock.
+pub(crate) fn open_log(disk: &Disk, names: &Names, options: LogOptions) -> Result<OpenedLog> {
+    let lock = Arc::new(WriterLock::take(disk, &names.lock())?);
+    let salvaged = if options.salvage {
+        salvage::salvage(disk, names)?
+    } else {
+        Vec::new()
+    };
+    let files = LogFiles::list(disk, names)?;
+    check_database_id(&files, options.database_id)?;
+    let tail = Tail::find(disk, files)?;
+    if let Some(error) = tail.end.error() {
+        return Err(error);
+    }
+    let sync = options.policy != SyncPolicy::Off;
+    let state = tail.new_state(&options)?;
+    let mut state_file = StateFile::open(disk, &names.state(), state, sync)?;
+    tail.settle(disk, sync)?;
+    let next_epoch = tail.next_epoch();
+    let watermark = if sync { tail.last.unwrap_or(0) } else { 0 };
+    let newest = tail.newest_used();
+    state_file.save(|s| {
+        s.clean = false;
+        s.next_epoch = next_epoch;
+        s.watermark = s.watermark.max(watermark);
+        s.newest_generation = newest.unwrap_or(s.retired_generation);
+        s.highest_seq = s.highest_seq.max(tail.highest_seq);
+    })?;
+    if sync {
+        sync_dir(disk, names)?;
+    }
+    tail.remove_unused(disk, names, sync)?;
+    let style = choose_style(disk, &names.state(), options.style, options.policy)?;
+    let found = if tail.files.state.is_some() {
+        tail.files.spares.as_slice()
+    } else {
+        // Left by a log that is gone: their content is of another identity.
+        remove_files(disk, tail.files.spares.iter().map(|(_, p)| p))?;
+        &[]
+    };
+    let spares = SparePool::new(disk.clone(), names.clone(), style, sync, found)?;
+    let mut writer = LogWriter {
+        disk: disk.clone(),
+        names: names.clone(),
+        options,
+        style,
+        lock,
+        state: state_file,
+        spares,
+        live: tail.live.clone(),
+        active: None,
+        named: None,
+        previous_epoch: tail.last.unwrap_or(0),
+        link: tail.link,
+        last_is_mark: tail.last_is_mark,
+        durable: tail.last.unwrap_or(0),
+        highest_seq: tail.highest_seq,
+        next_size: LogWriter::first_size(&options),
+    };
+    writer.take_up(tail.pos)?;
+    writer.publish(tail.last);
+    Ok(OpenedLog {
+        writer,
+        last: tail.last,
+        next_epoch,
+        salvaged,
+    })
+}
+
+impl LogWriter {
+    /// Takes up the newest segment where its groups end.
+    fn take_up(&mut self, pos: u64) -> Result<()> {
+        if let Some(two) = self.live.iter().rev().find(|s| s.generation > 0) {
+            self.next_size = (two.size * 2)
+                .min(self.options.segment_size)
+                .max(self.next_size);
+        }
+        let Some(segment) = self.live.last().filter(|s| s.generation > 0) else {
+            return Ok(());
+        };
+        if self.options.version_one {
+            return Ok(());
+        }
+        let file = SegmentFile::open(&self.disk, &segment.path, self.style, self.options.policy)?;
+        self.active = Some(Active { file, pos });
+        Ok(())
+    }
+}
+
+/// An identity for a new log.
+pub(super) fn random_id() -> Result<[u8; 16]> {
+    let mut id = [0u8; 16];
+    // SAFETY: the pointer and the length are those of `id`.
+    let got = unsafe { libc::getrandom(id.as_mut_ptr().cast(), id.len(), 0) };
+    if got != id.len() as isize {
+        let e = std::io::Error::last_os_error();
+        return Err(Error::new(ErrorKind::Io, format!("getrandom: {e}")));
+    }
+    Ok(id)
+}
+
+pub(crate) fn check_database_id(files: &LogFiles, wanted: Option<[u8; 16]>) -> Result<()> {
+    let Some(wanted) = wanted else {
+        return Ok(());
+    };
+    let (own, empty) = match &files.state {
+        Some(state) => (state.database_id, files.segments.is_empty()),
+        None => ([0; 16], files.segments.is_empty()),
+    };
+    let unmarked = own == [0; 16] && empty;
+    if own == wanted || unmarked {
+        return Ok(());
+    }
+    let why = if own == [0; 16] {
+        "database_id: the log was made without one"
+    } else {
+        "database_id: the log belongs to another database"
+    };
+    Err(Error::new(ErrorKind::Format, why).in_file(&files.names.state()))
+}
+
+fn sync_dir(disk: &Disk, names: &Names) -> Result<()> {
+    let dir = names.dir();
+    disk.sync_dir(dir)
+        .map_err(|e| sync_failed("sync the directory", dir, &e))
+}
+
+fn remove_files<'a>(disk: &Disk, paths: impl Iterator<Item = &'a PathBuf>) -> Result<()> {
+    for path in paths {
+        disk.remove(path)
+            .map_err(|e| Error::io("remove a file", path, &e))?;
+    }
+    Ok(())
+}
+
+/// What a look at the end of the log found.
+struct Tail {
+    files: LogFiles,
+    end: End,
+    live: Vec<LiveSegment>,
+    last: Option<u64>,
+    link: u32,
+    pos: u64,
+    last_is_mark: bool,
+    highest_seq: u64,
+    /// Groups above the last watermark: (segment, offset, length).
+    unconfirmed: Vec<(usize, u64, u64)>,
+    /// How many segments of the list hold groups.
+    used: usize,
+}
+
+impl Tail {
+    fn find(disk: &Disk, files: LogFiles) -> Result<Tail> {
+        let start = start_segment(&files);
+        let saved = files.state.as_ref().map_or(0, |s| s.watermark);
+        let saved_seq = files.state.as_ref().map_or(0, |s| s.highest_seq);
+        let mut walker = Walker::new(disk.clone(), files, None);
+        walker.start_at(start);
+        let mut tail = TailWalk {
+            unconfirmed: Vec::new(),
+            watermark: saved,
+            last_is_mark: false,
+            used: start,
+            pos: 0,
+            bytes: vec![0; walker.files.segments.len()],
+        };
+        let end = loop {
+            match walker.step(true)? {
+                Step::Group(group) => tail.group(group.segment, &group.header),
+                Step::Epoch(_, index) => {
+                    tail.used = index + 1;
+                    tail.last_is_mark = false;
+                }
+                Step::End(end) => break *end,
+            }
+        };
+        let used = tail.used;
+        let live = live_segments(&walker.files, used, &tail.bytes, walker.last());
+        Ok(Tail {
+            live,
+            last: walker.last(),
+            link: walker.chain.link.unwrap_or(0),
+            pos: tail.pos,
+            last_is_mark: tail.last_is_mark,
+            highest_seq: walker.highest_seq.max(saved_seq),
+            unconfirmed: tail.unconfirmed,
+            used,
+            files: walker.files,
+            end,
+        })
+    }
+
+    fn new_state(&self, options: &LogOptions) -> Result<State> {
+        if let Some(state) = &self.files.state {
+            let mut state = state.clone();
+            if let Some(id) = options.database_id {
+                state.database_id = id;
+            }
+            return Ok(state);
+        }
+        Ok(State::new(
+            random_id()?,
+            options.database_id.unwrap_or([0; 16]),
+        ))
+    }
+
+    /// G5: whatever lies above the last watermark may be in the page cache
+    /// only, and marked clean after a failed sync, so it is written again
+    /// before it is synced. What is dropped loses its headers, so that nothing
+    /// takes it for damage later.
+    fn settle(&self, disk: &Disk, sync: bool) -> Result<()> {
+        let mut touched: Vec<usize> = Vec::new();
+        let zeros = vec![0; BLOCK as usize];
+        let torn = (self.end.verdict == crate::recovery::Verdict::Torn
+            && self.end.segment < self.files.segments.len())
+        .then_some((self.end.segment, self.end.offset));
+        for (segment, offset) in self.end.leftovers.iter().copied().chain(torn) {
+            let entry = &self.files.segments[segment];
+            if offset + BLOCK <= entry.len {
+                self.rewrite(disk, segment, |file| write_all_at(file, &zeros, offset, 1))?;
+                touched.push(segment);
+            }
+        }
+        if !sync {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        for (segment, offset, length) in self.unconfirmed.iter().copied() {
+            bytes.resize(length as usize, 0);
+            self.rewrite(disk, segment, |file| {
+                read_exact_at(file, &mut bytes, offset)?;
+                write_all_at(file, &bytes, offset, 1)
+            })?;
+            touched.push(segment);
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        for segment in touched {
+            self.rewrite(disk, segment, |file| file.sync_all())?;
+        }
+        Ok(())
+    }
+
+    fn rewrite(
+        &self,
+        disk: &Disk,
+        segment: usize,
+        work: impl FnOnce(&dyn crate::storage::File) -> std::io::Result<()>,
+    ) -> Result<()> {
+        let path = &self.files.segments[segment].path;
+        disk.open(path, OpenMode::Write)
+            .and_then(|file| work(&*file))
+            .map_err(|e| sync_failed("write the tail again", path, &e))
+    }
+
+    fn next_epoch(&self) -> u64 {
+        let beyond = self.last.unwrap_or(0).max(self.end.highest_leftover);
+        match &self.files.state {
+            None => beyond.saturating_add(1),
+            Some(state) if state.clean => state.next_epoch.max(beyond.saturating_add(1)),
+            Some(state) => state
+                .next_epoch
+                .max(beyond.saturating_add(1))
+                .saturating_add(EPOCH_GAP),
+        }
+    }
+
+    fn newest_used(&self) -> Option<u64> {
+        self.files.segments[..self.used]
+            .iter()
+            .filter(|s| s.version == Version::Two)
+            .map(|s| s.generation)
+            .next_back()
+    }
+
+    /// Deletes what is no part of the log any more: named segments without a
+    /// group, retired ones, unfinished files.
+    fn remove_unused(&self, disk: &Disk, names: &Names, sync: bool) -> Result<()> {
+        let empty = &self.files.segments[self.used..];
+        let any =
+            !empty.is_empty() || !self.files.retired.is_empty() || !self.files.leftovers.is_empty();
+        remove_files(disk, empty.iter().map(|s| &s.path))?;
+        remove_files(disk, self.files.retired.iter())?;
+        remove_files(disk, self.files.leftovers.iter())?;
+        if any && sync {
+            sync_dir(disk, names)?;
+        }
+        Ok(())
+    }
+}
+
+/// Gathers what opening wants to know along the walk.
+struct TailWalk {
+    unconfirmed: Vec<(usize, u64, u64)>,
+    watermark: u64,
+    last_is_mark: bool,
+    used: usize,
+    pos: u64,
+    bytes: Vec<u64>,
+}
+
+impl TailWalk {
+    fn group(&mut self, segment: usize, header: &GroupHeader) {
+        if header.watermark > self.watermark {
+            // Everything followed so far is at or below the epoch before this
+            // header, which is what a watermark covers at most.
+            self.watermark = header.watermark;
+            if header.watermark >= header.previous_epoch {
+                self.unconfirmed.clear();
+            }
+        }
+        self.last_is_mark = header.kind == GroupKind::Mark;
+        if !self.last_is_mark && header.epoch > self.watermark {
+            self.unconfirmed
+                .push((segment, header.position, header.length));
+        }
+        self.used = segment + 1;
+        self.pos = header.position + header.length;
+        self.bytes[segment] = self.pos;
+    }
+}
+
+/// The segment from which on the log must be followed: everything before it
+/// is covered by the watermark of its first group.
+pub(super) fn start_segment(files: &LogFiles) -> usize {
+    let mut start = files.segments.len();
+    let saved = files.state.as_ref().map_or(0, |s| s.watermark);
+    while start > 0 {
+        start -= 1;
+        let entry = &files.segments[start];
+        let covers = match entry.version {
+            // Written only when everything before it was durable.
+            Version::One => start + 1 < files.segments.len(),
+            Version::Two => GroupHeader::parse(&entry.head).is_ok_and(|(h, _)| {
+                h.generation == entry.generation
+                    && h.segment_epoch == entry.first_epoch
+                    && h.watermark.max(saved) >= h.previous_epoch
+            }),
+        };
+        if covers {
+            return start;
+        }
+    }
+    0
+}
+
+fn live_segments(
+    files: &LogFiles,
+    used: usize,
+    bytes: &[u64],
+    last: Option<u64>,
+) -> Vec<LiveSegment> {
+    let mut live = Vec::new();
+    for (index, entry) in files.segments[..used].iter().enumerate() {
+        let last_epoch = match files.segments[..used].get(index + 1) {
+            Some(next) => next.first_epoch.saturating_sub(1),
+            None => last.unwrap_or(entry.first_epoch),
+        };
+        live.push(LiveSegment {
+            path: entry.path.clone(),
+            first_epoch: entry.first_epoch,
+            last_epoch,
+            generation: match entry.version {
+                Version::One => 0,
+                Version::Two => entry.generation,
+            },
+            size: entry.len,
+            // Segments before the start of the walk are full.
+            used: if bytes[index] > 0 {
+                bytes[index]
+            } else {
+                entry.len
+            },
+        });
+    }
+    live
+}

@@ -1,0 +1,170 @@
+//! Recovery into a map of pages, and into a database file.
+
+use super::report::RecoveryReport;
+use super::stream::Recovery;
+use super::{RecoveryOptions, names_of, real};
+use crate::error::{Error, Result};
+use crate::log::{Disk, LogFiles, WriterLock, cleanup_locked};
+use crate::storage::{File, OpenMode, write_all_at};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+/// Pages by number, with the image of the highest commit sequence.
+#[derive(Clone, Debug, Default)]
+pub struct PageMap {
+    /// Page number to (commit sequence, image).
+    pub pages: BTreeMap<u32, (u64, Vec<u8>)>,
+    /// Database size in pages from the last committing frame; 0 where none
+    /// said. Pages above it were cut off by the transaction that said it.
+    pub db_size: u32,
+}
+
+/// Recovers into a map of pages. Needs memory for all of them.
+pub fn recover_into_map(
+    db_path: &Path,
+    options: &RecoveryOptions,
+) -> Result<(PageMap, RecoveryReport)> {
+    recover_into_map_on(real(), db_path, options)
+}
+
+/// [`recover_into_map`] on a given storage.
+pub fn recover_into_map_on(
+    disk: Disk,
+    db_path: &Path,
+    options: &RecoveryOptions,
+) -> Result<(PageMap, RecoveryReport)> {
+    let mut stream = Recovery::open_on(disk, db_path, options)?;
+    let mut map = PageMap::default();
+    while let Some(batch) = stream.next_batch()? {
+        for frame in &batch.frames {
+            let entry = map.pages.entry(frame.page_number).or_default();
+            if batch.commit_seq >= entry.0 {
+                *entry = (batch.commit_seq, frame.data.to_vec());
+            }
+        }
+    }
+    let report = stream.report().clone();
+    map.db_size = report.db_size;
+    Ok((map, report))
+}
+
+/// Recovers into a database file: page n at offset (n-1) x `page_size`. The
+/// file is made where it is missing, synced, and set to the size of the last
+/// `db_size_if_commit`.
+///
+/// Each page gets the image with the highest commit sequence. Every frame must
+/// be `page_size` bytes (1 to 65536). The whole log is checked before the
+/// first byte is written, so a corrupt log leaves the file as it was; a
+/// failure to write leaves a part of the pages, and doing it again mends that.
+/// With `delete_segments` the writer's lock is held throughout. Nobody else
+/// may use the file meanwhile.
+pub fn recover_into_file(
+    db_path: &Path,
+    target: &Path,
+    page_size: u32,
+    options: &RecoveryOptions,
+) -> Result<RecoveryReport> {
+    recover_into_file_on(real(), db_path, target, page_size, options)
+}
+
+/// [`recover_into_file`] on a given storage.
+pub fn recover_into_file_on(
+    disk: Disk,
+    db_path: &Path,
+    target: &Path,
+    page_size: u32,
+    options: &RecoveryOptions,
+) -> Result<RecoveryReport> {
+    if !(1..=65_536).contains(&page_size) {
+        return Err(Error::invalid(format!(
+            "page_size: {page_size} is not within 1 and 65536"
+        )));
+    }
+    let names = names_of(&disk, db_path)?;
+    let lock = match options.delete_segments {
+        true => Some(WriterLock::take(&disk, &names.lock())?),
+        false => None,
+    };
+    let stream = |options: &RecoveryOptions| match &lock {
+        Some(_) => Recovery::alone(disk.clone(), LogFiles::list(&disk, &names)?, options),
+        None => Recovery::open_on(disk.clone(), db_path, options),
+    };
+    let check = RecoveryOptions {
+        verify_only: true,
+        ..options.clone()
+    };
+    let mut checked = stream(&check)?;
+    while checked.next_batch()?.is_some() {}
+    if options.verify_only {
+        return Ok(checked.report().clone());
+    }
+    drop(checked);
+    let file = disk
+        .open(target, OpenMode::WriteOrCreate)
+        .map_err(|e| Error::io("open the target", target, &e))?;
+    let mut pages = PageFile {
+        file: &*file,
+        path: target,
+        page_size,
+        newest: HashMap::new(),
+    };
+    let mut stream = stream(options)?;
+    while let Some(batch) = stream.next_batch()? {
+        for frame in &batch.frames {
+            pages.put(batch.commit_seq, frame.page_number, frame.data)?;
+        }
+    }
+    let report = stream.report().clone();
+    drop(stream);
+    pages.finish(&disk, report.db_size)?;
+    if let Some(lock) = &lock {
+        cleanup_locked(&disk, &names, lock)?;
+    }
+    Ok(report)
+}
+
+struct PageFile<'a> {
+    file: &'a dyn File,
+    path: &'a Path,
+    page_size: u32,
+    /// The commit sequence of the image that each page has.
+    newest: HashMap<u32, u64>,
+}
+
+impl PageFile<'_> {
+    fn put(&mut self, commit_seq: u64, page_number: u32, data: &[u8]) -> Result<()> {
+        if data.len() != self.page_size as usize {
+            return Err(Error::invalid(format!(
+                "page_size: page {page_number} has {} bytes in the log, not {}",
+                data.len(),
+                self.page_size
+            )));
+        }
+        let newest = self.newest.entry(page_number).or_insert(commit_seq);
+        if commit_seq < *newest {
+            return Ok(());
+        }
+        *newest = commit_seq;
+        let offset = u64::from(page_number - 1) * u64::from(self.page_size);
+        write_all_at(self.file, data, offset, 1)
+            .map_err(|e| Error::io("write the target", self.path, &e).at(self.path, offset))
+    }
+
+    fn finish(&self, disk: &Disk, db_size: u32) -> Result<()> {
+        let fail = |what: &str, e: std::io::Error| Error::io(what, self.path, &e);
+        if db_size > 0 {
+            self.file
+                .set_len(u64::from(db_size) * u64::from(self.page_size))
+                .map_err(|e| fail("set the target's size", e))?;
+        }
+        self.file
+            .sync_all()
+            .map_err(|e| fail("sync the target", e))?;
+        let parent = match self.path.parent() {
+            Some(p) if !p.as_os_str().is_empty() => p,
+            _ => Path::new("."),
+        };
+        disk.sync_dir(parent)
+            .map_err(|e| fail("sync the target's directory", e))
+    }
+}
