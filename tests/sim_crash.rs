@@ -137,6 +137,30 @@ fn sizes_and_bytes_are_kept_apart() {
 }
 
 #[test]
+fn a_size_too_is_in_doubt_after_a_failed_sync() {
+    let sim = SimStorage::new();
+    let file = durable(&sim, "f", &sectors("a"));
+    file.write_at(&sectors("b"), 512).unwrap();
+    sim.fail(FaultPlan::error(Call::SyncAll, libc::EIO));
+    file.sync_all().unwrap_err();
+    file.sync_all().unwrap();
+    assert_eq!(outcomes(&sim, "f"), set(["a", "a0", "ab"]));
+}
+
+#[test]
+fn bytes_beyond_the_size_that_survived_are_gone() {
+    let sim = SimStorage::new();
+    let file = durable(&sim, "f", &[b'a'; 100]);
+    file.write_at(&[b'b'; 1000], 100).unwrap();
+    // The size is asked for first; here it alone is lost.
+    let after = sim.crash_bits(!1);
+    assert_eq!(read(&after, "f").unwrap(), [b'a'; 100]);
+    let file = after.open(&path("f"), OpenMode::Write).unwrap();
+    file.set_len(1100).unwrap();
+    assert_eq!(read(&after, "f").unwrap()[100..], [0; 1000]);
+}
+
+#[test]
 fn a_name_needs_the_directory_synced() {
     let sim = SimStorage::new();
     let file = sim.open(&path("f"), OpenMode::CreateNew).unwrap();
