@@ -18,6 +18,7 @@ mod log;
 pub mod recovery;
 pub mod segment;
 pub mod storage;
+mod sync;
 
 pub use batch::{Batch, BatchHead, Frame, FrameSource};
 pub use coordinator::{Coordinator, Options, Stats};

@@ -1,132 +1,385 @@
 //! The coordinator: lanes, epochs, group commit.
+//!
+//! A batch's way: `submit` takes room in the current epoch through `staging`
+//! (one atomic word) and encodes into its `buffer`; `wait` sleeps in `waiters`
+//! or leads a `flush`, which seals the epoch, has the log write it, and wakes
+//! who waited. The `ticker` flushes what nobody waits for.
 
+mod buffer;
+mod close;
+mod core;
+mod events;
+mod flush;
+mod lanes;
 mod options;
+mod registry;
+mod staging;
 mod stats;
+mod submit;
+mod ticker;
+mod wait;
+mod waiters;
 
 pub use options::{
     EpochInterval, Options, Overflow, SPILL_BYTES, Sequencing, SyncPolicy, SyncStyle,
 };
 pub use stats::{Latency, Stats};
 
+use self::core::{Core, Phase, closed};
 use crate::batch::{Batch, BatchHead, FrameSource};
-use crate::error::{Error, Result, Ticket};
-use crate::storage::Storage;
+use crate::error::{Error, ErrorKind, Result, Ticket};
+use crate::recovery::names_of;
+use crate::storage::{RealStorage, Storage};
+use crate::sync::{AtomicBool, Ordering};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What `on_durable` calls: the epoch, and how it went.
+/// What [`Coordinator::on_durable`] calls: the epoch, and how it went.
 pub type DurableFn = Box<dyn FnOnce(u64, Result<()>) + Send>;
 
-/// A parallel page WAL with epoch group commit. Share it between threads by
-/// reference or `Arc`.
-#[derive(Debug)]
-pub struct Coordinator {}
+/// A parallel page WAL with epoch group commit: one handle of it.
+///
+/// Share it between threads by reference or in an `Arc`; every method may be
+/// called from any thread at any time. After a `fork` the child's handle
+/// answers [`ErrorKind::Forked`] and touches no file. Dropping it closes it and
+/// waits for what is staged.
+///
+/// Timeouts: `None` waits for ever, zero polls.
+pub struct Coordinator {
+    core: Arc<Core>,
+    closed: AtomicBool,
+    shared: bool,
+}
 
-#[allow(unused_variables)]
+impl std::fmt::Debug for Coordinator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Coordinator")
+            .field("path", &self.core.path)
+            .field("phase", &self.core.phase())
+            .field("durable_epoch", &self.core.durable())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Coordinator {
-    /// Opens the log of the database at `db_path`.
+    /// Opens the log of the database at `db_path`, making it where there is
+    /// none. The database file itself is never opened.
+    ///
+    /// Fails with [`ErrorKind::Locked`] where another writer has it,
+    /// [`ErrorKind::Corrupt`] where acknowledged epochs are damaged,
+    /// [`ErrorKind::Format`] for a newer format or another database's log,
+    /// [`ErrorKind::Invalid`] naming an option out of range. Blocks on reads,
+    /// and on writes and syncs of the log's tail.
     pub fn open(db_path: &Path, options: &Options) -> Result<Self> {
-        unimplemented!()
+        Self::open_on(Arc::new(RealStorage), db_path, options)
     }
-    /// Opens on a given storage.
+
+    /// [`Coordinator::open`] on a given storage.
     pub fn open_on(storage: Arc<dyn Storage>, db_path: &Path, options: &Options) -> Result<Self> {
-        unimplemented!()
+        let names = names_of(&storage, db_path)?;
+        let core = Arc::new(Core::open(&storage, &names, options)?);
+        core.start_ticker()?;
+        Ok(Self::handle(core, false))
     }
-    /// The process's one coordinator of this database: each call gives a handle.
+
+    /// The process's one coordinator of this database, opened by the first
+    /// call. Each call gives a handle of its own; the last one closed closes
+    /// it. The path is resolved first, so that `a/../db` and `db` are one.
+    /// Other options than the first call's are [`ErrorKind::Invalid`].
     pub fn for_path(db_path: &Path, options: &Options) -> Result<Self> {
-        unimplemented!()
+        let storage: Arc<dyn Storage> = Arc::new(RealStorage);
+        let names = names_of(&storage, db_path)?;
+        let path = names.dir().join(names.database());
+        let core = registry::get_or_open(&path, options, || {
+            let core = Arc::new(Core::open(&storage, &names, options)?);
+            core.start_ticker()?;
+            Ok(core)
+        })?;
+        Ok(Self::handle(core, true))
     }
-    /// Stages a batch.
+
+    fn handle(core: Arc<Core>, shared: bool) -> Self {
+        Coordinator {
+            core,
+            closed: AtomicBool::new(false),
+            shared,
+        }
+    }
+
+    fn live(&self) -> Result<&Arc<Core>> {
+        self.core.check_fork()?;
+        if self.closed.load(Ordering::Acquire) {
+            return Err(closed());
+        }
+        Ok(&self.core)
+    }
+
+    /// Stages a batch and gives its epoch and sequence. Its bytes are copied.
+    ///
+    /// Blocks only where its lane or the memory is full and the overflow
+    /// policy says so, and for a batch larger than a lane. On an error nothing
+    /// was kept: [`ErrorKind::Invalid`] or [`ErrorKind::TooLarge`] (the message
+    /// names the field), [`ErrorKind::Busy`] (no room), [`ErrorKind::NoSpace`],
+    /// [`ErrorKind::Failed`], [`ErrorKind::Closed`].
     pub fn submit(&self, batch: &Batch<'_>) -> Result<Ticket> {
-        unimplemented!()
+        self.submit_from(&batch.head(), batch.frames)
     }
-    /// Stages a batch whose frames lie elsewhere.
+
+    /// [`Coordinator::submit`] for frames that lie elsewhere than in a slice.
     pub fn submit_from(
         &self,
         head: &BatchHead<'_>,
         frames: &(impl FrameSource + ?Sized),
     ) -> Result<Ticket> {
-        unimplemented!()
+        self.live()?.submit(head, frames, true)
     }
-    /// Stages and waits. `None` waits for ever, zero polls.
+
+    /// Stages a batch and waits until it is durable.
+    ///
+    /// Errors are those of [`Coordinator::submit`] and [`Coordinator::wait`];
+    /// one that has a [`Error::ticket`] means that the batch stays staged.
     pub fn commit(&self, batch: &Batch<'_>, timeout: Option<Duration>) -> Result<Ticket> {
-        unimplemented!()
+        self.commit_from(&batch.head(), batch.frames, timeout)
     }
-    /// As [`Coordinator::submit_from`] and a wait.
+
+    /// [`Coordinator::commit`] for frames that lie elsewhere than in a slice.
     pub fn commit_from(
         &self,
         head: &BatchHead<'_>,
         frames: &(impl FrameSource + ?Sized),
         timeout: Option<Duration>,
     ) -> Result<Ticket> {
-        unimplemented!()
+        let core = self.live()?;
+        core.check_may_block()?;
+        let ticket = core.submit(head, frames, false)?;
+        core.wait(ticket.epoch, timeout, None)
+            .map_err(|e| e.with_ticket(ticket))?;
+        Ok(ticket)
     }
+
     /// Waits until `epoch` is durable.
+    ///
+    /// | state of the epoch | answer |
+    /// | --- | --- |
+    /// | durable | ok, whatever happened since |
+    /// | staged or being written, time is up | [`ErrorKind::Timeout`] |
+    /// | no disk space | [`ErrorKind::NoSpace`]: pending, wait again |
+    /// | in flight when a sync failed | [`ErrorKind::OutcomeUnknown`] |
+    /// | staged when the coordinator failed | [`ErrorKind::Failed`] |
+    /// | handle closed | [`ErrorKind::Closed`]: says nothing of durability |
+    /// | never handed out | [`ErrorKind::Invalid`] |
+    ///
+    /// A caller with 100 ms or more left writes the group itself where nobody
+    /// does, so its call may outlast its time by a slow write.
     pub fn wait(&self, epoch: u64, timeout: Option<Duration>) -> Result<()> {
-        unimplemented!()
+        self.live()?.wait(epoch, timeout, None)
     }
-    /// As [`Coordinator::wait`], but asks `interrupted` about every 50 ms; true ends the wait
-    /// with a timeout error.
+
+    /// As [`Coordinator::wait`], but asks `interrupted` about every 50 ms
+    /// while it sleeps; true ends the wait as a timeout does.
     pub fn wait_interruptible(
         &self,
         epoch: u64,
         timeout: Option<Duration>,
         interrupted: &mut dyn FnMut() -> bool,
     ) -> Result<()> {
-        unimplemented!()
+        self.live()?.wait(epoch, timeout, Some(interrupted))
     }
-    /// Seals and waits for all staged so far; gives the epoch it waited for (the durable
-    /// epoch where nothing was staged; 0 where there is none).
+
+    /// Seals what is staged and waits until all of it is durable. Gives the
+    /// epoch it waited for; where nothing was pending, at once, the durable
+    /// epoch (0 before the first). Errors as [`Coordinator::wait`].
     pub fn flush(&self, timeout: Option<Duration>) -> Result<u64> {
-        unimplemented!()
+        self.live()?.flush(timeout)
     }
+
     /// The epoch that a batch staged now would get.
     pub fn current_epoch(&self) -> Result<u64> {
-        unimplemented!()
+        Ok(self.live()?.staging.current().0)
     }
-    /// The highest durable epoch, never blocking.
+
+    /// The highest durable epoch; none before the first. After an open it is
+    /// the last one on the disk. Never blocks.
     pub fn durable_epoch(&self) -> Result<Option<u64>> {
-        unimplemented!()
+        Ok(self.live()?.durable())
     }
-    /// A new eventfd that becomes readable at each advance of the durable epoch.
+
+    /// A new eventfd (non-blocking, close-on-exec, the caller's to close) that
+    /// becomes readable each time the durable epoch advances, and when the
+    /// coordinator fails or closes. Each call gives one of its own, which the
+    /// coordinator keeps a duplicate of until it is closed.
     pub fn event_fd(&self) -> Result<OwnedFd> {
-        unimplemented!()
+        let core = self.live()?;
+        let fd = core.events.add(core.phase() != Phase::Open)?;
+        Ok(fd)
     }
-    /// Starts a flush of `epoch` in the background.
+
+    /// Starts a flush of `epoch` on the library's thread; does not block.
     pub fn request_flush(&self, epoch: u64) -> Result<()> {
-        unimplemented!()
+        let core = self.live()?;
+        core.check_handed_out(epoch)?;
+        core.request(epoch);
+        Ok(())
     }
-    /// Calls back once `epoch` is durable or known not to become so; starts a
-    /// flush of it. The callback runs exactly once, on a library thread, before
-    /// close returns.
+
+    /// Calls back once `epoch` is durable, or known not to become so, with
+    /// what [`Coordinator::wait`] would say; starts a flush of it.
+    ///
+    /// The callback runs exactly once, on a library thread, before the last
+    /// close returns. Blocking calls from inside it are
+    /// [`ErrorKind::Deadlock`]. Where this fails it never runs.
     pub fn on_durable(&self, epoch: u64, callback: DurableFn) -> Result<()> {
-        unimplemented!()
+        let core = self.live()?;
+        core.check_handed_out(epoch)?;
+        core.add_callback(epoch, callback)
     }
-    /// The caller's word that pages through this epoch are safe in the database file.
+
+    /// The caller's word that pages through this epoch are safe in the
+    /// database file: segments that hold nothing else are reused or removed,
+    /// once no reader holds them. At or below the last checkpoint it does
+    /// nothing; beyond the durable epoch it is [`ErrorKind::Invalid`].
+    /// Blocks on syncs.
     pub fn checkpoint(&self, through_epoch: u64) -> Result<()> {
-        unimplemented!()
+        self.live()?.checkpoint(through_epoch)
     }
-    /// The figures.
+
+    /// The figures. Never blocks on a flush.
     pub fn stats(&self) -> Result<Stats> {
-        unimplemented!()
+        Ok(self.live()?.snapshot())
     }
+
     /// The resolved path of the database.
     pub fn path(&self) -> &Path {
-        unimplemented!()
+        &self.core.path
     }
-    /// Files that a salvaging open moved aside.
+
+    /// Files that a salvaging open moved or copied aside.
     pub fn salvaged(&self) -> &[PathBuf] {
-        unimplemented!()
+        &self.core.salvaged
     }
-    /// Seals, flushes, and closes. A close that times out leaves the handle open.
-    /// Idempotent: closing again is [`crate::ErrorKind::Closed`].
+
+    /// Seals, flushes and closes this handle; the last handle of a shared
+    /// coordinator closes it. Everyone who waits is woken.
+    ///
+    /// [`ErrorKind::Timeout`]: not in time, still open. [`ErrorKind::Closed`]:
+    /// it was closed already. Any other error: it is closed, and the message
+    /// says which epochs are not durable.
     pub fn close(&self, timeout: Option<Duration>) -> Result<()> {
-        unimplemented!()
+        self.core.check_may_block()?;
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Err(closed());
+        }
+        let result = if self.shared {
+            registry::give_back(&self.core, timeout)
+        } else {
+            self.core.close(timeout)
+        };
+        if matches!(&result, Err(e) if e.kind() == ErrorKind::Timeout) {
+            self.closed.store(false, Ordering::Release);
+        }
+        result
     }
-    /// Marks the coordinator failed, as after a caught panic.
+
+    /// Fails the coordinator for good, as a caught panic at a boundary does.
+    /// What is durable stays durable; nothing else is acknowledged.
     pub fn fail(&self, cause: Error) {
-        unimplemented!()
+        if !self.core.is_forked() {
+            let sealed = self.core.staging.current().0.saturating_sub(1);
+            self.core.fail(cause, sealed);
+        }
+    }
+}
+
+impl Drop for Coordinator {
+    fn drop(&mut self) {
+        if self.core.is_forked() {
+            // Threads to join and locks to take are the parent's.
+            std::mem::forget(self.core.clone());
+            return;
+        }
+        if !self.closed.load(Ordering::Acquire) {
+            let _ = self.close(None);
+        }
+    }
+}
+
+impl Core {
+    fn checkpoint(&self, through: u64) -> Result<()> {
+        self.check_may_block()?;
+        if self.durable().is_none_or(|d| through > d) {
+            return Err(Error::invalid(format!(
+                "through_epoch: {through} is beyond the durable epoch ({})",
+                self.durable().map_or("none".into(), |d| d.to_string())
+            )));
+        }
+        let mut guard = self.lock_flusher();
+        if self.phase() == Phase::Failed {
+            return Err(self.refusal());
+        }
+        let Some(log) = guard.log() else {
+            return Err(closed());
+        };
+        if log.floor().is_some_and(|floor| through < floor) {
+            return Ok(());
+        }
+        let done = log.checkpoint(through);
+        self.note_log(log);
+        match done {
+            Ok(()) => {
+                self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
+                self.room.wake(i32::MAX);
+                Ok(())
+            }
+            Err(error) => {
+                if error.kind() != ErrorKind::NoSpace && !crate::log::is_transient(&error) {
+                    let unknown = guard.pending_range().map_or(0, |r| r.1);
+                    self.fail(error.clone(), unknown);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn snapshot(&self) -> Stats {
+        let c = &self.counters;
+        let get = |counter: &crate::sync::AtomicU64| counter.load(Ordering::Relaxed);
+        let (current_epoch, _) = self.staging.current();
+        let mut stats = Stats {
+            epochs: get(&c.epochs),
+            groups: get(&c.groups),
+            group_bytes: get(&c.group_bytes),
+            syncs: get(&c.syncs),
+            oversize: get(&c.oversize),
+            blocked: get(&c.blocked),
+            refused: get(&c.refused),
+            retries: get(&c.retries),
+            failures: get(&c.failures),
+            checkpoints: get(&c.checkpoints),
+            current_epoch,
+            durable_epoch: self.durable(),
+            checkpoint_epoch: get(&self.floor).checked_sub(1),
+            segments_in_use: get(&self.segments),
+            segments_free: get(&self.spares),
+            log_bytes: get(&self.log_bytes),
+            max_log_bytes: self.options.max_log_bytes.unwrap_or(0),
+            memory_bytes: self.staging.memory(),
+            max_memory: self.options.max_memory,
+            lanes: self.lanes.count(),
+            lanes_in_use: self.lanes.in_use(),
+            wait: self.wait_latency.snapshot(),
+            flush: self.flush_latency.snapshot(),
+            ..Stats::default()
+        };
+        self.lanes.for_each(|lane| {
+            stats.batches += lane.batches_total;
+            stats.frames += lane.frames_total;
+            stats.bytes += lane.bytes_total;
+            stats.spills += lane.spills;
+            stats.contended += lane.contended;
+            stats.backlog.push(lane.frames_in(current_epoch));
+        });
+        stats
     }
 }

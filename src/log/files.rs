@@ -131,8 +131,8 @@ impl LogFiles {
             .len()
             .map_err(|e| Error::io("measure a segment", &path, &e))?;
         let mut head = vec![0; GROUP_HEADER];
-        let got = read_up_to(&*file, &mut head, 0)
-            .map_err(|e| Error::io("read a segment", &path, &e))?;
+        let got =
+            read_up_to(&*file, &mut head, 0).map_err(|e| Error::io("read a segment", &path, &e))?;
         head.truncate(got);
         // Without a state file there is no log of version 2, so whatever this
         // is, it is judged as version 1.

@@ -72,12 +72,7 @@ pub(super) fn judge(walker: &mut Walker, miss: Option<Miss>) -> Result<End> {
 }
 
 /// Nothing acknowledged is touched: torn, newer, or just the end.
-fn classify(
-    walker: &mut Walker,
-    end: &mut End,
-    miss: Option<Miss>,
-    leftovers: bool,
-) -> Result<()> {
+fn classify(walker: &mut Walker, end: &mut End, miss: Option<Miss>, leftovers: bool) -> Result<()> {
     let last = walker.last();
     let Some(miss) = miss else {
         return Ok(());

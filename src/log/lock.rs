@@ -52,7 +52,8 @@ impl WriterLock {
             path: path.to_path_buf(),
             file,
         };
-        lock.publish_word(0).map_err(|e| fail("write the lock file", e))?;
+        lock.publish_word(0)
+            .map_err(|e| fail("write the lock file", e))?;
         Ok(lock)
     }
 

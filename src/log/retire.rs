@@ -131,10 +131,7 @@ fn remove_all(disk: &Disk, names: &Names) -> Result<usize> {
         s.watermark = s.watermark.max(last.unwrap_or(0));
     })?;
     let dir = names.dir();
-    let sync = |what: &str| {
-        disk.sync_dir(dir)
-            .map_err(|e| sync_failed(what, dir, &e))
-    };
+    let sync = |what: &str| disk.sync_dir(dir).map_err(|e| sync_failed(what, dir, &e));
     sync("sync the directory")?;
     let segments = files.segments.iter().map(|s| &s.path).chain(&files.retired);
     let others = files.spares.iter().map(|(_, p)| p).chain(&files.leftovers);

@@ -19,9 +19,7 @@ pub(super) fn salvage(disk: &Disk, names: &Names) -> Result<Vec<PathBuf>> {
     let mut moved = Vec::new();
     let (files, rebuilt) = match LogFiles::list(disk, names) {
         Ok(files) => (files, false),
-        Err(e) if e.kind() == ErrorKind::Corrupt => {
-            (rebuild_state(disk, names, &mut moved)?, true)
-        }
+        Err(e) if e.kind() == ErrorKind::Corrupt => (rebuild_state(disk, names, &mut moved)?, true),
         Err(e) => return Err(e),
     };
     let mut walker = Walker::new(disk.clone(), files, None);
@@ -120,7 +118,8 @@ fn cut_segment(
         write_all_at(&*to, &chunk[..n], at, 1).map_err(|e| fail("write a copy", &copy, e))?;
         at += n as u64;
     }
-    to.sync_all().map_err(|e| sync_failed("sync a copy", &copy, &e))?;
+    to.sync_all()
+        .map_err(|e| sync_failed("sync a copy", &copy, &e))?;
     sync_dir(disk, names)?;
     moved.push(copy);
     let zeros = vec![0; BLOCK as usize];
@@ -155,12 +154,7 @@ fn move_aside(
     sync_dir(disk, names)
 }
 
-fn rename_aside(
-    disk: &Disk,
-    names: &Names,
-    path: &Path,
-    moved: &mut Vec<PathBuf>,
-) -> Result<()> {
+fn rename_aside(disk: &Disk, names: &Names, path: &Path, moved: &mut Vec<PathBuf>) -> Result<()> {
     let aside = free_name(disk, names, path)?;
     disk.rename(path, &aside)
         .map_err(|e| Error::io("move a file aside", path, &e))?;

@@ -74,9 +74,7 @@ impl StateFile {
         let file = disk
             .open(path, OpenMode::WriteOrCreate)
             .map_err(|e| fail("open the state file", e))?;
-        let len = file
-            .len()
-            .map_err(|e| fail("measure the state file", e))?;
+        let len = file.len().map_err(|e| fail("measure the state file", e))?;
         if len < STATE_FILE {
             // Real blocks, so that saving needs no space later.
             let zeros = vec![0; (STATE_FILE - len) as usize];

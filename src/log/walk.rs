@@ -335,7 +335,11 @@ impl Walker {
         let (index, pos) = (self.at, self.pos);
         let payload_end = GROUP_HEADER + header.payload_len as usize;
         let length = header.length as usize;
-        let (from, to) = if body { (0, length) } else { (payload_end, length) };
+        let (from, to) = if body {
+            (0, length)
+        } else {
+            (payload_end, length)
+        };
         // `segment_size` bounds the length, and the file's length bounds that.
         let bytes = self.read(index, pos + from as u64, to - from)?;
         if bytes.len() < to - from {

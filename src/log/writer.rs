@@ -104,6 +104,11 @@ impl LogWriter {
         (self.live.len() as u64, self.spares.ready() as u64)
     }
 
+    /// The highest commit sequence in the log.
+    pub(crate) fn highest_seq(&self) -> u64 {
+        self.highest_seq
+    }
+
     /// The checkpoint floor.
     pub(crate) fn floor(&self) -> Option<u64> {
         self.state.state().floor
@@ -228,7 +233,11 @@ impl LogWriter {
     /// epoch that it will start with: the file, its size and its name are
     /// durable, and the state file knows it, before the first group is written.
     fn roll(&mut self, epoch: u64, need: u64) -> Result<()> {
-        if self.named.as_ref().is_some_and(|n| n.size < need || n.first_epoch != epoch) {
+        if self
+            .named
+            .as_ref()
+            .is_some_and(|n| n.size < need || n.first_epoch != epoch)
+        {
             return Err(Error::corrupt("roll: another group than before"));
         }
         if self.named.is_none() {
@@ -287,7 +296,8 @@ impl LogWriter {
             let mut block = MarkBlock([0; BLOCK as usize]);
             let (epoch, none) = (self.previous_epoch, Summary::default());
             let flags = CertificateFlags::default();
-            self.link = self.write_group(&mut block.0, GroupKind::Mark, epoch, 0, &none, flags, 1)?;
+            self.link =
+                self.write_group(&mut block.0, GroupKind::Mark, epoch, 0, &none, flags, 1)?;
             self.last_is_mark = true;
         }
         let (durable, seq, claims) = (self.durable, self.highest_seq, self.claims());

@@ -168,7 +168,10 @@ impl Recovery {
                 crate::error::ErrorKind::Format,
                 "group of logical records in a log of pages",
             )
-            .at(&self.walker.files.segments[group.segment].path, group.header.position));
+            .at(
+                &self.walker.files.segments[group.segment].path,
+                group.header.position,
+            ));
         }
         self.all.push(epoch);
         if self.below_floor(epoch) {

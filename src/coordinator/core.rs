@@ -1,0 +1,340 @@
+//! The coordinator's shared state: what submitters, waiters, the flusher and
+//! the ticker all see.
+
+use super::events::Events;
+use super::flush::Flusher;
+use super::lanes::Lanes;
+use super::options::{EpochInterval, Options, Sequencing, SyncPolicy};
+use super::staging::Staging;
+use super::stats::Histogram;
+use super::ticker::Ticker;
+use super::waiters::{WaitWord, Waiters};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::names::Names;
+use crate::log::{Disk, LogOptions, OpenedLog, open_log};
+use crate::storage::fork_generation;
+use crate::sync::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Mutex, Ordering};
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Where the coordinator is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Phase {
+    Open = 0,
+    Failed = 1,
+    Closed = 2,
+}
+
+/// The final failure.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub(super) cause: Error,
+    /// Epochs up to it were written or in flight: nobody knows.
+    pub(super) unknown_through: u64,
+}
+
+/// Counters that are not kept per lane.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) epochs: AtomicU64,
+    pub(super) groups: AtomicU64,
+    pub(super) group_bytes: AtomicU64,
+    pub(super) syncs: AtomicU64,
+    pub(super) oversize: AtomicU64,
+    pub(super) blocked: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) retries: AtomicU64,
+    pub(super) failures: AtomicU64,
+    pub(super) checkpoints: AtomicU64,
+}
+
+/// Everything behind the handles of one coordinator.
+pub(super) struct Core {
+    pub(super) options: Options,
+    pub(super) path: PathBuf,
+    pub(super) salvaged: Vec<PathBuf>,
+    pub(super) staging: Staging,
+    pub(super) lanes: Arc<Lanes>,
+    pub(super) waiters: Waiters,
+    /// Submitters that wait for room.
+    pub(super) room: WaitWord,
+    pub(super) flusher: Mutex<Flusher>,
+    /// The highest durable epoch plus 1; 0: none.
+    durable: AtomicU64,
+    /// The last epoch on the disk at open, or none; and the first handed out
+    /// here: what lies between was never durable.
+    pub(super) opened_at: Option<u64>,
+    pub(super) first_epoch: u64,
+    phase: AtomicU8,
+    failure: Mutex<Option<Failure>>,
+    /// Rises with each flush that found no space.
+    pub(super) space_failures: AtomicU64,
+    pub(super) space_error: Mutex<Option<Error>>,
+    /// The last flush found no space: groups are pending.
+    pub(super) short_of_space: AtomicBool,
+    /// The ordered path has left sealed epochs that nobody writes yet.
+    pub(super) alone_pending: AtomicBool,
+    pub(super) ticker: Ticker,
+    pub(super) events: Events,
+    pub(super) closing: Mutex<()>,
+    /// Bytes of groups in live segments.
+    pub(super) log_bytes: AtomicU64,
+    pub(super) segments: AtomicU64,
+    pub(super) spares: AtomicU64,
+    /// Checkpoint floor plus 1; 0: none.
+    pub(super) floor: AtomicU64,
+    pub(super) counters: Counters,
+    pub(super) wait_latency: Histogram,
+    pub(super) flush_latency: Histogram,
+    born: u32,
+    clock: Instant,
+    /// Callbacks that are on their way; see `on_durable`.
+    pub(super) callbacks_pending: AtomicU32,
+}
+
+thread_local! {
+    static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a caller's callback: blocking calls from inside it are refused.
+pub(super) fn in_callback(run: impl FnOnce()) {
+    IN_CALLBACK.with(|flag| flag.set(true));
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+    IN_CALLBACK.with(|flag| flag.set(false));
+    // A callback that panics is the caller's bug; the flusher goes on.
+    drop(caught);
+}
+
+/// Whether the calling thread is inside a callback.
+pub(super) fn inside_callback() -> bool {
+    IN_CALLBACK.try_with(Cell::get).unwrap_or(false)
+}
+
+impl Core {
+    pub(super) fn open(disk: &Disk, names: &Names, options: &Options) -> Result<Core> {
+        options.validate()?;
+        let log_options = LogOptions {
+            policy: options.sync_policy,
+            style: options.sync_style,
+            segment_size: options.segment_size,
+            version_one: options.segment_format == 1,
+            database_id: options.database_id,
+            salvage: options.salvage,
+        };
+        let OpenedLog {
+            writer,
+            last,
+            next_epoch,
+            salvaged,
+        } = open_log(disk, names, log_options)?;
+        let next_seq = writer.highest_seq().saturating_add(1);
+        let (segments, spares) = writer.segment_counts();
+        let (log_bytes, floor) = (writer.log_bytes(), writer.floor());
+        let staging = Staging::new(options.max_memory, options.slot_count, next_epoch, next_seq)?;
+        Ok(Core {
+            options: options.clone(),
+            path: names.dir().join(names.database()),
+            salvaged,
+            staging,
+            lanes: Lanes::new(options.slot_count),
+            waiters: Waiters::default(),
+            room: WaitWord::default(),
+            flusher: Mutex::new(Flusher::new(writer)),
+            durable: AtomicU64::new(last.map_or(0, |l| l + 1)),
+            opened_at: last,
+            first_epoch: next_epoch,
+            phase: AtomicU8::new(Phase::Open as u8),
+            failure: Mutex::new(None),
+            space_failures: AtomicU64::new(0),
+            space_error: Mutex::new(None),
+            short_of_space: AtomicBool::new(false),
+            alone_pending: AtomicBool::new(false),
+            ticker: Ticker::default(),
+            events: Events::default(),
+            closing: Mutex::new(()),
+            log_bytes: AtomicU64::new(log_bytes),
+            segments: AtomicU64::new(segments),
+            spares: AtomicU64::new(spares),
+            floor: AtomicU64::new(floor.map_or(0, |f| f + 1)),
+            counters: Counters::default(),
+            wait_latency: Histogram::new(),
+            flush_latency: Histogram::new(),
+            born: fork_generation(),
+            clock: Instant::now(),
+            callbacks_pending: AtomicU32::new(0),
+        })
+    }
+
+    /// Nanoseconds since open, never 0.
+    pub(super) fn now(&self) -> u64 {
+        self.clock.elapsed().as_nanos() as u64 + 1
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::SeqCst) {
+            0 => Phase::Open,
+            1 => Phase::Failed,
+            _ => Phase::Closed,
+        }
+    }
+
+    pub(super) fn set_closed(&self) {
+        self.phase.store(Phase::Closed as u8, Ordering::SeqCst);
+    }
+
+    /// The child of a fork has no business with the parent's files.
+    pub(super) fn is_forked(&self) -> bool {
+        fork_generation() != self.born
+    }
+
+    pub(super) fn check_fork(&self) -> Result<()> {
+        if self.is_forked() {
+            return Err(Error::new(
+                ErrorKind::Forked,
+                "this handle belongs to the parent of a fork",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses blocking calls from inside a callback.
+    pub(super) fn check_may_block(&self) -> Result<()> {
+        self.check_fork()?;
+        if inside_callback() {
+            return Err(Error::new(
+                ErrorKind::Deadlock,
+                "a blocking call from inside a callback",
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) fn durable(&self) -> Option<u64> {
+        self.durable.load(Ordering::SeqCst).checked_sub(1)
+    }
+
+    pub(super) fn set_durable(&self, epoch: u64) {
+        let before = self.durable.swap(epoch + 1, Ordering::SeqCst);
+        debug_assert!(before <= epoch, "epochs become durable in order");
+    }
+
+    pub(super) fn assigns(&self) -> bool {
+        self.options.sequencing == Sequencing::Coordinator
+    }
+
+    pub(super) fn syncs(&self) -> bool {
+        self.options.sync_policy != SyncPolicy::Off
+    }
+
+    pub(super) fn interval(&self) -> Option<u64> {
+        match self.options.epoch_interval {
+            EpochInterval::After(d) => Some(d.as_nanos() as u64),
+            EpochInterval::Off => None,
+        }
+    }
+
+    pub(super) fn failure(&self) -> Option<Failure> {
+        self.failure.lock().clone()
+    }
+
+    /// Fails for good. The first cause stays; everyone waiting is told.
+    pub(super) fn fail(&self, cause: Error, unknown_through: u64) {
+        {
+            let mut failure = self.failure.lock();
+            if failure.is_none() {
+                *failure = Some(Failure {
+                    cause,
+                    unknown_through,
+                });
+            }
+        }
+        let _ = self.phase.compare_exchange(
+            Phase::Open as u8,
+            Phase::Failed as u8,
+            Ordering::SeqCst,
+            Ordering::SeqCst,
+        );
+        self.counters.failures.fetch_add(1, Ordering::Relaxed);
+        self.staging.block();
+        self.wake_everyone();
+    }
+
+    pub(super) fn wake_everyone(&self) {
+        self.waiters.wake_all();
+        self.room.wake(i32::MAX);
+        self.events.signal();
+        self.ticker.notify();
+    }
+
+    /// What is known of an epoch. None: nothing final yet.
+    pub(super) fn outcome(&self, epoch: u64) -> Option<Result<()>> {
+        if self.is_durable(epoch) {
+            return Some(Ok(()));
+        }
+        match self.phase() {
+            Phase::Open => None,
+            Phase::Failed => Some(Err(self.failed_outcome(epoch))),
+            Phase::Closed => Some(match self.failure() {
+                Some(_) => Err(self.failed_outcome(epoch)),
+                None => Err(closed()),
+            }),
+        }
+    }
+
+    fn is_durable(&self, epoch: u64) -> bool {
+        let never = epoch < self.first_epoch && Some(epoch) > self.opened_at;
+        !never && self.durable().is_some_and(|d| epoch <= d)
+    }
+
+    fn failed_outcome(&self, epoch: u64) -> Error {
+        match self.failure() {
+            Some(f) if epoch <= f.unknown_through => f.cause.recast(
+                ErrorKind::OutcomeUnknown,
+                &format!("epoch {epoch} was being written when this failed, and may or may not be durable"),
+            ),
+            Some(f) => f.cause.recast(
+                ErrorKind::Failed,
+                &format!("epoch {epoch} will not become durable, the coordinator has failed"),
+            ),
+            None => closed(),
+        }
+    }
+
+    /// Why nothing is taken any more.
+    pub(super) fn refusal(&self) -> Error {
+        match (self.phase(), self.failure()) {
+            (Phase::Closed, _) | (_, None) => closed(),
+            (_, Some(f)) => f
+                .cause
+                .recast(ErrorKind::Failed, "the coordinator has failed"),
+        }
+    }
+
+    /// Epochs that were never handed out can't be waited for.
+    pub(super) fn check_handed_out(&self, epoch: u64) -> Result<()> {
+        if self.outcome(epoch).is_some_and(|o| o.is_ok()) {
+            return Ok(());
+        }
+        let (current, staged) = self.staging.current();
+        let unknown = epoch < self.first_epoch || epoch > current;
+        let nothing_yet = epoch == current && staged == 0;
+        // It may have been sealed and flushed between the two looks.
+        if (unknown || nothing_yet) && self.outcome(epoch).is_none_or(|o| o.is_err()) {
+            if self.phase() == Phase::Closed {
+                return Err(closed());
+            }
+            return Err(Error::invalid(format!(
+                "epoch: {epoch} was not handed out by this coordinator"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// What a closed handle answers.
+pub(super) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the coordinator is closed")
+}

@@ -1,0 +1,51 @@
+//! Descriptors that become readable when the durable epoch advances.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::sync::{AtomicBool, Mutex, Ordering};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+/// The eventfds that callers were given: a duplicate of each.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    any: AtomicBool,
+    fds: Mutex<Vec<OwnedFd>>,
+}
+
+impl Events {
+    /// A new eventfd: non-blocking, close-on-exec, the caller's to close.
+    /// With `signalled` it is readable at once.
+    pub(super) fn add(&self, signalled: bool) -> Result<OwnedFd> {
+        let fail = |e: io::Error| Error::new(ErrorKind::Io, format!("eventfd: {e}"));
+        // SAFETY: no memory is involved; the result is checked.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+        if fd < 0 {
+            return Err(fail(io::Error::last_os_error()));
+        }
+        // SAFETY: a new descriptor that nobody else owns.
+        let theirs = unsafe { OwnedFd::from_raw_fd(fd) };
+        let ours = theirs.try_clone().map_err(fail)?;
+        if signalled {
+            bump(&ours);
+        }
+        self.fds.lock().push(ours);
+        self.any.store(true, Ordering::SeqCst);
+        Ok(theirs)
+    }
+
+    /// Makes all of them readable.
+    pub(super) fn signal(&self) {
+        if self.any.load(Ordering::SeqCst) {
+            self.fds.lock().iter().for_each(bump);
+        }
+    }
+}
+
+/// Adds 1. A counter that is full (EAGAIN) is readable already.
+fn bump(fd: &OwnedFd) {
+    let one = 1u64.to_ne_bytes();
+    // SAFETY: eight bytes that live through the call.
+    unsafe {
+        libc::write(fd.as_raw_fd(), one.as_ptr().cast(), one.len());
+    }
+}

@@ -1,0 +1,150 @@
+//! Waiting for an epoch: whoever waits while nobody flushes does it itself.
+
+use super::core::Core;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sync::Ordering;
+use std::time::{Duration, Instant};
+
+/// A waiter that has less time than this does not lead, because a write can't
+/// be broken off; the ticker's thread flushes for it.
+const LEAD_MIN: Duration = Duration::from_millis(100);
+/// How often an interruptible wait asks whether to go on.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+
+/// How long a wait may last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit(Option<Instant>);
+
+impl Limit {
+    /// None: for ever.
+    pub(super) fn after(timeout: Option<Duration>) -> Limit {
+        // A time too far for the clock is for ever.
+        Limit(timeout.and_then(|t| Instant::now().checked_add(t)))
+    }
+
+    /// What is left; none: for ever.
+    pub(super) fn left(self) -> Option<Duration> {
+        self.0
+            .map(|end| end.saturating_duration_since(Instant::now()))
+    }
+}
+
+impl Core {
+    /// Waits until `epoch` is durable, or its fate is known, or time is up.
+    pub(super) fn wait(
+        &self,
+        epoch: u64,
+        timeout: Option<Duration>,
+        mut interrupted: Option<&mut dyn FnMut() -> bool>,
+    ) -> Result<()> {
+        self.check_fork()?;
+        if let Some(Ok(())) = self.outcome(epoch) {
+            return Ok(());
+        }
+        let polls = timeout == Some(Duration::ZERO);
+        if !polls {
+            self.check_may_block()?;
+        }
+        self.check_handed_out(epoch)?;
+        let began = Instant::now();
+        let limit = Limit::after(timeout);
+        let failures = self.space_failures.load(Ordering::SeqCst);
+        let result = loop {
+            match self.wait_once(epoch, polls, limit, failures, interrupted.is_some()) {
+                Some(result) => break result,
+                None => {
+                    if interrupted.as_mut().is_some_and(|ask| ask()) {
+                        break Err(timed_out("interrupted", epoch));
+                    }
+                }
+            }
+        };
+        self.wait_latency.record(began.elapsed().as_nanos() as u64);
+        if result.is_err() {
+            // A wake that was meant to make a leader of this thread goes on to
+            // another, and what stays staged is the ticker's.
+            self.hand_on();
+            self.arm();
+        }
+        result
+    }
+
+    fn wait_once(
+        &self,
+        epoch: u64,
+        polls: bool,
+        limit: Limit,
+        failures: u64,
+        asks: bool,
+    ) -> Option<Result<()>> {
+        let sleeper = self.waiters.of(epoch).enter();
+        // Taken before the condition is looked at and before the flusher is
+        // tried: whoever changes either wakes after it.
+        let token = sleeper.token();
+        if let Some(result) = self.outcome(epoch) {
+            return Some(result);
+        }
+        if self.space_failures.load(Ordering::SeqCst) != failures {
+            return Some(Err(self.no_space(epoch)));
+        }
+        let left = limit.left();
+        if polls || left.is_some_and(|l| l.is_zero()) {
+            return Some(Err(timed_out("time is up", epoch)));
+        }
+        if left.is_none_or(|l| l >= LEAD_MIN) {
+            if let Some(mut guard) = self.try_lock_flusher() {
+                drop(sleeper);
+                // Its failure shows in the outcome, or as no space.
+                let _ = self.flush_once(&mut guard);
+                return None;
+            }
+        } else {
+            self.request(epoch);
+        }
+        let sleep = match (left, asks) {
+            (left, true) => Some(left.map_or(ASK_EVERY, |l| l.min(ASK_EVERY))),
+            (left, false) => left,
+        };
+        sleeper.sleep(token, sleep);
+        None
+    }
+
+    fn no_space(&self, epoch: u64) -> Error {
+        match &*self.space_error.lock() {
+            Some(error) => error.recast(
+                error.kind(),
+                &format!("epoch {epoch} is pending and may yet become durable"),
+            ),
+            None => Error::new(ErrorKind::NoSpace, "no space"),
+        }
+    }
+
+    /// Seals what is staged and waits for all of it. Gives the epoch waited
+    /// for, or the durable one where nothing was pending.
+    pub(super) fn flush(&self, timeout: Option<Duration>) -> Result<u64> {
+        self.check_may_block()?;
+        if self.staging.is_shut() {
+            return Err(self.refusal());
+        }
+        let (current, staged) = self.staging.current();
+        // Sealed epochs are handed out and not durable yet.
+        let target = if staged > 0 {
+            current
+        } else {
+            current.saturating_sub(1)
+        };
+        let durable = self.durable();
+        if target < self.first_epoch || durable.is_some_and(|d| target <= d) {
+            return Ok(durable.unwrap_or(0));
+        }
+        self.wait(target, timeout, None)?;
+        Ok(target)
+    }
+}
+
+fn timed_out(why: &str, epoch: u64) -> Error {
+    Error::new(
+        ErrorKind::Timeout,
+        format!("{why}: epoch {epoch} is still pending"),
+    )
+}

@@ -1,0 +1,9 @@
+//! Every lock, atomic, futex and thread of the coordinator comes through
+//! here, so that a model checker can stand in for them.
+
+mod futex;
+
+pub(crate) use futex::{futex_wait, futex_wake};
+pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+pub(crate) use std::thread;

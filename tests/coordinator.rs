@@ -1,0 +1,685 @@
+//! The coordinator's contract, on the real disk and on the simulated one.
+
+mod common;
+
+use common::*;
+use epochwal::coordinator::{EpochInterval, Overflow, Sequencing, SyncStyle};
+use epochwal::recovery::{
+    RecoveryOptions, Verdict, cleanup_segments_on, list_segments_on, max_durable_epoch_on,
+    recover_into_file_on, recover_into_map_on,
+};
+use epochwal::storage::sim::SimStorage;
+use epochwal::{Batch, Coordinator, ErrorKind, Frame, Options};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+fn one_frame(data: &[u8]) -> [Frame<'_>; 1] {
+    [Frame {
+        page_number: 1,
+        db_size_if_commit: 0,
+        data,
+    }]
+}
+
+#[test]
+fn what_is_committed_comes_back_in_order() {
+    everywhere(|place, options| {
+        let wal = place.open(options).unwrap();
+        for txn in 1..=200 {
+            let ticket = commit(&wal, txn).unwrap();
+            assert_eq!(wal.durable_epoch().unwrap(), Some(ticket.epoch));
+        }
+        wal.close(PATIENCE).unwrap();
+        let (got, report) = place.recover(&RecoveryOptions::default()).unwrap();
+        assert_eq!(got.len(), 200, "{}", place.name);
+        for (i, batch) in got.iter().enumerate() {
+            assert_eq!(batch.txn, i as u64 + 1);
+            assert_whole(batch);
+        }
+        assert_eq!(report.verdict, Verdict::Clean);
+        assert_eq!(report.epochs.count(), 200);
+        assert_eq!(report.highest_commit_seq, 200);
+        assert_eq!(report.unconfirmed.count(), 0);
+        assert!(report.segments > 2, "the workload rolls: {report:?}");
+    });
+}
+
+#[test]
+fn an_epoch_holds_what_was_staged_and_replays_by_sequence() {
+    everywhere(|place, options| {
+        let wal = place.open(options).unwrap();
+        let first = submit(&wal, 3).unwrap();
+        let second = submit(&wal, 1).unwrap();
+        let third = submit(&wal, 2).unwrap();
+        assert_eq!(first.epoch, second.epoch);
+        assert_eq!(first.epoch, third.epoch);
+        assert_eq!(wal.current_epoch().unwrap(), first.epoch);
+        assert_eq!(wal.flush(PATIENCE).unwrap(), first.epoch);
+        assert_eq!(wal.current_epoch().unwrap(), first.epoch + 1);
+        assert_eq!(wal.flush(PATIENCE).unwrap(), first.epoch, "nothing staged");
+        wal.close(PATIENCE).unwrap();
+        let order: Vec<u64> = place.recover_all().iter().map(|b| b.txn).collect();
+        assert_eq!(order, [1, 2, 3]);
+    });
+}
+
+#[test]
+fn reopening_goes_on_with_higher_epochs() {
+    everywhere(|place, options| {
+        let mut last = 0;
+        for round in 0..10 {
+            let wal = place.open(options).unwrap();
+            assert_eq!(wal.durable_epoch().unwrap().unwrap_or(0), last);
+            for i in 1..=5 {
+                let ticket = commit(&wal, round * 5 + i).unwrap();
+                assert!(ticket.epoch > last);
+                last = ticket.epoch;
+            }
+            wal.close(PATIENCE).unwrap();
+            assert_eq!(
+                max_durable_epoch_on(place.disk.clone(), &place.db).unwrap(),
+                Some(last)
+            );
+        }
+        assert_eq!(last, 50, "a clean close leaves no gap");
+        assert_eq!(place.recover_all().len(), 50);
+    });
+}
+
+#[test]
+fn many_threads_lose_nothing() {
+    everywhere(|place, options| {
+        let options = Options {
+            slot_count: 8,
+            ..options.clone()
+        };
+        let wal = place.open(&options).unwrap();
+        let next = AtomicU64::new(1);
+        std::thread::scope(|s| {
+            for _ in 0..16 {
+                s.spawn(|| {
+                    for _ in 0..25 {
+                        commit(&wal, next.fetch_add(1, Ordering::Relaxed)).unwrap();
+                    }
+                });
+            }
+        });
+        let stats = wal.stats().unwrap();
+        assert_eq!(stats.batches, 400);
+        assert_eq!(stats.epochs, stats.groups);
+        wal.close(PATIENCE).unwrap();
+        let mut got = place.recover_all();
+        got.sort_by_key(|b| b.txn);
+        assert_eq!(got.len(), 400);
+        got.iter().for_each(assert_whole);
+        got.dedup_by_key(|b| b.txn);
+        assert_eq!(got.len(), 400, "nothing comes back twice");
+    });
+}
+
+#[test]
+fn the_ticker_flushes_what_nobody_waits_for() {
+    let place = Place::real();
+    let options = Options {
+        epoch_interval: EpochInterval::After(Duration::from_millis(1)),
+        ..small()
+    };
+    let wal = place.open(&options).unwrap();
+    let fd = wal.event_fd().unwrap();
+    let ticket = submit(&wal, 1).unwrap();
+    poll_readable(&fd);
+    assert_eq!(wal.durable_epoch().unwrap(), Some(ticket.epoch));
+}
+
+fn poll_readable(fd: &std::os::fd::OwnedFd) {
+    use std::os::fd::AsRawFd;
+    let mut poll = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one pollfd that lives through the call.
+    let n = unsafe { libc::poll(&mut poll, 1, 60_000) };
+    assert_eq!(n, 1, "readable within a minute");
+}
+
+#[test]
+fn assigned_sequences_are_dense_and_go_on() {
+    everywhere(|place, options| {
+        let options = Options {
+            sequencing: Sequencing::Coordinator,
+            ..options.clone()
+        };
+        let mut expected = 1;
+        for _ in 0..3 {
+            let wal = place.open(&options).unwrap();
+            for _ in 0..10 {
+                let data = [7; 100];
+                let ticket = wal
+                    .submit(&Batch {
+                        txn_id: 1,
+                        txn_epoch: 0,
+                        commit_seq: 0,
+                        frames: &one_frame(&data),
+                        metadata: &[],
+                    })
+                    .unwrap();
+                assert_eq!(ticket.commit_seq, expected);
+                expected += 1;
+                if expected % 4 == 0 {
+                    wal.flush(PATIENCE).unwrap();
+                }
+            }
+            wal.close(PATIENCE).unwrap();
+        }
+        let seqs: Vec<u64> = place.recover_all().iter().map(|b| b.seq).collect();
+        assert_eq!(seqs, (1..=30).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn bad_batches_are_refused_by_field() {
+    let place = Place::sim(&SimStorage::new());
+    let wal = place
+        .open(&Options {
+            max_batch_bytes: 100_000,
+            ..small()
+        })
+        .unwrap();
+    let data = [1u8; 10];
+    let good = one_frame(&data);
+    let big = vec![0u8; 65_537];
+    let metadata = vec![0u8; 65_537];
+    let page_zero = [Frame {
+        page_number: 0,
+        ..good[0]
+    }];
+    let many = vec![good[0]; 10_000];
+    let (empty, large) = (one_frame(&[]), one_frame(&big));
+    let batch = |txn_id, commit_seq, frames, metadata| Batch {
+        txn_id,
+        txn_epoch: 0,
+        commit_seq,
+        frames,
+        metadata,
+    };
+    let cases = [
+        (
+            batch(0, 1, &good[..], &[][..]),
+            ErrorKind::Invalid,
+            "txn_id",
+        ),
+        (batch(1, 0, &good, &[]), ErrorKind::Invalid, "commit_seq"),
+        (batch(1, 1, &[], &[]), ErrorKind::Invalid, "frames"),
+        (
+            batch(1, 1, &page_zero, &[]),
+            ErrorKind::Invalid,
+            "frames[0].page_number",
+        ),
+        (
+            batch(1, 1, &empty, &[]),
+            ErrorKind::Invalid,
+            "frames[0].data",
+        ),
+        (
+            batch(1, 1, &large, &[]),
+            ErrorKind::TooLarge,
+            "frames[0].data",
+        ),
+        (
+            batch(1, 1, &good, &metadata),
+            ErrorKind::TooLarge,
+            "metadata",
+        ),
+        (
+            batch(1, 1, &many, &[]),
+            ErrorKind::TooLarge,
+            "max_batch_bytes",
+        ),
+    ];
+    for (batch, kind, word) in cases {
+        let error = wal.submit(&batch).unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.message().contains(word), "{error}");
+    }
+    assert_eq!(wal.stats().unwrap().batches, 0);
+    assert_eq!(wal.flush(PATIENCE).unwrap(), 0, "nothing was kept");
+}
+
+#[test]
+fn an_epoch_never_handed_out_is_an_error_and_not_a_hang() {
+    let place = Place::sim(&SimStorage::new());
+    let wal = place.open(&small()).unwrap();
+    let current = wal.current_epoch().unwrap();
+    for epoch in [0, current, current + 1, u64::MAX] {
+        let error = wal.wait(epoch, None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{epoch}: {error}");
+        assert_eq!(
+            wal.request_flush(epoch).unwrap_err().kind(),
+            ErrorKind::Invalid
+        );
+    }
+    let ticket = submit(&wal, 1).unwrap();
+    let polled = wal.wait(ticket.epoch, Some(Duration::ZERO)).unwrap_err();
+    assert_eq!(polled.kind(), ErrorKind::Timeout);
+    wal.wait(ticket.epoch, None).unwrap();
+    wal.wait(ticket.epoch, Some(Duration::ZERO)).unwrap();
+}
+
+#[test]
+fn a_full_lane_refuses_spills_or_blocks() {
+    let fill = |overflow: Overflow| {
+        let place = Place::sim(&SimStorage::new());
+        let options = Options {
+            overflow,
+            buffer_capacity: 64 << 10,
+            block_timeout: Duration::ZERO,
+            ..small()
+        };
+        let wal = place.open(&options).unwrap();
+        let data = vec![5u8; 4096];
+        let mut staged = 0u64;
+        let error = loop {
+            let result = wal.submit(&Batch {
+                txn_id: 1,
+                txn_epoch: 0,
+                commit_seq: staged + 1,
+                frames: &one_frame(&data),
+                metadata: &[],
+            });
+            match result {
+                Ok(_) => staged += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+        let stats = wal.stats().unwrap();
+        assert_eq!(u64::from(stats.backlog[0]), staged);
+        wal.flush(PATIENCE).unwrap();
+        submit(&wal, staged + 1).expect("room after a flush");
+        wal.close(PATIENCE).unwrap();
+        assert_eq!(place.recover_all().len() as u64, staged + 1);
+        (staged, stats.spills)
+    };
+    let (refused, spills) = fill(Overflow::Refuse);
+    assert_eq!(
+        (refused, spills),
+        (15, 0),
+        "64 KiB hold 15 frames and heads"
+    );
+    assert_eq!(fill(Overflow::Block).0, 15);
+    let (spilled, spills) = fill(Overflow::Spill);
+    assert_eq!(spilled, ((64 << 10) + (8 << 20)) / 4160);
+    assert_eq!(spills, spilled - 15);
+}
+
+#[test]
+fn a_blocked_submit_goes_on_when_there_is_room() {
+    let place = Place::real();
+    let options = Options {
+        overflow: Overflow::Block,
+        buffer_capacity: 16 << 10,
+        block_timeout: Duration::from_secs(60),
+        epoch_interval: EpochInterval::After(Duration::from_secs(3600)),
+        ..small()
+    };
+    let wal = place.open(&options).unwrap();
+    for txn in 1..=100 {
+        submit(&wal, txn).unwrap();
+    }
+    wal.close(PATIENCE).unwrap();
+    assert_eq!(place.recover_all().len(), 100);
+}
+
+#[test]
+fn an_oversize_batch_takes_an_epoch_of_its_own() {
+    everywhere(|place, options| {
+        for assigned in [false, true] {
+            let place = if place.name == "real" {
+                Place::real()
+            } else {
+                Place::sim(&SimStorage::new())
+            };
+            let options = Options {
+                buffer_capacity: 16 << 10,
+                sequencing: if assigned {
+                    Sequencing::Coordinator
+                } else {
+                    Sequencing::Caller
+                },
+                ..options.clone()
+            };
+            let wal = place.open(&options).unwrap();
+            let seq = |n| if assigned { 0 } else { n };
+            let small_data = [1u8; 50];
+            let big_data = vec![2u8; 60_000];
+            let put = |n: u64, data: &[u8]| {
+                wal.submit(&Batch {
+                    txn_id: n,
+                    txn_epoch: 0,
+                    commit_seq: seq(n),
+                    frames: &one_frame(data),
+                    metadata: &[],
+                })
+                .unwrap()
+            };
+            let before = put(1, &small_data);
+            let big = put(2, &big_data);
+            let after = put(3, &small_data);
+            assert_eq!(big.epoch, before.epoch + 1);
+            assert_eq!(after.epoch, big.epoch + 1);
+            let alone = put(4, &big_data);
+            wal.wait(alone.epoch, PATIENCE).unwrap();
+            wal.close(PATIENCE).unwrap();
+            let got = place.recover_all();
+            let txns: Vec<u64> = got.iter().map(|b| b.txn).collect();
+            let seqs: Vec<u64> = got.iter().map(|b| b.seq).collect();
+            assert_eq!(txns, [1, 2, 3, 4]);
+            assert_eq!(seqs, [1, 2, 3, 4]);
+            assert_eq!(got[1].frames[0].2, big_data);
+        }
+    });
+}
+
+#[test]
+fn a_checkpoint_frees_segments_and_recovery_starts_above_it() {
+    everywhere(|place, options| {
+        let wal = place.open(options).unwrap();
+        let tickets: Vec<_> = (1..=100).map(|t| commit(&wal, t).unwrap()).collect();
+        let before = list_segments_on(place.disk.clone(), &place.db).unwrap();
+        assert!(before.len() > 2);
+        let beyond = wal.checkpoint(tickets[99].epoch + 1).unwrap_err();
+        assert_eq!(beyond.kind(), ErrorKind::Invalid);
+        wal.checkpoint(tickets[49].epoch).unwrap();
+        wal.checkpoint(tickets[9].epoch)
+            .expect("below the last: nothing");
+        let after = list_segments_on(place.disk.clone(), &place.db).unwrap();
+        assert!(after.len() < before.len());
+        let got = place.recover_all();
+        assert_eq!(got.len(), 50);
+        assert_eq!(got[0].txn, 51);
+        wal.checkpoint(tickets[99].epoch).unwrap();
+        assert_eq!(list_segments_on(place.disk.clone(), &place.db).unwrap(), []);
+        for txn in 101..=300 {
+            commit(&wal, txn).unwrap();
+            if txn % 10 == 0 {
+                wal.checkpoint(wal.durable_epoch().unwrap().unwrap() - 5)
+                    .unwrap();
+            }
+        }
+        let stats = wal.stats().unwrap();
+        assert!(stats.segments_in_use <= 2, "{stats:?}");
+        wal.close(PATIENCE).unwrap();
+        let got = place.recover_all();
+        assert_eq!(
+            got.iter().map(|b| b.txn).collect::<Vec<_>>(),
+            [296, 297, 298, 299, 300]
+        );
+        let wal = place.open(options).unwrap();
+        let ticket = commit(&wal, 301).unwrap();
+        assert!(ticket.epoch > 300);
+    });
+}
+
+#[test]
+fn cleanup_deletes_everything_and_numbers_go_on() {
+    everywhere(|place, options| {
+        let wal = place.open(options).unwrap();
+        for txn in 1..=50 {
+            commit(&wal, txn).unwrap();
+        }
+        let locked = cleanup_segments_on(place.disk.clone(), &place.db).unwrap_err();
+        assert_eq!(locked.kind(), ErrorKind::Locked);
+        wal.close(PATIENCE).unwrap();
+        let count = cleanup_segments_on(place.disk.clone(), &place.db).unwrap();
+        assert!(count > 1);
+        assert_eq!(
+            cleanup_segments_on(place.disk.clone(), &place.db).unwrap(),
+            0
+        );
+        assert_eq!(place.recover_all(), []);
+        let wal = place.open(options).unwrap();
+        assert_eq!(wal.durable_epoch().unwrap(), Some(50));
+        assert_eq!(commit(&wal, 51).unwrap().epoch, 51);
+        wal.close(PATIENCE).unwrap();
+        assert_eq!(place.recover_all().len(), 1);
+    });
+}
+
+#[test]
+fn a_second_writer_is_told_locked() {
+    everywhere(|place, options| {
+        let wal = place.open(options).unwrap();
+        let error = place.open(options).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Locked);
+        wal.close(PATIENCE).unwrap();
+        place.open(options).unwrap();
+    });
+}
+
+#[test]
+fn a_reader_beside_a_writer_sees_every_acknowledged_batch() {
+    everywhere(|place, options| {
+        let wal = place.open(options).unwrap();
+        for txn in 1..=60 {
+            commit(&wal, txn).unwrap();
+            submit(&wal, txn + 1000).unwrap();
+            let got = place.recover_all();
+            assert!(got.iter().any(|b| b.txn == txn), "{}", place.name);
+            wal.flush(PATIENCE).unwrap();
+            if txn % 20 == 0 {
+                wal.checkpoint(wal.durable_epoch().unwrap().unwrap())
+                    .unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_reader_keeps_its_segments_from_a_checkpoint() {
+    everywhere(|place, options| {
+        let wal = place.open(options).unwrap();
+        for txn in 1..=100 {
+            commit(&wal, txn).unwrap();
+        }
+        let mut reader =
+            epochwal::Recovery::open_on(place.disk.clone(), &place.db, &RecoveryOptions::default())
+                .unwrap();
+        assert_eq!(reader.next_batch().unwrap().unwrap().txn_id, 1);
+        wal.checkpoint(100).unwrap();
+        for txn in 101..=200 {
+            commit(&wal, txn).unwrap();
+        }
+        let mut last = 1;
+        while let Some(batch) = reader.next_batch().unwrap() {
+            assert_eq!(batch.txn_id, last + 1);
+            last = batch.txn_id;
+        }
+        assert_eq!(last, 100, "what was durable when it was opened");
+        drop(reader);
+        wal.checkpoint(200).unwrap();
+        assert_eq!(list_segments_on(place.disk.clone(), &place.db).unwrap(), []);
+    });
+}
+
+#[test]
+fn callbacks_run_once_and_may_not_block() {
+    let place = Place::real();
+    let wal = std::sync::Arc::new(place.open(&small()).unwrap());
+    let (send, receive) = mpsc::channel();
+    let ticket = submit(&wal, 1).unwrap();
+    let inner = wal.clone();
+    wal.on_durable(
+        ticket.epoch,
+        Box::new(move |epoch, outcome| {
+            let blocked = inner.flush(None).unwrap_err().kind();
+            send.send((epoch, outcome.is_ok(), blocked)).unwrap();
+        }),
+    )
+    .unwrap();
+    let got = receive.recv_timeout(Duration::from_secs(60)).unwrap();
+    assert_eq!(got, (ticket.epoch, true, ErrorKind::Deadlock));
+    assert!(receive.recv().is_err(), "the callback is gone");
+}
+
+#[test]
+fn handles_of_one_path_share_a_coordinator() {
+    let place = Place::real();
+    let dir = place.db.parent().unwrap();
+    std::fs::create_dir(dir.join("sub")).unwrap();
+    let options = small();
+    let one = Coordinator::for_path(&place.db, &options).unwrap();
+    let crooked = dir.join("sub/../test.db");
+    let two = Coordinator::for_path(&crooked, &options).unwrap();
+    let other = Options {
+        slot_count: 5,
+        ..small()
+    };
+    let error = Coordinator::for_path(&place.db, &other).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    let ticket = commit(&one, 1).unwrap();
+    assert_eq!(two.durable_epoch().unwrap(), Some(ticket.epoch));
+    one.close(PATIENCE).unwrap();
+    assert_eq!(one.close(None).unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(one.flush(None).unwrap_err().kind(), ErrorKind::Closed);
+    commit(&two, 2).unwrap();
+    two.close(PATIENCE).unwrap();
+    drop(Coordinator::for_path(&place.db, &other).unwrap());
+    assert_eq!(place.recover_all().len(), 2);
+}
+
+#[test]
+fn recovery_into_a_map_and_into_a_file_agree() {
+    everywhere(|place, options| {
+        let wal = place.open(options).unwrap();
+        for txn in 1..=40u64 {
+            let data = page(txn, 1 + txn as u32 % 10, 512);
+            let frames = [Frame {
+                page_number: 1 + txn as u32 % 10,
+                db_size_if_commit: 12,
+                data: &data,
+            }];
+            let ticket = wal
+                .submit(&Batch {
+                    txn_id: txn,
+                    txn_epoch: 0,
+                    commit_seq: txn,
+                    frames: &frames,
+                    metadata: &[],
+                })
+                .unwrap();
+            wal.wait(ticket.epoch, PATIENCE).unwrap();
+        }
+        wal.close(PATIENCE).unwrap();
+        let options = RecoveryOptions::default();
+        let (map, _) = recover_into_map_on(place.disk.clone(), &place.db, &options).unwrap();
+        assert_eq!(map.db_size, 12);
+        let wrong = recover_into_file_on(place.disk.clone(), &place.db, &place.db, 4096, &options)
+            .unwrap_err();
+        assert!(wrong.message().contains("page_size"), "{wrong}");
+        let delete = RecoveryOptions {
+            delete_segments: true,
+            ..options
+        };
+        let report =
+            recover_into_file_on(place.disk.clone(), &place.db, &place.db, 512, &delete).unwrap();
+        assert_eq!(report.records, 40);
+        let file = place
+            .disk
+            .open(&place.db, epochwal::storage::OpenMode::Read)
+            .unwrap();
+        assert_eq!(file.len().unwrap(), 12 * 512);
+        for (number, (seq, image)) in &map.pages {
+            let mut got = vec![0; 512];
+            epochwal::storage::read_exact_at(&*file, &mut got, u64::from(number - 1) * 512)
+                .unwrap();
+            assert_eq!(&got, image);
+            assert_eq!(image, &page(*seq, *number, 512));
+        }
+        assert_eq!(list_segments_on(place.disk.clone(), &place.db).unwrap(), []);
+    });
+}
+
+#[test]
+fn version_one_is_written_on_request_and_both_read_as_one_log() {
+    everywhere(|place, options| {
+        let mut txn = 0;
+        for format in [1, 2, 1, 2] {
+            let options = Options {
+                segment_format: format,
+                ..options.clone()
+            };
+            let wal = place.open(&options).unwrap();
+            for _ in 0..5 {
+                txn += 1;
+                commit(&wal, txn).unwrap();
+            }
+            wal.close(PATIENCE).unwrap();
+        }
+        let got = place.recover_all();
+        assert_eq!(
+            got.iter().map(|b| b.txn).collect::<Vec<_>>(),
+            (1..=20).collect::<Vec<_>>()
+        );
+        let listed = list_segments_on(place.disk.clone(), &place.db).unwrap();
+        let ones = listed.iter().filter(|s| s.version == 1).count();
+        assert_eq!((ones, listed.len()), (10, 12));
+    });
+}
+
+#[test]
+fn a_database_identity_is_stored_and_checked() {
+    everywhere(|place, options| {
+        let with = |id: Option<[u8; 16]>| Options {
+            database_id: id,
+            ..options.clone()
+        };
+        let wal = place.open(&with(Some([7; 16]))).unwrap();
+        commit(&wal, 1).unwrap();
+        wal.close(PATIENCE).unwrap();
+        let other = place.open(&with(Some([8; 16]))).unwrap_err();
+        assert_eq!(other.kind(), ErrorKind::Format);
+        place.open(&with(None)).unwrap().close(None).unwrap();
+        place.open(&with(Some([7; 16]))).unwrap();
+    });
+}
+
+#[test]
+fn options_out_of_range_are_named() {
+    let place = Place::sim(&SimStorage::new());
+    let cases: [(&str, fn(&mut Options)); 8] = [
+        ("slot_count", |o| o.slot_count = 0),
+        ("epoch_interval", |o| {
+            o.epoch_interval = EpochInterval::After(Duration::ZERO)
+        }),
+        ("buffer_capacity", |o| o.buffer_capacity = 1),
+        ("max_memory", |o| o.max_memory = 1),
+        ("max_batch_bytes", |o| o.max_batch_bytes = 0),
+        ("segment_size", |o| o.segment_size = 16_385),
+        ("segment_format", |o| o.segment_format = 3),
+        ("database_id", |o| o.database_id = Some([0; 16])),
+    ];
+    for (field, spoil) in cases {
+        let mut options = small();
+        spoil(&mut options);
+        let error = place.open(&options).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.message().starts_with(field), "{error}");
+    }
+}
+
+#[test]
+fn direct_style_is_refused_where_the_disk_refuses_it() {
+    let disk = SimStorage::new();
+    disk.refuse_direct(true);
+    let place = Place::sim(&disk);
+    let direct = Options {
+        sync_style: SyncStyle::Direct,
+        ..small()
+    };
+    let error = place.open(&direct).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    let wal = place.open(&small()).expect("the probe falls back");
+    commit(&wal, 1).unwrap();
+}
