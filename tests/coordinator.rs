@@ -648,7 +648,8 @@ fn a_database_identity_is_stored_and_checked() {
 #[test]
 fn options_out_of_range_are_named() {
     let place = Place::sim(&SimStorage::new());
-    let cases: [(&str, fn(&mut Options)); 8] = [
+    type Spoil = fn(&mut Options);
+    let cases: [(&str, Spoil); 8] = [
         ("slot_count", |o| o.slot_count = 0),
         ("epoch_interval", |o| {
             o.epoch_interval = EpochInterval::After(Duration::ZERO)

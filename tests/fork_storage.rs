@@ -98,7 +98,6 @@ fn a_child_loses_the_files_and_the_parent_keeps_its_lock() {
     let file = open(&path);
     file.write_at(&[7; 64], 0).unwrap();
     assert!(file.try_lock(LockMode::Exclusive, 0, 0).unwrap());
-    let word = file.share_word(0).unwrap();
     // More readers than fit the first chunk of the table.
     let readers: Vec<_> = (0..200)
         .map(|_| RealStorage.open(&path, OpenMode::Read).unwrap())
@@ -106,10 +105,10 @@ fn a_child_loses_the_files_and_the_parent_keeps_its_lock() {
     let fds = descriptors(&path);
     assert_eq!(fds.len(), 201);
     let generation = fork_generation();
-    let mut held = Some((file, word, readers));
+    let mut held = Some((file, readers));
 
     let pid = child(|| {
-        let (file, word, readers) = held.as_ref().unwrap();
+        let (file, readers) = held.as_ref().unwrap();
         let closed = fds.iter().all(|&fd| !is_open(fd));
         let newer = fork_generation() == generation + 1;
         let dead = is_dead(file.read_at(&mut [0], 0))
@@ -121,9 +120,7 @@ fn a_child_loses_the_files_and_the_parent_keeps_its_lock() {
             && is_dead(file.try_lock(LockMode::Shared, 0, 1))
             && is_dead(file.unlock(0, 1))
             && is_dead(file.is_locked(0, 1))
-            && is_dead(file.share_word(0))
             && is_dead(readers[0].len());
-        word.get().store(1, Ordering::Relaxed);
         // The numbers go to new files, which the old ones' drops must spare.
         let mine = open(&path);
         let reused = fds.contains(&descriptors(&path)[0]);
@@ -135,13 +132,9 @@ fn a_child_loses_the_files_and_the_parent_keeps_its_lock() {
     });
     assert!(succeeded(pid));
 
-    let (file, word, _readers) = held.unwrap();
+    let (file, _readers) = held.unwrap();
     assert!(fds.iter().all(|&fd| is_open(fd)));
     assert_eq!(fork_generation(), generation);
-    assert_eq!(
-        word.get().load(Ordering::Relaxed),
-        u64::from_ne_bytes([7; 8])
-    );
     let other = open(&path);
     assert!(
         other.is_locked(0, 1).unwrap(),
@@ -163,7 +156,6 @@ fn a_dead_owner_holds_no_lock_through_its_child() {
     let owner = child(|| {
         let file = open(&path);
         file.write_at(&[0; 8], 0).unwrap();
-        let _word = file.share_word(0).unwrap();
         assert!(file.try_lock(LockMode::Exclusive, 0, 0).unwrap());
         child(|| {
             // Lives on, holding `hold_end`, until the test lets go.
@@ -217,7 +209,6 @@ fn no_descriptor_slips_into_a_child() {
                 while !stop.load(Ordering::Relaxed) {
                     let file = open(&path);
                     file.set_len(8).unwrap();
-                    drop(file.share_word(0).unwrap());
                     RealStorage.sync_dir(path.parent().unwrap()).unwrap();
                 }
             });

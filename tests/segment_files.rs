@@ -2,7 +2,7 @@
 
 use epochwal::format::v1::Record;
 use epochwal::segment::{self, SegmentRecord};
-use epochwal::storage::{File, LockMode, OpenMode, RealStorage, SharedWord, Storage};
+use epochwal::storage::{File, LockMode, OpenMode, RealStorage, Storage};
 use epochwal::{ErrorKind, Result};
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -134,10 +134,6 @@ impl File for WatchedFile {
 
     fn is_locked(&self, start: u64, len: u64) -> io::Result<bool> {
         self.file.is_locked(start, len)
-    }
-
-    fn share_word(&self, offset: u64) -> io::Result<SharedWord> {
-        self.file.share_word(offset)
     }
 }
 

@@ -439,24 +439,6 @@ fn gates_hold_calls_up() {
 }
 
 #[test]
-fn a_shared_word_is_never_synced_by_itself() {
-    let sim = SimStorage::new();
-    let file = durable(&sim, "f", &sectors("a"));
-    let word = file.share_word(8).unwrap();
-    word.get().store(0, Ordering::Release);
-    assert_eq!(text(&sim.snapshot(), "f"), "?");
-    assert_eq!(outcomes(&sim, "f"), set(["a", "?"]));
-    let state = sim.snapshot();
-    word.get()
-        .store(u64::from_ne_bytes([b'a'; 8]), Ordering::Release);
-    assert_eq!(text(&sim, "f"), "a");
-    assert_eq!(text(&state, "f"), "?", "a snapshot is a machine of its own");
-    drop(file);
-    word.get().store(1, Ordering::Release);
-    assert_eq!(text(&sim, "f"), "?", "the mapping outlives the file");
-}
-
-#[test]
 fn crashes_leave_machines_that_crash_again() {
     let sim = SimStorage::new();
     let file = durable(&sim, "f", &sectors("aa"));

@@ -6,7 +6,6 @@ use epochwal::storage::{read_exact_at, read_up_to, write_all_at};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// Runs a check on each storage, in an empty directory of its own.
 fn on_each(check: impl Fn(&dyn Storage, &Path)) {
@@ -256,37 +255,6 @@ fn locks_reach_to_the_end_of_offsets() {
         assert!(two.try_lock(LockMode::Exclusive, 0, 1 << 62).unwrap());
         one.unlock(0, u64::MAX).unwrap();
         assert!(!two.is_locked(0, 0).unwrap());
-    });
-}
-
-#[test]
-fn a_word_is_shared_between_opens() {
-    on_each(|storage, dir| {
-        let path = dir.join("a");
-        let one = create(storage, &path, &[0; 8200]);
-        let two = storage.open(&path, OpenMode::Write).unwrap();
-        let word = one.share_word(8192).unwrap();
-        let twin = two.share_word(8192).unwrap();
-        let other = one.share_word(8).unwrap();
-        word.get().store(0x0102_0304, Ordering::Release);
-        twin.get().fetch_add(1, Ordering::AcqRel);
-        assert_eq!(word.get().load(Ordering::Acquire), 0x0102_0305);
-        assert_eq!(other.get().load(Ordering::Acquire), 0);
-        let reader = storage.open(&path, OpenMode::Read).unwrap();
-        let mut bytes = [0; 8];
-        read_exact_at(&*reader, &mut bytes, 8192).unwrap();
-        assert_eq!(u64::from_ne_bytes(bytes), 0x0102_0305);
-        one.write_at(&9u64.to_ne_bytes(), 8192).unwrap();
-        assert_eq!(twin.get().load(Ordering::Acquire), 9);
-        for bad in [4, 8200, 1 << 40, u64::MAX - 7] {
-            assert_eq!(kind_of(one.share_word(bad)), ErrorKind::InvalidInput);
-        }
-        assert_eq!(kind_of(reader.share_word(0)), ErrorKind::PermissionDenied);
-        // A word does not keep the locks of a file that is gone.
-        assert!(one.try_lock(LockMode::Exclusive, 0, 0).unwrap());
-        drop(one);
-        assert!(!two.is_locked(0, 0).unwrap());
-        assert_eq!(word.get().load(Ordering::Acquire), 9);
     });
 }
 

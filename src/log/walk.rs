@@ -55,6 +55,9 @@ impl End {
     }
 }
 
+/// A payload, and its items as (offset in it, head).
+pub(crate) type Payload<'a> = (&'a [u8], &'a [(usize, ItemHead)]);
+
 /// One step along the log.
 #[derive(Debug)]
 pub(crate) enum Step {
@@ -531,7 +534,7 @@ impl Walker {
 
     /// The payload of the group that the last step with `body` gave, and its
     /// items as (offset in the payload, head).
-    pub(crate) fn payload(&mut self) -> Result<(&[u8], &[(usize, ItemHead)])> {
+    pub(crate) fn payload(&mut self) -> Result<Payload<'_>> {
         let (offset, len) = self.payload;
         let index = self.at;
         let file = self.file(index)?;

@@ -19,7 +19,6 @@ use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,31 +85,6 @@ pub trait File: Send + Sync + std::fmt::Debug {
     fn unlock(&self, start: u64, len: u64) -> io::Result<()>;
     /// Whether another open file holds an exclusive lock in the range.
     fn is_locked(&self, start: u64, len: u64) -> io::Result<bool>;
-    /// Eight bytes of the file at `offset` (a multiple of 8, inside the
-    /// file) as a word in memory that every process sees. Never relied on
-    /// after a crash.
-    fn share_word(&self, offset: u64) -> io::Result<SharedWord>;
-}
-
-/// A word in a file's page cache, shared between processes.
-#[derive(Clone)]
-pub struct SharedWord(Arc<dyn AsRef<AtomicU64> + Send + Sync>);
-
-impl SharedWord {
-    pub(crate) fn new(word: Arc<dyn AsRef<AtomicU64> + Send + Sync>) -> Self {
-        SharedWord(word)
-    }
-
-    /// The word itself.
-    pub fn get(&self) -> &AtomicU64 {
-        (*self.0).as_ref()
-    }
-}
-
-impl std::fmt::Debug for SharedWord {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "SharedWord({:?})", self.get())
-    }
 }
 
 /// Reads exactly `buf.len()` bytes, absorbing interruptions and short reads.

@@ -1,7 +1,7 @@
 //! The operating system's files (Linux).
 
 use super::fork;
-use super::{File, LockMode, OpenMode, SharedWord, Storage};
+use super::{File, LockMode, OpenMode, Storage};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -9,9 +9,8 @@ use std::mem::ManuallyDrop;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU64};
+use std::sync::atomic::AtomicI32;
 
 /// The operating system's file system.
 ///
@@ -134,9 +133,6 @@ impl Drop for Descriptor {
         if self.get().is_err() {
             return;
         }
-        // A mapping keeps the open file, and with it the locks; they go with
-        // the descriptor all the same.
-        let _ = self.lock(libc::F_OFD_SETLK, &mut range(libc::F_UNLCK, 0, 0));
         let guard = fork::enter();
         fork::remove(&guard, self.slot);
         // SAFETY: dropped once, here.
@@ -200,17 +196,6 @@ impl File for RealFile {
         self.0.lock(libc::F_OFD_GETLK, &mut lock)?;
         Ok(lock.l_type != libc::F_UNLCK as libc::c_short)
     }
-
-    fn share_word(&self, offset: u64) -> io::Result<SharedWord> {
-        let file = self.0.get()?;
-        let len = file.metadata()?.len();
-        if !offset.is_multiple_of(8) || offset.checked_add(8).is_none_or(|end| end > len) {
-            let text = format!("no word to share at offset {offset} of a file of {len} bytes");
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-        }
-        let mapping = Mapping::new(file, offset, self.0.generation)?;
-        Ok(SharedWord::new(Arc::new(mapping)))
-    }
 }
 
 /// A range for `fcntl`. What ends beyond the largest offset ends nowhere.
@@ -232,82 +217,4 @@ fn check(result: libc::c_int) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
-}
-
-/// One page of a file in memory, and a word in it.
-struct Mapping {
-    page: NonNull<libc::c_void>,
-    size: usize,
-    word: NonNull<AtomicU64>,
-    generation: u32,
-    /// Stands in for the word in a forked child, which has no mapping.
-    orphan: AtomicU64,
-}
-
-// SAFETY: the page stays mapped until the drop, and only its atomic word is
-// ever reached.
-unsafe impl Send for Mapping {}
-// SAFETY: as above.
-unsafe impl Sync for Mapping {}
-
-impl Mapping {
-    /// Maps the page of `offset`, a multiple of 8 inside the file.
-    fn new(file: &fs::File, offset: u64, generation: u32) -> io::Result<Self> {
-        // SAFETY: no pointers.
-        let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
-        let inside = (offset % size as u64) as usize;
-        let start = libc::off_t::try_from(offset - inside as u64)
-            .map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))?;
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let fd = file.as_raw_fd();
-        // No fork may see the mapping before it is kept from children.
-        let _guard = fork::enter();
-        // SAFETY: a fresh mapping at an address of the kernel's choice.
-        let page = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                size,
-                protection,
-                libc::MAP_SHARED,
-                fd,
-                start,
-            )
-        };
-        if page == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let page = NonNull::new(page).ok_or(io::ErrorKind::Other)?;
-        // SAFETY: `inside` is a multiple of 8 below the size of the page.
-        let word = unsafe { page.cast::<u8>().add(inside) }.cast();
-        let mapping = Mapping {
-            page,
-            size,
-            word,
-            generation,
-            orphan: AtomicU64::new(0),
-        };
-        // A child's mapping would hold the open file, and with it the locks.
-        // SAFETY: the range is the mapping just made.
-        check(unsafe { libc::madvise(page.as_ptr(), size, libc::MADV_DONTFORK) })?;
-        Ok(mapping)
-    }
-}
-
-impl AsRef<AtomicU64> for Mapping {
-    fn as_ref(&self) -> &AtomicU64 {
-        if self.generation != fork::fork_generation() {
-            return &self.orphan;
-        }
-        // SAFETY: mapped, aligned, and shared by atomic accesses only.
-        unsafe { self.word.as_ref() }
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        if self.generation == fork::fork_generation() {
-            // SAFETY: the range is our mapping, and nobody refers to it now.
-            unsafe { libc::munmap(self.page.as_ptr(), self.size) };
-        }
-    }
 }

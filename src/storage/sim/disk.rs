@@ -89,10 +89,6 @@ impl Disk {
             .filter(move |path| path.parent() == Some(dir))
     }
 
-    pub(super) fn has(&self, inode: u64) -> bool {
-        self.inodes.contains_key(&inode)
-    }
-
     pub(super) fn inode(&self, inode: u64) -> &Inode {
         &self.inodes[&inode]
     }

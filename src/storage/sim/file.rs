@@ -2,38 +2,12 @@
 
 use super::fault::{Call, Effect};
 use super::{Ongoing, SimStorage, errno, leaves_doubt};
-use crate::storage::{File, LockMode, OpenMode, SharedWord};
+use crate::storage::{File, LockMode, OpenMode};
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What direct I/O must be a multiple of, in bytes.
 const ALIGNMENT: usize = 4096;
-
-/// Eight bytes of a file that its openers share.
-#[derive(Debug)]
-pub(super) struct Word(AtomicU64);
-
-impl AsRef<AtomicU64> for Word {
-    fn as_ref(&self) -> &AtomicU64 {
-        &self.0
-    }
-}
-
-impl Word {
-    pub(super) fn new(bytes: [u8; 8]) -> Self {
-        Word(AtomicU64::new(u64::from_ne_bytes(bytes)))
-    }
-
-    pub(super) fn load(&self) -> [u8; 8] {
-        self.0.load(Ordering::Acquire).to_ne_bytes()
-    }
-
-    pub(super) fn store(&self, bytes: [u8; 8]) {
-        self.0.store(u64::from_ne_bytes(bytes), Ordering::Release);
-    }
-}
 
 #[derive(Debug)]
 pub(super) struct SimFile {
@@ -50,9 +24,7 @@ impl SimFile {
     fn begin(&self, call: Call) -> io::Result<Ongoing<'_>> {
         let path = self.storage.name_of(self.inode);
         let path = path.as_deref().unwrap_or(&self.path);
-        let mut ongoing = self.storage.begin(call, &[path])?;
-        ongoing.machine.fold_words(self.inode);
-        Ok(ongoing)
+        self.storage.begin(call, &[path])
     }
 
     /// Whether the call was made as the file's mode wants it.
@@ -89,7 +61,7 @@ impl SimFile {
 
 impl Drop for SimFile {
     fn drop(&mut self) {
-        self.storage.close(self.inode, self.owner);
+        self.storage.close(self.owner);
     }
 }
 
@@ -126,7 +98,8 @@ impl File for SimFile {
             ongoing.mutate()?;
             return Err(errno(libc::ENOSPC));
         }
-        ongoing.machine.write(self.inode, &buf[..len], offset);
+        let file = ongoing.machine.disk.inode_mut(self.inode);
+        file.write(&buf[..len], offset);
         ongoing.mutate()?;
         let inode = ongoing.machine.disk.inode_mut(self.inode);
         if direct && failed.is_ok() {
@@ -189,22 +162,6 @@ impl File for SimFile {
         ongoing.fail()?;
         let who = (self.inode, self.owner);
         Ok(ongoing.machine.locks.is_exclusive(who, start, len))
-    }
-
-    fn share_word(&self, offset: u64) -> io::Result<SharedWord> {
-        if self.mode == OpenMode::Read {
-            return Err(errno(libc::EACCES));
-        }
-        let mut ongoing = self.begin(Call::Len)?;
-        ongoing.fail()?;
-        let size = ongoing.machine.disk.inode(self.inode).size();
-        let end = offset.checked_add(8);
-        if !offset.is_multiple_of(8) || end.is_none_or(|end| end > size) {
-            let text = format!("no word to share at offset {offset} of a file of {size} bytes");
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-        }
-        let word: Arc<Word> = ongoing.machine.word(self.inode, offset);
-        Ok(SharedWord::new(word))
     }
 }
 

@@ -44,7 +44,7 @@ pub use rng::SimRng;
 use super::{File, OpenMode, Storage};
 use disk::Disk;
 use fault::{Barrier, Effect, power_cut};
-use file::{SimFile, Word};
+use file::SimFile;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -70,7 +70,6 @@ struct Shared {
 struct Machine {
     disk: Disk,
     locks: lock::Locks,
-    words: BTreeMap<(u64, u64), Arc<Word>>,
     /// Open files, by owner.
     open: BTreeMap<u64, u64>,
     last_owner: u64,
@@ -322,46 +321,10 @@ impl Iterator for Crashes {
 impl Machine {
     /// The disk and page cache at this moment, without what only open files
     /// reach.
-    fn still(&mut self) -> Disk {
-        let files: Vec<u64> = self.words.keys().map(|(inode, _)| *inode).collect();
-        for inode in files {
-            self.fold_words(inode);
-        }
+    fn still(&self) -> Disk {
         let mut disk = self.disk.clone();
         disk.collect(|_| false);
         disk
-    }
-
-    /// Brings what was stored to a file's shared words into its bytes.
-    fn fold_words(&mut self, inode: u64) {
-        for (&(_, offset), word) in self.words.range((inode, 0)..=(inode, u64::MAX)) {
-            let mut bytes = [0; 8];
-            let inside = self.disk.inode(inode).read(&mut bytes, offset) == 8;
-            if inside && bytes != word.load() {
-                self.disk.inode_mut(inode).write(&word.load(), offset);
-            }
-        }
-    }
-
-    /// Writes to the page cache, shared words included.
-    fn write(&mut self, inode: u64, buf: &[u8], offset: u64) {
-        let file = self.disk.inode_mut(inode);
-        file.write(buf, offset);
-        let end = offset + buf.len() as u64;
-        let touched = (inode, offset.saturating_sub(7))..(inode, end);
-        for (&(_, at), word) in self.words.range(touched) {
-            let mut bytes = [0; 8];
-            file.read(&mut bytes, at);
-            word.store(bytes);
-        }
-    }
-
-    /// A file's word; the same for all who ask.
-    fn word(&mut self, inode: u64, offset: u64) -> Arc<Word> {
-        let mut bytes = [0; 8];
-        self.disk.inode(inode).read(&mut bytes, offset);
-        let word = self.words.entry((inode, offset));
-        word.or_insert_with(|| Arc::new(Word::new(bytes))).clone()
     }
 
     /// How many bytes may still be allocated.
@@ -377,8 +340,6 @@ impl Machine {
         let open = &self.open;
         let is_open = |inode| open.values().any(|&i| i == inode);
         self.disk.collect(is_open);
-        let disk = &self.disk;
-        self.words.retain(|(inode, _), _| disk.has(*inode));
     }
 }
 
@@ -422,9 +383,8 @@ impl SimStorage {
         machine.disk.name_of(inode).map(Path::to_owned)
     }
 
-    fn close(&self, inode: u64, owner: u64) {
+    fn close(&self, owner: u64) {
         let mut machine = self.0.machine.lock();
-        machine.fold_words(inode);
         machine.locks.forget(owner);
         machine.open.remove(&owner);
         machine.collect();
