@@ -11,6 +11,8 @@ pub const BLOCK: u64 = 4096;
 pub const GROUP_HEADER: usize = 128;
 /// Bytes of a certificate.
 pub const CERTIFICATE: usize = 96;
+/// No group is longer: readers take memory for a whole one.
+pub const MAX_GROUP: u64 = 4 << 30;
 /// The format version written here.
 pub const VERSION: u16 = 2;
 const CERTIFICATE_MAGIC: u32 = 0x5452_4543;
@@ -161,6 +163,9 @@ impl GroupHeader {
             .payload_len
             .checked_add(overhead)
             .is_some_and(|need| need <= self.length);
+        if self.length > MAX_GROUP {
+            return Err(HeaderError::Field("length"));
+        }
         if self.length < BLOCK || !self.length.is_multiple_of(BLOCK) || !fits {
             return Err(HeaderError::Field("length"));
         }

@@ -7,7 +7,7 @@ use super::lock::WriterLock;
 use super::salvage;
 use super::segment_file::{SegmentFile, choose_style};
 use super::spare::SparePool;
-use super::state_file::{StateFile, sync_failed};
+use super::state_file::{StateFile, sync_dir, sync_failed};
 use super::walk::{End, Step, Walker};
 use super::writer::{Active, LiveSegment, LogOptions, LogWriter};
 use crate::coordinator::SyncPolicy;
@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::{BLOCK, GroupHeader, GroupKind};
 use crate::format::names::Names;
 use crate::format::state::State;
-use crate::storage::{OpenMode, read_exact_at, write_all_at};
+use crate::storage::{OpenMode, read_exact_at, uninterrupted, write_all_at};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,6 +23,9 @@ use std::sync::Arc;
 /// after a crash numbering goes on this much higher, so that no number is
 /// given twice. The coordinator keeps fewer than this in flight.
 pub(crate) const EPOCH_GAP: u64 = 8;
+
+/// Epochs that are never handed out, so that counting on never wraps.
+const LAST_EPOCHS: u64 = 1 << 48;
 
 /// A log ready for writing, and what was found.
 #[derive(Debug)]
@@ -51,10 +54,22 @@ pub(crate) fn open_log(disk: &Disk, names: &Names, options: LogOptions) -> Resul
         return Err(error);
     }
     let sync = options.policy != SyncPolicy::Off;
+    if tail.files.state.is_none() {
+        // Left by a log that is gone: their content is of another identity.
+        // Before there is a state, after which they would be this log's.
+        remove_files(disk, tail.files.spares.iter().map(|(_, p)| p))?;
+    }
     let state = tail.new_state(&options)?;
     let mut state_file = StateFile::open(disk, &names.state(), state, sync)?;
     tail.settle(disk, sync)?;
     let next_epoch = tail.next_epoch();
+    if next_epoch > u64::MAX - LAST_EPOCHS {
+        return Err(Error::new(
+            ErrorKind::TooLarge,
+            format!("epoch {next_epoch}: the log's numbers are used up"),
+        )
+        .in_file(&names.state()));
+    }
     let watermark = if sync { tail.last.unwrap_or(0) } else { 0 };
     let newest = tail.newest_used();
     state_file.save(|s| {
@@ -65,16 +80,13 @@ pub(crate) fn open_log(disk: &Disk, names: &Names, options: LogOptions) -> Resul
         s.highest_seq = s.highest_seq.max(tail.highest_seq);
     })?;
     if sync {
-        sync_dir(disk, names)?;
+        sync_dir(disk, names.dir())?;
     }
     tail.remove_unused(disk, names, sync)?;
     let style = choose_style(disk, &names.state(), options.style, options.policy)?;
-    let found = if tail.files.state.is_some() {
-        tail.files.spares.as_slice()
-    } else {
-        // Left by a log that is gone: their content is of another identity.
-        remove_files(disk, tail.files.spares.iter().map(|(_, p)| p))?;
-        &[]
+    let found: &[_] = match &tail.files.state {
+        Some(_) => &tail.files.spares,
+        None => &[],
     };
     let spares = SparePool::new(disk.clone(), names.clone(), style, sync, found)?;
     let mut writer = LogWriter {
@@ -94,6 +106,7 @@ pub(crate) fn open_log(disk: &Disk, names: &Names, options: LogOptions) -> Resul
         durable: tail.last.unwrap_or(0),
         highest_seq: tail.highest_seq,
         next_size: LogWriter::first_size(&options),
+        prepared: false,
     };
     writer.take_up(tail.pos)?;
     writer.publish(tail.last);
@@ -155,12 +168,6 @@ pub(crate) fn check_database_id(files: &LogFiles, wanted: Option<[u8; 16]>) -> R
         "database_id: the log belongs to another database"
     };
     Err(Error::new(ErrorKind::Format, why).in_file(&files.names.state()))
-}
-
-fn sync_dir(disk: &Disk, names: &Names) -> Result<()> {
-    let dir = names.dir();
-    disk.sync_dir(dir)
-        .map_err(|e| sync_failed("sync the directory", dir, &e))
 }
 
 fn remove_files<'a>(disk: &Disk, paths: impl Iterator<Item = &'a PathBuf>) -> Result<()> {
@@ -274,7 +281,7 @@ impl Tail {
         touched.sort_unstable();
         touched.dedup();
         for segment in touched {
-            self.rewrite(disk, segment, |file| file.sync_all())?;
+            self.rewrite(disk, segment, |file| uninterrupted(|| file.sync_all()))?;
         }
         Ok(())
     }
@@ -321,7 +328,7 @@ impl Tail {
         remove_files(disk, self.files.retired.iter())?;
         remove_files(disk, self.files.leftovers.iter())?;
         if any && sync {
-            sync_dir(disk, names)?;
+            sync_dir(disk, names.dir())?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::Disk;
 use super::files::LogFiles;
 use super::lock::WriterLock;
-use super::state_file::{StateFile, sync_failed};
+use super::state_file::{StateFile, sync_dir};
 use super::walk::{Step, Walker};
 use super::writer::LogWriter;
 use crate::coordinator::SyncPolicy;
@@ -60,10 +60,7 @@ impl LogWriter {
             self.spares.retire(&segment.path, segment.size, keep)?;
         }
         if claims && count > 0 {
-            let dir = self.names.dir();
-            self.disk
-                .sync_dir(dir)
-                .map_err(|e| sync_failed("sync the directory", dir, &e))?;
+            sync_dir(&self.disk, self.names.dir())?;
         }
         Ok(())
     }
@@ -125,14 +122,18 @@ fn remove_all(disk: &Disk, names: &Names) -> Result<usize> {
         s.newest_generation = s.retired_generation;
         s.retired_epoch = s
             .retired_epoch
-            .max(files.segments.last().map_or(0, |s| s.first_epoch + 1))
+            .max(
+                files
+                    .segments
+                    .last()
+                    .map_or(0, |s| s.first_epoch.saturating_add(1)),
+            )
             .max(beyond.saturating_add(1));
         s.highest_seq = s.highest_seq.max(walker.highest_seq);
         s.watermark = s.watermark.max(last.unwrap_or(0));
     })?;
     let dir = names.dir();
-    let sync = |what: &str| disk.sync_dir(dir).map_err(|e| sync_failed(what, dir, &e));
-    sync("sync the directory")?;
+    sync_dir(disk, dir)?;
     let segments = files.segments.iter().map(|s| &s.path).chain(&files.retired);
     let others = files.spares.iter().map(|(_, p)| p).chain(&files.leftovers);
     let count = files.segments.len() + files.retired.len();
@@ -140,6 +141,6 @@ fn remove_all(disk: &Disk, names: &Names) -> Result<usize> {
         disk.remove(path)
             .map_err(|e| Error::io("remove a segment", path, &e))?;
     }
-    sync("sync the directory")?;
+    sync_dir(disk, dir)?;
     Ok(count)
 }

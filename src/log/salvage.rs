@@ -3,7 +3,7 @@
 
 use super::Disk;
 use super::files::{LogFiles, Version};
-use super::state_file::{StateFile, sync_failed};
+use super::state_file::{StateFile, sync_dir, sync_file};
 use super::walk::{End, Step, Walker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::{BLOCK, GroupHeader};
@@ -118,9 +118,8 @@ fn cut_segment(
         write_all_at(&*to, &chunk[..n], at, 1).map_err(|e| fail("write a copy", &copy, e))?;
         at += n as u64;
     }
-    to.sync_all()
-        .map_err(|e| sync_failed("sync a copy", &copy, &e))?;
-    sync_dir(disk, names)?;
+    sync_file(&*to, "sync a copy", &copy)?;
+    sync_dir(disk, names.dir())?;
     moved.push(copy);
     let zeros = vec![0; BLOCK as usize];
     let mut pos = offset;
@@ -137,8 +136,7 @@ fn cut_segment(
         from.set_len(header.segment_size)
             .map_err(|e| fail("restore a segment's size", path, e))?;
     }
-    from.sync_all()
-        .map_err(|e| sync_failed("sync a segment", path, &e))
+    sync_file(&*from, "sync a segment", path)
 }
 
 fn move_aside(
@@ -151,7 +149,7 @@ fn move_aside(
     for entry in &files.segments[kept..] {
         rename_aside(disk, names, &entry.path, moved)?;
     }
-    sync_dir(disk, names)
+    sync_dir(disk, names.dir())
 }
 
 fn rename_aside(disk: &Disk, names: &Names, path: &Path, moved: &mut Vec<PathBuf>) -> Result<()> {
@@ -172,10 +170,4 @@ fn free_name(disk: &Disk, names: &Names, path: &Path) -> Result<PathBuf> {
         }
     }
     unreachable!("a directory has fewer files than numbers")
-}
-
-fn sync_dir(disk: &Disk, names: &Names) -> Result<()> {
-    let dir = names.dir();
-    disk.sync_dir(dir)
-        .map_err(|e| sync_failed("sync the directory", dir, &e))
 }

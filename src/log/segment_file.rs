@@ -6,7 +6,7 @@ use crate::coordinator::{SyncPolicy, SyncStyle};
 use crate::error::{Error, ErrorKind, Result, is_no_space};
 use crate::format::group::BLOCK;
 use crate::format::state::SCRATCH_OFFSET;
-use crate::storage::{File, OpenMode, write_all_at};
+use crate::storage::{File, OpenMode, uninterrupted, write_all_at};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -101,11 +101,11 @@ impl SegmentFile {
                 sync_failed(what, path, &e)
             }
         })?;
-        match (self.style, self.policy) {
+        uninterrupted(|| match (self.style, self.policy) {
             (Style::Direct, _) | (Style::Buffered, SyncPolicy::Off) => Ok(()),
             (Style::Buffered, SyncPolicy::Full) => self.file.sync_all(),
             (Style::Buffered, SyncPolicy::Normal) => self.file.sync_data(),
-        }
+        })
         .map_err(|e| sync_failed("sync a group", path, &e))
     }
 }

@@ -4,6 +4,7 @@
 
 use super::Disk;
 use super::segment_file::Style;
+use super::state_file::sync_file;
 use crate::error::{Error, Result};
 use crate::format::group::BLOCK;
 use crate::format::names::Names;
@@ -215,8 +216,7 @@ fn write_zeros(disk: &Disk, path: &Path, size: u64, style: Style, sync: bool) ->
         at += n;
     }
     if sync {
-        file.sync_all()
-            .map_err(|e| fail("sync a new segment file", e))?;
+        sync_file(&*file, "sync a new segment file", path)?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::Disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::state::{STATE_COPY, STATE_FILE, State, StateError};
-use crate::storage::{File, OpenMode, read_up_to, write_all_at};
+use crate::storage::{File, OpenMode, read_up_to, uninterrupted, write_all_at};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -105,14 +105,22 @@ impl StateFile {
             write_all_at(&*self.file, &bytes, offset, 1)
                 .map_err(|e| Error::io("write the state file", &self.path, &e))?;
             if self.sync {
-                self.file
-                    .sync_all()
-                    .map_err(|e| sync_failed("sync the state file", &self.path, &e))?;
+                sync_file(&*self.file, "sync the state file", &self.path)?;
             }
         }
         self.state = next;
         Ok(())
     }
+}
+
+/// Syncs a file, data and metadata.
+pub(crate) fn sync_file(file: &dyn File, what: &str, path: &Path) -> Result<()> {
+    uninterrupted(|| file.sync_all()).map_err(|e| sync_failed(what, path, &e))
+}
+
+/// Makes a directory's entries durable.
+pub(crate) fn sync_dir(disk: &Disk, dir: &Path) -> Result<()> {
+    uninterrupted(|| disk.sync_dir(dir)).map_err(|e| sync_failed("sync the directory", dir, &e))
 }
 
 /// A failed sync is final whatever its number says: also "no space" does not

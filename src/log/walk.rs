@@ -434,11 +434,11 @@ impl Walker {
                 sum.seq_low
             ));
         }
-        if sum.seq_high - sum.seq_low + 1 != u64::from(sum.items) {
+        let beyond_first = sum.seq_high.checked_sub(sum.seq_low);
+        if beyond_first != Some(u64::from(sum.items) - 1) {
             return Err(format!(
-                "certificate: {} sequences for {} items",
-                sum.seq_high - sum.seq_low + 1,
-                sum.items
+                "certificate: sequences {} to {} for {} items",
+                sum.seq_low, sum.seq_high, sum.items
             ));
         }
         Ok(())
@@ -487,6 +487,13 @@ impl Walker {
     fn step_one(&mut self) -> Result<Step> {
         let index = self.at;
         let len = self.files.segments[index].len;
+        let entry = &self.files.segments[index];
+        if let Err(error) = v1::decode_header(&entry.head, len, Some(entry.first_epoch)) {
+            let error = error.in_file(&entry.path);
+            self.ended = true;
+            let end = judge::version_one(self, index, &error)?;
+            return Ok(Step::End(Box::new(end)));
+        }
         let mut bytes = std::mem::take(&mut self.one);
         bytes.clear();
         let read = self.read(index, 0, usize::try_from(len).unwrap_or(usize::MAX))?;

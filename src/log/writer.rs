@@ -4,7 +4,7 @@ use super::Disk;
 use super::lock::WriterLock;
 use super::segment_file::{SegmentFile, Style};
 use super::spare::SparePool;
-use super::state_file::StateFile;
+use super::state_file::{StateFile, sync_dir};
 use super::v1_writer;
 use crate::coordinator::{SyncPolicy, SyncStyle};
 use crate::error::{Error, Result};
@@ -83,6 +83,8 @@ pub(crate) struct LogWriter {
     pub(super) durable: u64,
     pub(super) highest_seq: u64,
     pub(super) next_size: u64,
+    /// The next spare was asked for since the last roll.
+    pub(super) prepared: bool,
 }
 
 impl LogWriter {
@@ -185,7 +187,8 @@ impl LogWriter {
         segment.last_epoch = input.epoch;
         segment.used += length;
         let pos = self.active.as_ref().map_or(0, |a| a.pos);
-        if pos > segment.size / 2 {
+        if pos > segment.size / 2 && !self.prepared {
+            self.prepared = true;
             self.spares.prepare_ahead(self.next_size);
         }
         Ok(length)
@@ -260,10 +263,7 @@ impl LogWriter {
         let segment = self.named.clone().expect("named above");
         let file = SegmentFile::open(&self.disk, &segment.path, self.style, self.options.policy)?;
         if self.claims() {
-            let dir = self.names.dir();
-            self.disk
-                .sync_dir(dir)
-                .map_err(|e| super::state_file::sync_failed("sync the directory", dir, &e))?;
+            sync_dir(&self.disk, self.names.dir())?;
         }
         let (durable, seq) = (self.durable, self.highest_seq);
         let claims = self.claims();
@@ -281,6 +281,7 @@ impl LogWriter {
         self.active = Some(Active { file, pos: 0 });
         self.live.push(segment);
         self.named = None;
+        self.prepared = false;
         Ok(())
     }
 

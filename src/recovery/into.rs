@@ -5,7 +5,7 @@ use super::stream::Recovery;
 use super::{RecoveryOptions, names_of, real};
 use crate::error::{Error, Result};
 use crate::log::{Disk, LogFiles, WriterLock, cleanup_locked};
-use crate::storage::{File, OpenMode, write_all_at};
+use crate::storage::{File, OpenMode, uninterrupted, write_all_at};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
@@ -157,14 +157,11 @@ impl PageFile<'_> {
                 .set_len(u64::from(db_size) * u64::from(self.page_size))
                 .map_err(|e| fail("set the target's size", e))?;
         }
-        self.file
-            .sync_all()
-            .map_err(|e| fail("sync the target", e))?;
+        uninterrupted(|| self.file.sync_all()).map_err(|e| fail("sync the target", e))?;
         let parent = match self.path.parent() {
             Some(p) if !p.as_os_str().is_empty() => p,
             _ => Path::new("."),
         };
-        disk.sync_dir(parent)
-            .map_err(|e| fail("sync the target's directory", e))
+        uninterrupted(|| disk.sync_dir(parent)).map_err(|e| fail("sync the target's directory", e))
     }
 }

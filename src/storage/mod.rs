@@ -118,6 +118,17 @@ pub fn read_up_to(file: &dyn File, buf: &mut [u8], offset: u64) -> io::Result<us
     Ok(done)
 }
 
+/// Runs a sync again while a signal interrupts it, which it may on network and
+/// user-space file systems; an interrupted sync has lost nothing yet.
+pub fn uninterrupted(mut sync: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    loop {
+        match sync() {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
 /// Writes all of `buf`, absorbing interruptions and short writes. With
 /// `align` above 1 a short write goes on from the last whole unit, as direct
 /// I/O wants it. A write of nothing is `WriteZero`.
