@@ -93,7 +93,9 @@ pub(super) fn prepare(
 impl Drop for Registration {
     fn drop(&mut self) {
         let left = std::mem::replace(&mut *self.0.lock(), Place::Registered);
-        drop(left);
+        if let Place::Orphan(user) = left {
+            drop(user);
+        }
     }
 }
 
