@@ -41,3 +41,6 @@ mod callback;
 mod guard;
 mod handle;
 mod struct_size;
+
+#[cfg(test)]
+mod tests;
