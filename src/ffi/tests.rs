@@ -122,6 +122,11 @@ fn open(dir: &std::path::Path, name: &str) -> ewal_coordinator {
     out
 }
 
+fn close(wal: ewal_coordinator, error: &mut ewal_error) -> ewal_status {
+    // SAFETY: a handle and a place of the right type.
+    unsafe { ewal_coordinator_close(wal, -1, error) }
+}
+
 fn commit_one(wal: ewal_coordinator, error: &mut ewal_error) -> ewal_status {
     let page = [7_u8; 64];
     let frame = ewal_frame {
@@ -193,17 +198,11 @@ fn a_panic_over_a_coordinator_fails_it_and_it_still_closes() {
         inject::ask();
         assert_eq!(call(wal, &mut error), EWAL_E_PANIC, "{name}");
         assert_eq!(commit_one(wal, &mut error), EWAL_E_FAILED, "{name}");
-        // SAFETY: a handle and a place of the right type.
-        let close = |error: &mut ewal_error| unsafe { ewal_coordinator_close(wal, -1, error) };
-        close(&mut error);
-        assert_eq!(close(&mut error), EWAL_E_CLOSED, "{name}");
+        close(wal, &mut error);
+        assert_eq!(close(wal, &mut error), EWAL_E_CLOSED, "{name}");
         let again = open(dir.path(), name);
         assert_eq!(commit_one(again, &mut error), EWAL_OK, "{name}");
-        // SAFETY: as above.
-        assert_eq!(
-            unsafe { ewal_coordinator_close(again, -1, &mut error) },
-            EWAL_OK
-        );
+        assert_eq!(close(again, &mut error), EWAL_OK, "{name}");
     }
 }
 

@@ -8,7 +8,7 @@ target=${CARGO_TARGET_DIR:-target}
 cc=${CC:-gcc}
 cxx=${CXX:-g++}
 warn="-Wall -Wextra -Wpedantic -Werror"
-tests=${EWAL_TESTS:-"test_abi test_commit_recover test_guard test_fork test_signals test_dlopen test_threads test_kill"}
+tests=${EWAL_TESTS-"test_abi test_commit_recover test_guard test_fork test_signals test_dlopen test_threads test_kill"}
 
 cargo build --quiet -p epochwal
 cargo build --quiet -p header
@@ -46,8 +46,32 @@ soname() {
   grep -q 'SONAME.*\[libepochwal\.so\.0\]' "$scratch/dynamic" &&
     grep -q NODELETE "$scratch/dynamic"
 }
+# Three transactions of pages of 4 bytes, through the two example programs.
+example_frames() {
+  printf '\1\0\0\0' && printf '\1\0\0\0\1\0\0\0\4\0\0\0AAAA'
+  printf '\2\0\0\0' && printf '\2\0\0\0\0\0\0\0\4\0\0\0BBBB'
+  printf '\3\0\0\0\3\0\0\0\4\0\0\0CCCC'
+  printf '\1\0\0\0' && printf '\1\0\0\0\3\0\0\0\4\0\0\0DDDD'
+}
+examples() {
+  for example in commit recover; do
+    # shellcheck disable=SC2086
+    $cc -std=c99 $warn -I include -o "$scratch/$example" "examples/c/$example.c" \
+      -L "$scratch/lib" -lepochwal || return 1
+  done
+  example_frames >"$scratch/frames"
+  (
+    export LD_LIBRARY_PATH="$scratch/lib"
+    "$scratch/commit" "$scratch/example" "$scratch/frames" &&
+      "$scratch/recover" "$scratch/example" "$scratch/example.out" 4
+  ) >"$scratch/said" || return 1
+  grep -q '^3 transactions durable' "$scratch/said" &&
+    grep -q '^3 transactions, 4 frames, 16 bytes of pages; 3 pages' "$scratch/said" &&
+    [ "$(cat "$scratch/example.out")" = DDDDBBBBCCCC ]
+}
 
-if [ -z "${EWAL_TESTS:-}" ]; then
+if [ -z "${EWAL_TESTS-}" ]; then
+  check examples_commit_and_recover examples
   check header_is_generated "$target/debug/header" --check
   check exported_symbols_are_the_committed_ones exported
   check soname_and_nodelete soname
