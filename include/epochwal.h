@@ -398,16 +398,16 @@ ewal_status ewal_coordinator_for_path(const char *db_path,
 
 // Seals and flushes what is staged, wakes every waiter, runs every callback,
 // and closes. Of any number of calls at once, one is told of the outcome and
-// the rest get CLOSED. A coordinator that has failed closes too: the call
-// then says what could not be made durable.
+// the rest get CLOSED. A coordinator that has failed, or finds no disk space,
+// closes too: the call then says which epochs are not durable.
 //
-// Ownership: ends the handle, but for TIMEOUT, NO_SPACE, DEADLOCK and
-//   FORKED, which leave it open.
+// Ownership: ends the handle, but for TIMEOUT, DEADLOCK and FORKED, which
+//   leave it open.
 // Threads: any, also while others use it: their calls end with their own
 //   outcome or with CLOSED.
 // Blocking: up to timeout_ns (0 polls, negative waits for ever).
-// Errors: TIMEOUT, CLOSED, NO_SPACE, FAILED, OUTCOME_UNKNOWN, DEADLOCK
-//   from inside a callback, FORKED.
+// Errors: TIMEOUT, CLOSED, DEADLOCK from inside a callback, FORKED; closed all
+//   the same: NO_SPACE, IO, FAILED, OUTCOME_UNKNOWN.
 ewal_status ewal_coordinator_close(ewal_coordinator coordinator,
                                    int64_t timeout_ns,
                                    ewal_error *error);

@@ -109,16 +109,16 @@ unsafe fn open_with(
 
 /// Seals and flushes what is staged, wakes every waiter, runs every callback,
 /// and closes. Of any number of calls at once, one is told of the outcome and
-/// the rest get CLOSED. A coordinator that has failed closes too: the call
-/// then says what could not be made durable.
+/// the rest get CLOSED. A coordinator that has failed, or finds no disk space,
+/// closes too: the call then says which epochs are not durable.
 ///
-/// Ownership: ends the handle, but for TIMEOUT, NO_SPACE, DEADLOCK and
-///   FORKED, which leave it open.
+/// Ownership: ends the handle, but for TIMEOUT, DEADLOCK and FORKED, which
+///   leave it open.
 /// Threads: any, also while others use it: their calls end with their own
 ///   outcome or with CLOSED.
 /// Blocking: up to timeout_ns (0 polls, negative waits for ever).
-/// Errors: TIMEOUT, CLOSED, NO_SPACE, FAILED, OUTCOME_UNKNOWN, DEADLOCK
-///   from inside a callback, FORKED.
+/// Errors: TIMEOUT, CLOSED, DEADLOCK from inside a callback, FORKED; closed all
+///   the same: NO_SPACE, IO, FAILED, OUTCOME_UNKNOWN.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ewal_coordinator_close(
     coordinator: ewal_coordinator,
@@ -148,16 +148,11 @@ pub unsafe extern "C" fn ewal_coordinator_close(
     unsafe { guard::enter(error, body) }
 }
 
-/// Whether a close that ended so can be called again.
+/// Whether a close that ended so can be called again: nothing was closed.
 fn stays_open(kind: ErrorKind) -> bool {
     matches!(
         kind,
-        ErrorKind::Timeout
-            | ErrorKind::Busy
-            | ErrorKind::NoSpace
-            | ErrorKind::Deadlock
-            | ErrorKind::Forked
-            | ErrorKind::Invalid
+        ErrorKind::Timeout | ErrorKind::Deadlock | ErrorKind::Forked
     )
 }
 
