@@ -52,11 +52,11 @@ static inline void start(int argc, char **argv) {
   scratch_dir = argv[1];
 }
 
-/* A path in the scratch directory; valid until the fourth call after. */
+/* A path in the scratch directory; valid until the 64th call after. */
 static inline const char *in_scratch(const char *name) {
-  static char paths[4][PATH_MAX];
+  static char paths[64][PATH_MAX];
   static unsigned next;
-  char *path = paths[next++ % 4];
+  char *path = paths[next++ % 64];
   snprintf(path, PATH_MAX, "%s/%s", scratch_dir, name);
   return path;
 }

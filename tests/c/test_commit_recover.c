@@ -127,7 +127,8 @@ static void the_log_is_read_without_a_coordinator(void) {
          ewal_recover_into_file(path, in_scratch("files.out"), PAGE, &options,
                                 &summary, &error),
          &error);
-  CHECK(summary.batches == 10 && summary.db_size == 4);
+  CHECK(summary.batches == 10);
+  CHECK(summary.db_size == 4);
   f = fopen(in_scratch("files.out"), "rb");
   CHECK(f != NULL);
   for (i = 1; i <= 4; i++) {
