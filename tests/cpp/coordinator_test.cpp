@@ -330,6 +330,16 @@ TEST(figures_count) {
   CHECK(figures.batches == 1);
   CHECK(figures.frames == 2);
   CHECK(figures.bytes == 2 * workload::page_size);
+  const std::string text = wal.prometheus();
+  CHECK(text.find("epochwal_batches_total") != std::string::npos);
+  CHECK(text.find('\0') == std::string::npos);
+  CHECK(text.back() == '\n');
+  std::uint32_t waiting = 0;
+  wal.submit(transaction(2, 2).batch());
+  for (std::uint32_t lane = 0; lane < figures.lanes; ++lane) waiting += wal.lane_backlog(lane);
+  CHECK(waiting == 2);
+  CHECK_THROWS(EWAL_E_NOT_FOUND, (void)wal.lane_backlog(figures.lanes));
+  CHECK(wal.salvaged().empty());
 }
 
 int main() { return check::run(); }

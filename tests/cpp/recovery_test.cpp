@@ -73,6 +73,10 @@ TEST(the_report_counts_what_was_read) {
   CHECK(report.highest_commit_seq == 3);
   CHECK(report.db_size == 2);
   CHECK(report.verdict == EWAL_VERDICT_CLEAN);
+  CHECK(log.suspects().empty());
+  std::uint64_t epochs = 0;
+  for (const ewal_epoch_range& range : log.epochs()) epochs += range.last - range.first + 1;
+  CHECK(epochs == 3);
 }
 
 TEST(a_loop_may_stop_and_go_on) {
@@ -112,6 +116,11 @@ TEST(damage_is_thrown_out_of_the_loop) {
   REQUIRE(prefix.next().has_value());
   CHECK(!prefix.next().has_value());
   CHECK(prefix.report().verdict == EWAL_VERDICT_CORRUPT);
+  const auto suspects = prefix.suspects();
+  REQUIRE(suspects.size() == 1);
+  CHECK(suspects[0].verdict == EWAL_VERDICT_CORRUPT);
+  CHECK(suspects[0].path == epochwal::list_segments(db).at(0).path);
+  CHECK(!suspects[0].reason.empty());
 }
 
 TEST(recovery_into_a_file_gives_the_last_images) {

@@ -7,12 +7,13 @@
 #include <epochwal/view.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <new>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <unistd.h>
 
@@ -198,6 +199,39 @@ class coordinator {
     return with(figures, std::move(done));
   }
 
+  /// Frames staged in a lane and not yet sealed.
+  [[nodiscard]] result<std::uint32_t> try_lane_backlog(std::uint32_t lane) const {
+    std::uint32_t frames = 0;
+    auto done = detail::call(
+        [&](ewal_error* e) { return ewal_lane_backlog(handle_, lane, &frames, e); });
+    return with(frames, std::move(done));
+  }
+
+  /// All figures as Prometheus text.
+  [[nodiscard]] result<std::string> try_prometheus() const {
+    return detail::text([&](char* buffer, std::size_t size, std::size_t* length, ewal_error* e) {
+      return ewal_stats_prometheus(handle_, buffer, size, length, e);
+    });
+  }
+
+  /// The files that an open with EWAL_OPEN_SALVAGE moved aside.
+  [[nodiscard]] result<std::vector<std::string>> try_salvaged() const {
+    std::vector<std::string> files;
+    for (;;) {
+      auto file = detail::text(
+          [&](char* buffer, std::size_t size, std::size_t* length, ewal_error* e) {
+            return ewal_coordinator_salvaged(handle_, files.size(), buffer, size, length, e);
+          });
+      if (file.has_value()) {
+        files.push_back(*std::move(file));
+      } else if (file.error().status() == EWAL_E_NOT_FOUND) {
+        return files;
+      } else {
+        return detail::unexpected(std::move(file).error());
+      }
+    }
+  }
+
   /// A descriptor of one's own that becomes readable each time the durable
   /// epoch advances, and after failure and close.
   [[nodiscard]] result<file_descriptor> try_event_fd() const {
@@ -266,6 +300,13 @@ class coordinator {
     detail::unwrap(try_checkpoint(through_epoch));
   }
   [[nodiscard]] ewal_stats stats() const { return detail::unwrap(try_stats()); }
+  [[nodiscard]] std::uint32_t lane_backlog(std::uint32_t lane) const {
+    return detail::unwrap(try_lane_backlog(lane));
+  }
+  [[nodiscard]] std::string prometheus() const { return detail::unwrap(try_prometheus()); }
+  [[nodiscard]] std::vector<std::string> salvaged() const {
+    return detail::unwrap(try_salvaged());
+  }
   [[nodiscard]] file_descriptor event_fd() const { return detail::unwrap(try_event_fd()); }
   template <class F>
   void on_durable(std::uint64_t epoch, F&& function) const {

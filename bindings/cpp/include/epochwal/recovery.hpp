@@ -33,6 +33,16 @@ struct recovered_batch {
   bytes metadata;
 };
 
+/// A place in a file in which something was found.
+struct suspect_place {
+  std::string path;
+  std::string reason;
+  /// Bytes from the start of the file.
+  std::uint64_t offset = 0;
+  /// EWAL_VERDICT_TORN or EWAL_VERDICT_CORRUPT.
+  std::uint32_t verdict = 0;
+};
+
 /// A stream of recovered batches: `ewal_recovery`, closed at the end of its
 /// life. For one thread at a time.
 ///
@@ -89,6 +99,34 @@ class recovery {
     return summary;
   }
 
+  /// The torn and corrupt places found so far, in the order of the log.
+  [[nodiscard]] result<std::vector<suspect_place>> try_suspects() const {
+    std::vector<suspect_place> places;
+    for (;;) {
+      ewal_suspect c{};
+      detail::c_error e;
+      const ewal_status status = ewal_recovery_suspect(handle_, places.size(), &c, &e);
+      if (status == EWAL_E_NOT_FOUND) return places;
+      if (status != EWAL_OK) return e.as_unexpected(status);
+      places.push_back({c.path, c.reason, c.offset, c.verdict});
+    }
+  }
+
+  /// The recovered epochs as ranges, ascending, both ends included.
+  [[nodiscard]] result<std::vector<ewal_epoch_range>> try_epochs() const {
+    std::vector<ewal_epoch_range> ranges;
+    for (;;) {
+      std::size_t count = 0;
+      auto done = detail::call([&](ewal_error* e) {
+        return ewal_recovery_epochs(handle_, ranges.data(), ranges.size(), &count, e);
+      });
+      if (!done.has_value()) return detail::unexpected(std::move(done).error());
+      const bool whole = count <= ranges.size();
+      ranges.resize(count);
+      if (whole) return ranges;
+    }
+  }
+
   /// Lets go of the segments. Does nothing where it is closed.
   void close() noexcept {
     if (handle_.id != 0) ewal_recovery_close(release());
@@ -103,6 +141,13 @@ class recovery {
   }
   [[nodiscard]] std::optional<recovered_batch> next() { return detail::unwrap(try_next()); }
   [[nodiscard]] ewal_recovery_summary report() const { return detail::unwrap(try_report()); }
+
+  [[nodiscard]] std::vector<suspect_place> suspects() const {
+    return detail::unwrap(try_suspects());
+  }
+  [[nodiscard]] std::vector<ewal_epoch_range> epochs() const {
+    return detail::unwrap(try_epochs());
+  }
 
   /// The end of the stream.
   struct sentinel {};

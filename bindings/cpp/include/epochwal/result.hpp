@@ -5,11 +5,13 @@
 
 #include <epochwal/config.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -193,6 +195,24 @@ result<void> call(F&& function) {
   const ewal_status status = function(static_cast<ewal_error*>(&e));
   if (status != EWAL_OK) return e.as_unexpected(status);
   return {};
+}
+
+/// The text of a C function that writes as snprintf does: `write(buffer,
+/// capacity, &length, error)`. Asked again where the text has grown meanwhile.
+template <class F>
+result<std::string> text(F&& write) {
+  std::string buffer;
+  for (;;) {
+    std::size_t length = 0;
+    auto done = call([&](ewal_error* e) {
+      // The string's own final zero takes the one that is written.
+      return write(buffer.data(), buffer.empty() ? 0 : buffer.size() + 1, &length, e);
+    });
+    if (!done.has_value()) return unexpected(std::move(done).error());
+    const bool whole = length <= buffer.size();
+    buffer.resize(length);
+    if (whole) return buffer;
+  }
 }
 
 #ifndef EPOCHWAL_NO_EXCEPTIONS
