@@ -89,7 +89,7 @@ TEST(a_refusal_is_thrown_where_it_was_asked) {
   std::promise<end> told;
   wait_inline(nothing, 1, told);
   const end how = told.get_future().get();
-  CHECK(how.status == EWAL_E_CLOSED);
+  CHECK(how.status == EWAL_E_INVALID);
   CHECK(how.thread == std::this_thread::get_id());
 }
 

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdio>
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -51,12 +52,25 @@ inline std::string fresh_database() {
   return directory + "/app.db";
 }
 
+/// What a test throws is its own failure, and no other's.
+inline void run_guarded(const test& t) {
+#ifdef __cpp_exceptions
+  try {
+    t.body();
+  } catch (const std::exception& e) {
+    that(false, e.what(), t.name, 0);
+  }
+#else
+  t.body();
+#endif
+}
+
 inline int run() {
   int passed = 0;
   int failed = 0;
   for (const test& t : tests()) {
     const int before = failures();
-    t.body();
+    run_guarded(t);
     const bool good = failures() == before;
     ++(good ? passed : failed);
     if (!good) std::printf("FAILED %s\n", t.name);

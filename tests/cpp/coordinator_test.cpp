@@ -125,9 +125,9 @@ TEST(moving_leaves_nothing_behind_and_closes_what_was_there) {
   epochwal::coordinator b = std::move(a);
   CHECK(!a);
   CHECK(b);
-  CHECK_THROWS(EWAL_E_CLOSED, a.submit(transaction(1, 1).batch()));
-  CHECK_THROWS(EWAL_E_CLOSED, (void)a.durable_epoch());
-  CHECK_THROWS(EWAL_E_CLOSED, a.close());
+  CHECK_THROWS(EWAL_E_INVALID, a.submit(transaction(1, 1).batch()));
+  CHECK_THROWS(EWAL_E_INVALID, (void)a.durable_epoch());
+  CHECK_THROWS(EWAL_E_INVALID, a.close());
   b.commit(transaction(1, 1).batch());
 
   epochwal::coordinator c(other, quiet());
@@ -267,7 +267,7 @@ TEST(a_callback_that_is_refused_is_destroyed_uncalled) {
   auto alive = std::make_shared<int>(0);
   std::weak_ptr<int> watched = alive;
   std::atomic<bool> called{false};
-  CHECK_THROWS(EWAL_E_CLOSED,
+  CHECK_THROWS(EWAL_E_INVALID,
                nothing.on_durable(1, [&called, alive = std::move(alive)](
                                          std::uint64_t, ewal_status) { called = true; }));
   CHECK(watched.expired());

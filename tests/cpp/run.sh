@@ -52,7 +52,7 @@ suite() {
     program=$SCRATCH/$1
     # shellcheck disable=SC2086
     if ! $CXX $2 $warnings $headers -g -pthread "tests/cpp/$1.cpp" -o "$program" \
-        -L"$build" -lepochwal -Wl,-rpath,"$build" >"$SCRATCH/output" 2>&1; then
+        $link >"$SCRATCH/output" 2>&1; then
         fail "$1 $2 (does not compile)"
         cat "$SCRATCH/output"
         return
@@ -76,8 +76,14 @@ suite() {
 
 supports() { echo 'int main() {}' | $CXX "$1" -x c++ - -o /dev/null 2>/dev/null; }
 
-cargo build --quiet --lib
-cargo build --quiet -p epochwal-cli
+# Together: alone, the tool would build the library without the C ABI, over the
+# one that is tested.
+cargo build --quiet -p epochwal -p epochwal-cli
+# Programs ask for the library by its soname.
+mkdir "$SCRATCH/lib"
+ln -s "$build/libepochwal.so" "$SCRATCH/lib/libepochwal.so"
+ln -s "$build/libepochwal.so" "$SCRATCH/lib/libepochwal.so.0"
+link="-L$SCRATCH/lib -lepochwal -Wl,-rpath,$SCRATCH/lib"
 
 for standard in 17 20 23; do
     flag=-std=c++$standard
@@ -88,6 +94,7 @@ for standard in 17 20 23; do
     suite views_test "$flag"
     suite coordinator_test "$flag"
     suite recovery_test "$flag"
+    suite segment_test "$flag"
     if [ "$standard" -ge 20 ]; then suite awaitable_test "$flag"; fi
     suite views_test "$flag -fno-exceptions"
     suite no_exceptions_test "$flag -fno-exceptions -fno-rtti"
@@ -109,8 +116,9 @@ mixed() {
         $CXX -std=c++$standard $warnings $headers -pthread -c -DSTANDARD=$standard \
             tests/cpp/mixed_standards.cpp -o "$SCRATCH/mixed$standard.o" || return 1
     done
-    $CXX "$SCRATCH/mixed17.o" "$SCRATCH/mixed20.o" -o "$SCRATCH/mixed" -pthread \
-        -L"$build" -lepochwal -Wl,-rpath,"$build" && "$SCRATCH/mixed"
+    # shellcheck disable=SC2086
+    $CXX "$SCRATCH/mixed17.o" "$SCRATCH/mixed20.o" -o "$SCRATCH/mixed" -pthread $link &&
+        "$SCRATCH/mixed"
 }
 expect "C++17 and C++20 in one program" mixed
 
@@ -135,7 +143,7 @@ examples() {
     for example in commit recover; do
         # shellcheck disable=SC2086
         $CXX -std=c++17 $warnings $headers -pthread "examples/cpp/$example.cpp" \
-            -o "$SCRATCH/$example" -L"$build" -lepochwal -Wl,-rpath,"$build" || return 1
+            -o "$SCRATCH/$example" $link || return 1
     done
     # Two transactions of 8-byte pages: (1: 1) and (2: 1, 2).
     printf '\1\0\0\0''\1\0\0\0\1\0\0\0\10\0\0\0''first001' >"$SCRATCH/frames"

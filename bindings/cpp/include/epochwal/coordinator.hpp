@@ -89,13 +89,13 @@ struct callback {
 
 /// A parallel page WAL with epoch group commit: `ewal_coordinator`, closed at
 /// the end of its life. Any number of threads may call the const members of
-/// one object at a time; moving, closing and destroying want it alone.
+/// one object at a time; moving and destroying want it alone.
 ///
 /// Each operation is there twice: `x()` throws `error`, `try_x()` returns a
 /// result and is all there is without exceptions.
 class coordinator {
  public:
-  /// Holds nothing: every call answers EWAL_E_CLOSED.
+  /// Holds nothing, as after a move: every call answers EWAL_E_INVALID.
   coordinator() noexcept = default;
 
   coordinator(coordinator&& other) noexcept : handle_(other.release()) {}
@@ -259,14 +259,13 @@ class coordinator {
   }
 
   /// Seals, flushes and closes. After EWAL_TIMEOUT, EWAL_E_NO_SPACE and
-  /// EWAL_E_DEADLOCK it is still open and can be closed again.
-  result<void> try_close(timeout time = forever) {
-    auto done = detail::call(
+  /// EWAL_E_DEADLOCK it is still open and can be closed again. Once it is
+  /// closed every call, this one too, answers EWAL_E_CLOSED. Any thread may
+  /// call it while others use the object.
+  result<void> try_close(timeout time = forever) const {
+    // The handle is kept: that it is stale is the library's to know.
+    return detail::call(
         [&](ewal_error* e) { return ewal_coordinator_close(handle_, time.count(), e); });
-    // After a failure the handle is kept: whether it is still good the
-    // library knows, and closing a stale one is defined.
-    if (done.has_value()) handle_ = {};
-    return done;
   }
 
 #ifndef EPOCHWAL_NO_EXCEPTIONS
@@ -312,7 +311,7 @@ class coordinator {
   void on_durable(std::uint64_t epoch, F&& function) const {
     detail::unwrap(try_on_durable(epoch, std::forward<F>(function)));
   }
-  void close(timeout time = forever) { detail::unwrap(try_close(time)); }
+  void close(timeout time = forever) const { detail::unwrap(try_close(time)); }
 #endif
 
 #ifdef EPOCHWAL_COROUTINES
@@ -341,7 +340,7 @@ class coordinator {
   [[nodiscard]] ewal_coordinator release() noexcept {
     return std::exchange(handle_, ewal_coordinator{});
   }
-  /// Whether it holds a handle.
+  /// Whether it holds a handle, open or closed.
   explicit operator bool() const noexcept { return handle_.id != 0; }
 
  private:

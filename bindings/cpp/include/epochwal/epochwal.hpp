@@ -17,6 +17,7 @@
 
 #include <epochwal/coordinator.hpp>
 #include <epochwal/recovery.hpp>
+#include <epochwal/segment.hpp>
 
 EPOCHWAL_NAMESPACE_BEGIN
 

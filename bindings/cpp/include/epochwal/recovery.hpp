@@ -52,7 +52,7 @@ struct suspect_place {
 /// ended early and silently would pass off a damaged log as a short one.
 class recovery {
  public:
-  /// Holds nothing: every call answers EWAL_E_CLOSED.
+  /// Holds nothing, as after a move: every call answers EWAL_E_INVALID.
   recovery() noexcept = default;
   recovery(recovery&& other) noexcept : handle_(other.release()) {}
   recovery& operator=(recovery&& other) noexcept {
@@ -127,9 +127,10 @@ class recovery {
     }
   }
 
-  /// Lets go of the segments. Does nothing where it is closed.
+  /// Lets go of the segments; every other call answers EWAL_E_CLOSED from then
+  /// on. Does nothing where it is closed.
   void close() noexcept {
-    if (handle_.id != 0) ewal_recovery_close(release());
+    if (handle_.id != 0) ewal_recovery_close(handle_);
   }
 
 #ifndef EPOCHWAL_NO_EXCEPTIONS
@@ -198,6 +199,7 @@ class recovery {
   [[nodiscard]] ewal_recovery release() noexcept {
     return std::exchange(handle_, ewal_recovery{});
   }
+  /// Whether it holds a handle, open or closed.
   explicit operator bool() const noexcept { return handle_.id != 0; }
 
  private:
