@@ -52,7 +52,7 @@ fn write_text(batch: &RecoveredBatch<'_>, out: &mut impl Write) -> io::Result<()
         batch.frames.len(),
         batch.metadata.len(),
     )?;
-    for frame in batch.frames {
+    for frame in batch.frames.iter() {
         let shown = &frame.data[..frame.data.len().min(PREFIX_BYTES)];
         write!(
             out,
@@ -99,7 +99,7 @@ fn write_json(batch: &RecoveredBatch<'_>, out: &mut impl Write) -> io::Result<()
 
 fn write_raw(batch: &RecoveredBatch<'_>, out: &mut impl Write) -> io::Result<()> {
     out.write_all(&length_u32(batch.frames.len())?)?;
-    for frame in batch.frames {
+    for frame in batch.frames.iter() {
         out.write_all(&frame.page_number.to_le_bytes())?;
         out.write_all(&frame.db_size_if_commit.to_le_bytes())?;
         out.write_all(&length_u32(frame.data.len())?)?;

@@ -2,14 +2,14 @@
 
 use crate::args::InspectArgs;
 use crate::exit::{Exit, Failure};
-use crate::model::{self, GroupInfo, Inspection, SegmentInspection, StateInfo};
 use crate::show::{self, hex};
+use epochwal::recovery::{self, GroupInfo, Inspection, SegmentInspection, StateInfo};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::Path;
 
 pub fn run(args: &InspectArgs, out: &mut impl Write) -> Result<Exit, Failure> {
-    let log = model::inspect(&args.db)?;
+    let log = recovery::inspect(&args.db)?;
     if args.json {
         writeln!(out, "{:#}", to_json(&args.db, &log))?;
     } else {
@@ -21,10 +21,11 @@ pub fn run(args: &InspectArgs, out: &mut impl Write) -> Result<Exit, Failure> {
 fn write_text(db: &Path, log: &Inspection, out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
-        "{}: {}, {} segments",
+        "{}: {}, {} segments, last epoch {}",
         db.display(),
         show::verdict_name(log.verdict),
-        log.segments.len()
+        log.segments.len(),
+        or_none(log.last_epoch)
     )?;
     if let Some(state) = &log.state {
         write_state(state, out)?;
@@ -38,10 +39,13 @@ fn write_text(db: &Path, log: &Inspection, out: &mut impl Write) -> io::Result<(
 fn write_state(state: &StateInfo, out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
-        "state: update {} log {} kind {}",
-        state.update,
+        "state: log {}, {}",
         hex(&state.log_id),
-        state.kind
+        if state.clean {
+            "closed cleanly"
+        } else {
+            "not closed"
+        }
     )?;
     if let Some(id) = &state.database_id {
         writeln!(out, "  database id {}", hex(id))?;
@@ -56,12 +60,8 @@ fn write_state(state: &StateInfo, out: &mut impl Write) -> io::Result<()> {
     )?;
     writeln!(
         out,
-        "  generations {} to {} newest first epoch {} retired below epoch {}",
-        // Saturating: the figures are whatever the file says.
-        state.retired_generation.saturating_add(1),
-        state.newest_generation,
-        state.newest_first_epoch,
-        state.retired_first_epoch
+        "  retired generation {} newest generation {}",
+        state.retired_generation, state.newest_generation
     )
 }
 
@@ -110,6 +110,9 @@ fn write_group(group: &GroupInfo, out: &mut impl Write) -> io::Result<()> {
             lanes.join(",")
         )?;
     }
+    if group.assigned {
+        write!(out, " assigned")?;
+    }
     if group.fallback {
         write!(out, " fallback")?;
     }
@@ -124,6 +127,7 @@ fn to_json(db: &Path, log: &Inspection) -> Value {
     json!({
         "database": show::path_text(db),
         "verdict": show::verdict_name(log.verdict),
+        "last_epoch": log.last_epoch,
         "state": log.state.as_ref().map(state_json),
         "segments": log.segments.iter().map(segment_json).collect::<Vec<_>>(),
         "suspects": show::suspects_json(&log.suspects),
@@ -132,18 +136,15 @@ fn to_json(db: &Path, log: &Inspection) -> Value {
 
 fn state_json(state: &StateInfo) -> Value {
     json!({
-        "update": state.update,
         "log_id": hex(&state.log_id),
         "database_id": state.database_id.as_ref().map(|id| hex(id)),
-        "kind": state.kind,
+        "clean": state.clean,
         "next_epoch": state.next_epoch,
         "checkpoint_epoch": state.floor,
         "watermark": state.watermark,
         "highest_commit_seq": state.highest_commit_seq,
-        "retired_first_epoch": state.retired_first_epoch,
         "retired_generation": state.retired_generation,
         "newest_generation": state.newest_generation,
-        "newest_first_epoch": state.newest_first_epoch,
     })
 }
 
@@ -180,6 +181,8 @@ fn group_json(group: &GroupInfo) -> Value {
                 .iter()
                 .map(|&(lane, items)| json!({"lane": lane, "items": items}))
                 .collect::<Vec<_>>(),
+            "lane_count": group.lane_count,
+            "assigned": group.assigned,
             "fallback": group.fallback,
             "checksum": group.checksum,
         },

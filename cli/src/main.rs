@@ -7,7 +7,6 @@ mod args;
 mod cat;
 mod exit;
 mod inspect;
-mod model;
 mod recover;
 mod show;
 mod verify;

@@ -98,7 +98,14 @@ impl Finding {
     }
 
     fn write_text(&self, db: &Path, out: &mut impl Write) -> std::io::Result<()> {
-        writeln!(out, "{}: {}", db.display(), self.verdict())?;
+        // A path that is spelled wrong has no log either: say what was looked at.
+        let nothing = self.exit == Exit::Clean && self.report.bytes_read == 0;
+        let note = if nothing {
+            ", no segments beside it"
+        } else {
+            ""
+        };
+        writeln!(out, "{}: {}{note}", db.display(), self.verdict())?;
         // After anything but damage there are no figures to show.
         if matches!(self.exit, Exit::Clean | Exit::Torn | Exit::Corrupt) {
             show::write_report(&self.report, out)?;

@@ -311,6 +311,34 @@ fn a_newer_format_exits_3() {
 }
 
 #[test]
+fn damaged_segments_of_version_1_get_the_code_of_their_verdict() {
+    let damaged = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/pwal-v1/damaged");
+    let manifest = fs::read(damaged.join("manifest.json")).expect("manifest");
+    let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
+    let cases = manifest.as_object().expect("an object");
+    assert!(!cases.is_empty());
+    for (name, expected) in cases {
+        let code = match expected["verdict"].as_str() {
+            Some("corrupt") => 2,
+            Some("format") => 3,
+            other => panic!("{name}: verdict {other:?}"),
+        };
+        let output = tool(&[&"verify", &damaged.join(format!("{name}.db")), &"--json"]);
+        expect_code(&output, code);
+        assert_eq!(json(&output)["verdict"], expected["verdict"], "{name}");
+        assert!(json(&output)["error"]["offset"].is_u64(), "{name}");
+    }
+}
+
+#[test]
+fn a_database_without_a_log_is_clean_and_the_text_says_so() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let output = tool(&[&"verify", &dir.path().join("app.db")]);
+    expect_code(&output, 0);
+    assert!(text(&output.stdout).contains("no segments"));
+}
+
+#[test]
 fn a_missing_directory_exits_4_and_names_it() {
     let output = tool(&[&"verify", &"/nonexistent-directory/app.db"]);
     expect_code(&output, 4);
