@@ -44,7 +44,7 @@ expect() {
 
 under=
 if [ -n "${VALGRIND:-}" ]; then
-    under="valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite"
+    under="valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite"
 fi
 
 # suite NAME FLAGS: compiles tests/cpp/NAME.cpp and adds up what it counted.
