@@ -111,9 +111,9 @@ class coordinator {
   coordinator& operator=(const coordinator&) = delete;
 
   /// Seals, flushes and closes; blocks as long as that takes, and says
-  /// nothing about what could not be made durable: call `close` to know. Where
-  /// closing is refused (no disk space, or from inside a callback) the log
-  /// stays open until the process ends.
+  /// nothing about what could not be made durable: call `close` to know. Inside
+  /// a callback closing is refused, and the log stays open until the process
+  /// ends.
   ~coordinator() { close_quietly(); }
 
   /// Opens the log of the database at `path`. A second writer gets
@@ -258,10 +258,11 @@ class coordinator {
     });
   }
 
-  /// Seals, flushes and closes. After EWAL_TIMEOUT, EWAL_E_NO_SPACE and
-  /// EWAL_E_DEADLOCK it is still open and can be closed again. Once it is
-  /// closed every call, this one too, answers EWAL_E_CLOSED. Any thread may
-  /// call it while others use the object.
+  /// Seals, flushes and closes. After EWAL_TIMEOUT and EWAL_E_DEADLOCK it is
+  /// still open and can be closed again; after any other error it is closed,
+  /// and the error says what is not durable. Once it is closed every call,
+  /// this one too, answers EWAL_E_CLOSED. Any thread may call it while others
+  /// use the object.
   result<void> try_close(timeout time = forever) const {
     // The handle is kept: that it is stale is the library's to know.
     return detail::call(
