@@ -13,6 +13,8 @@
 pub mod batch;
 pub mod coordinator;
 pub mod error;
+#[cfg(feature = "capi")]
+pub mod ffi;
 pub mod format;
 mod log;
 pub mod recovery;

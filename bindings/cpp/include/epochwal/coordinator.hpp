@@ -1,0 +1,396 @@
+// The writer's side: stage batches, wait until they are durable.
+
+#ifndef EPOCHWAL_COORDINATOR_HPP
+#define EPOCHWAL_COORDINATOR_HPP
+
+#include <epochwal/result.hpp>
+#include <epochwal/view.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <unistd.h>
+
+#ifdef EPOCHWAL_COROUTINES
+#include <epochwal/durable.hpp>
+#endif
+
+EPOCHWAL_NAMESPACE_BEGIN
+
+/// The options of `ewal_coordinator_options`, at their defaults. Fields are
+/// those of the C struct, documented there; zero is the default everywhere.
+struct coordinator_options : ewal_coordinator_options {
+  coordinator_options() noexcept
+      : ewal_coordinator_options(EWAL_COORDINATOR_OPTIONS_INIT) {}
+
+  /// The longest that a batch on which nobody waits stays unsealed.
+  coordinator_options& epoch_interval(std::chrono::nanoseconds time) noexcept {
+    epoch_interval_ns = in_range(time);
+    return *this;
+  }
+  /// How long a submit waits for room in a full lane.
+  coordinator_options& block_timeout(std::chrono::nanoseconds time) noexcept {
+    block_timeout_ns = in_range(time);
+    return *this;
+  }
+
+ private:
+  /// A time below zero becomes one that opening refuses, not the OFF constant.
+  static std::uint64_t in_range(std::chrono::nanoseconds time) noexcept {
+    return time.count() < 0 ? std::uint64_t{1} << 63 : static_cast<std::uint64_t>(time.count());
+  }
+};
+
+/// A file descriptor that is closed at the end of its life.
+class file_descriptor {
+ public:
+  explicit file_descriptor(int fd = -1) noexcept : fd_(fd) {}
+  file_descriptor(file_descriptor&& other) noexcept : fd_(other.release()) {}
+  file_descriptor& operator=(file_descriptor&& other) noexcept {
+    if (this != &other) reset(other.release());
+    return *this;
+  }
+  file_descriptor(const file_descriptor&) = delete;
+  file_descriptor& operator=(const file_descriptor&) = delete;
+  ~file_descriptor() { reset(); }
+
+  [[nodiscard]] int get() const noexcept { return fd_; }
+  /// Gives it away: the caller closes it.
+  [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
+  void reset(int fd = -1) noexcept {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = fd;
+  }
+
+ private:
+  int fd_;
+};
+
+namespace detail {
+
+/// A callback on its way through C. The library calls `run` once and `drop`
+/// once. An exception that leaves the callback ends the program: there is no
+/// one to catch it.
+template <class F>
+struct callback {
+  static void run(void* user, std::uint64_t epoch, ewal_status status) noexcept {
+    (*static_cast<F*>(user))(epoch, status);
+  }
+  static void drop(void* user) noexcept { delete static_cast<F*>(user); }
+};
+
+}  // namespace detail
+
+/// A parallel page WAL with epoch group commit: `ewal_coordinator`, closed at
+/// the end of its life. Any number of threads may call the const members of
+/// one object at a time; moving and destroying want it alone.
+///
+/// Each operation is there twice: `x()` throws `error`, `try_x()` returns a
+/// result and is all there is without exceptions.
+class coordinator {
+ public:
+  /// Holds nothing, as after a move: every call answers EWAL_E_INVALID.
+  coordinator() noexcept = default;
+
+  coordinator(coordinator&& other) noexcept : handle_(other.release()) {}
+  /// Closes what it held before.
+  coordinator& operator=(coordinator&& other) noexcept {
+    if (this != &other) {
+      close_quietly();
+      handle_ = other.release();
+    }
+    return *this;
+  }
+  coordinator(const coordinator&) = delete;
+  coordinator& operator=(const coordinator&) = delete;
+
+  /// Seals, flushes and closes; blocks as long as that takes, and says
+  /// nothing about what could not be made durable: call `close` to know. Inside
+  /// a callback closing is refused, and the log stays open until the process
+  /// ends.
+  ~coordinator() { close_quietly(); }
+
+  /// Opens the log of the database at `path`. A second writer gets
+  /// EWAL_E_LOCKED.
+  static result<coordinator> try_open(path_view path, const coordinator_options& options = {}) {
+    return opened(ewal_coordinator_open, path, options);
+  }
+
+  /// The process's one coordinator of this database, opened by the first to
+  /// ask and closed by the last. Other options than the first's are an error.
+  static result<coordinator> try_for_path(path_view path,
+                                          const coordinator_options& options = {}) {
+    return opened(ewal_coordinator_for_path, path, options);
+  }
+
+  /// Stages a batch. It becomes durable with the ticket's epoch.
+  [[nodiscard]] result<ticket> try_submit(const batch& work) const {
+    return staged(work, [this](const ewal_batch* b, ewal_ticket* t, ewal_error* e) {
+      return ewal_submit(handle_, b, t, e);
+    });
+  }
+
+  /// Stages a batch and waits until it is durable. Where the wait failed and
+  /// the batch stays staged, the error's `staged()` has the ticket.
+  [[nodiscard]] result<ticket> try_commit(const batch& work, timeout time = forever) const {
+    return staged(work, [this, time](const ewal_batch* b, ewal_ticket* t, ewal_error* e) {
+      return ewal_commit(handle_, b, time.count(), t, e);
+    });
+  }
+
+  /// Waits until `epoch` is durable. EWAL_TIMEOUT: still pending.
+  result<void> try_wait(std::uint64_t epoch, timeout time = forever) const {
+    return detail::call(
+        [&](ewal_error* e) { return ewal_wait(handle_, epoch, time.count(), e); });
+  }
+  result<void> try_wait(const ticket& staged, timeout time = forever) const {
+    return try_wait(staged.epoch, time);
+  }
+
+  /// Seals what is staged and waits for it; the epoch it waited for.
+  result<std::uint64_t> try_flush(timeout time = forever) const {
+    std::uint64_t epoch = 0;
+    return with(epoch, detail::call([&](ewal_error* e) {
+                  return ewal_flush(handle_, time.count(), &epoch, e);
+                }));
+  }
+
+  /// Starts a flush of `epoch` in the background.
+  result<void> try_request_flush(std::uint64_t epoch) const {
+    return detail::call([&](ewal_error* e) { return ewal_request_flush(handle_, epoch, e); });
+  }
+
+  /// The epoch that a batch staged now would get.
+  [[nodiscard]] result<std::uint64_t> try_current_epoch() const {
+    std::uint64_t epoch = 0;
+    return with(epoch, detail::call([&](ewal_error*) {
+                  return ewal_current_epoch(handle_, &epoch);
+                }));
+  }
+
+  /// The highest durable epoch; none before the first. Never blocks.
+  [[nodiscard]] result<std::optional<std::uint64_t>> try_durable_epoch() const {
+    std::uint64_t epoch = 0;
+    bool any = false;
+    auto done = detail::call(
+        [&](ewal_error*) { return ewal_durable_epoch(handle_, &epoch, &any); });
+    return with(any ? std::optional<std::uint64_t>(epoch) : std::nullopt, std::move(done));
+  }
+
+  /// The caller's word that the pages of all epochs through this one are safe
+  /// in the database file: their segments may be reused.
+  result<void> try_checkpoint(std::uint64_t through_epoch) const {
+    return detail::call(
+        [&](ewal_error* e) { return ewal_checkpoint(handle_, through_epoch, e); });
+  }
+
+  /// The figures.
+  [[nodiscard]] result<ewal_stats> try_stats() const {
+    ewal_stats figures{};
+    figures.struct_size = sizeof(figures);
+    auto done = detail::call(
+        [&](ewal_error* e) { return ewal_coordinator_stats(handle_, &figures, e); });
+    return with(figures, std::move(done));
+  }
+
+  /// Frames staged in a lane and not yet sealed.
+  [[nodiscard]] result<std::uint32_t> try_lane_backlog(std::uint32_t lane) const {
+    std::uint32_t frames = 0;
+    auto done = detail::call(
+        [&](ewal_error* e) { return ewal_lane_backlog(handle_, lane, &frames, e); });
+    return with(frames, std::move(done));
+  }
+
+  /// All figures as Prometheus text.
+  [[nodiscard]] result<std::string> try_prometheus() const {
+    return detail::text([&](char* buffer, std::size_t size, std::size_t* length, ewal_error* e) {
+      return ewal_stats_prometheus(handle_, buffer, size, length, e);
+    });
+  }
+
+  /// The files that an open with EWAL_OPEN_SALVAGE moved aside.
+  [[nodiscard]] result<std::vector<std::string>> try_salvaged() const {
+    std::vector<std::string> files;
+    for (;;) {
+      auto file = detail::text(
+          [&](char* buffer, std::size_t size, std::size_t* length, ewal_error* e) {
+            return ewal_coordinator_salvaged(handle_, files.size(), buffer, size, length, e);
+          });
+      if (file.has_value()) {
+        files.push_back(*std::move(file));
+      } else if (file.error().status() == EWAL_E_NOT_FOUND) {
+        return files;
+      } else {
+        return detail::unexpected(std::move(file).error());
+      }
+    }
+  }
+
+  /// A descriptor of one's own that becomes readable each time the durable
+  /// epoch advances, and after failure and close.
+  [[nodiscard]] result<file_descriptor> try_event_fd() const {
+    int fd = -1;
+    auto done = detail::call([&](ewal_error* e) { return ewal_event_fd(handle_, &fd, e); });
+    if (!done.has_value()) return detail::unexpected(std::move(done).error());
+    return file_descriptor(fd);
+  }
+
+  /// Calls `function(epoch, status)` once, on a thread of the library, when
+  /// `epoch` is durable or known not to become so, and before close returns.
+  /// Blocking calls on this library fail there with EWAL_E_DEADLOCK, and the
+  /// function must not throw. Where this fails, the function is not called.
+  template <class F>
+  result<void> try_on_durable(std::uint64_t epoch, F&& function) const {
+    using owned = std::decay_t<F>;
+    static_assert(std::is_invocable_v<owned&, std::uint64_t, ewal_status>,
+                  "the callback takes the epoch and the status");
+    // The library owns it from here on, whatever the outcome of the call.
+    auto* user = new owned(std::forward<F>(function));
+    return detail::call([&](ewal_error* e) {
+      return ewal_on_durable(handle_, epoch, detail::callback<owned>::run, user,
+                             detail::callback<owned>::drop, e);
+    });
+  }
+
+  /// Seals, flushes and closes. After EWAL_TIMEOUT and EWAL_E_DEADLOCK it is
+  /// still open and can be closed again; after any other error it is closed,
+  /// and the error says what is not durable. Once it is closed every call,
+  /// this one too, answers EWAL_E_CLOSED. Any thread may call it while others
+  /// use the object.
+  result<void> try_close(timeout time = forever) const {
+    // The handle is kept: that it is stale is the library's to know.
+    return detail::call(
+        [&](ewal_error* e) { return ewal_coordinator_close(handle_, time.count(), e); });
+  }
+
+#ifndef EPOCHWAL_NO_EXCEPTIONS
+  /// See `try_open`.
+  explicit coordinator(path_view path, const coordinator_options& options = {})
+      : coordinator(open(path, options)) {}
+
+  static coordinator open(path_view path, const coordinator_options& options = {}) {
+    return detail::unwrap(try_open(path, options));
+  }
+  static coordinator for_path(path_view path, const coordinator_options& options = {}) {
+    return detail::unwrap(try_for_path(path, options));
+  }
+  ticket submit(const batch& work) const { return detail::unwrap(try_submit(work)); }
+  ticket commit(const batch& work, timeout time = forever) const {
+    return detail::unwrap(try_commit(work, time));
+  }
+  void wait(std::uint64_t epoch, timeout time = forever) const {
+    detail::unwrap(try_wait(epoch, time));
+  }
+  void wait(const ticket& staged, timeout time = forever) const { wait(staged.epoch, time); }
+  std::uint64_t flush(timeout time = forever) const { return detail::unwrap(try_flush(time)); }
+  void request_flush(std::uint64_t epoch) const { detail::unwrap(try_request_flush(epoch)); }
+  [[nodiscard]] std::uint64_t current_epoch() const {
+    return detail::unwrap(try_current_epoch());
+  }
+  [[nodiscard]] std::optional<std::uint64_t> durable_epoch() const {
+    return detail::unwrap(try_durable_epoch());
+  }
+  void checkpoint(std::uint64_t through_epoch) const {
+    detail::unwrap(try_checkpoint(through_epoch));
+  }
+  [[nodiscard]] ewal_stats stats() const { return detail::unwrap(try_stats()); }
+  [[nodiscard]] std::uint32_t lane_backlog(std::uint32_t lane) const {
+    return detail::unwrap(try_lane_backlog(lane));
+  }
+  [[nodiscard]] std::string prometheus() const { return detail::unwrap(try_prometheus()); }
+  [[nodiscard]] std::vector<std::string> salvaged() const {
+    return detail::unwrap(try_salvaged());
+  }
+  [[nodiscard]] file_descriptor event_fd() const { return detail::unwrap(try_event_fd()); }
+  template <class F>
+  void on_durable(std::uint64_t epoch, F&& function) const {
+    detail::unwrap(try_on_durable(epoch, std::forward<F>(function)));
+  }
+  void close(timeout time = forever) const { detail::unwrap(try_close(time)); }
+#endif
+
+#ifdef EPOCHWAL_COROUTINES
+  /// `co_await wal.durable(ticket)` gives `result<void>`'s content: it throws
+  /// where exceptions are on, and is a result where they are off. See
+  /// `durable_awaiter` for the thread that goes on.
+  [[nodiscard]] durable_awaiter<resume_inline> durable(const ticket& staged) const noexcept {
+    return {handle_, staged.epoch, resume_inline{}};
+  }
+  [[nodiscard]] durable_awaiter<resume_inline> durable(std::uint64_t epoch) const noexcept {
+    return {handle_, epoch, resume_inline{}};
+  }
+  /// The same, handing the waiting coroutine to `executor`, a callable that
+  /// takes a `std::coroutine_handle<>` and resumes it on a thread of its own
+  /// choice.
+  template <class Executor>
+  [[nodiscard]] durable_awaiter<std::decay_t<Executor>> durable(const ticket& staged,
+                                                                Executor&& executor) const {
+    return {handle_, staged.epoch, std::forward<Executor>(executor)};
+  }
+#endif
+
+  /// The C handle, still owned by this object.
+  [[nodiscard]] ewal_coordinator native_handle() const noexcept { return handle_; }
+  /// Gives the C handle away: the caller closes it.
+  [[nodiscard]] ewal_coordinator release() noexcept {
+    return std::exchange(handle_, ewal_coordinator{});
+  }
+  /// Whether it holds a handle, open or closed.
+  explicit operator bool() const noexcept { return handle_.id != 0; }
+
+ private:
+  explicit coordinator(ewal_coordinator handle) noexcept : handle_(handle) {}
+
+  template <class Open>
+  static result<coordinator> opened(Open open, path_view path,
+                                    const coordinator_options& options) {
+    ewal_coordinator handle{};
+    auto done = detail::call(
+        [&](ewal_error* e) { return open(path.c_str(), &options, &handle, e); });
+    if (!done.has_value()) return detail::unexpected(std::move(done).error());
+    return coordinator(handle);
+  }
+
+  template <class Stage>
+  static result<ticket> staged(const batch& work, Stage&& stage) {
+    ewal_batch c{};
+    c.struct_size = sizeof(c);
+    c.txn_epoch = work.txn_epoch;
+    c.txn_id = work.txn_id;
+    c.commit_seq = work.commit_seq;
+    c.frames = work.frames.data();
+    c.frame_count = work.frames.size();
+    c.metadata.data = work.metadata.data();
+    c.metadata.len = work.metadata.size();
+    ewal_ticket given{};
+    detail::c_error e;
+    const ewal_status status = stage(&c, &given, &e);
+    const ticket mine{given.epoch, given.commit_seq};
+    if (status == EWAL_OK) return mine;
+    // A ticket that is not zeroed is the sign that the batch stays staged.
+    const bool kept = given.epoch != 0 || given.commit_seq != 0;
+    return e.as_unexpected(status, kept ? std::optional<ticket>(mine) : std::nullopt);
+  }
+
+  template <class T>
+  static result<T> with(const T& value, result<void>&& done) {
+    if (!done.has_value()) return detail::unexpected(std::move(done).error());
+    return value;
+  }
+
+  void close_quietly() noexcept {
+    if (handle_.id != 0) ewal_coordinator_close(release(), -1, nullptr);
+  }
+
+  ewal_coordinator handle_{};
+};
+
+EPOCHWAL_NAMESPACE_END
+
+#endif

@@ -1,0 +1,34 @@
+// epochwal for C++17 and later: header-only, over the C ABI of epochwal.h.
+//
+//   epochwal::coordinator wal("app.db");
+//   epochwal::frame frames[] = {{1, page1}, {2, page2, 2}};
+//   epochwal::ticket t = wal.commit({7, 0, 1, frames}, 1s);
+//
+//   for (const auto& batch : epochwal::recovery("app.db"))
+//     for (const epochwal::frame& f : batch.frames) apply(f.page_number, f.image());
+//
+// Blocking, threads, errors and units are those of the C functions, documented
+// in epochwal.h; what is said here is what C++ adds. Errors are thrown as
+// `epochwal::error`; the `try_` functions return `result<T>` instead, and are
+// the only ones where exceptions are off.
+
+#ifndef EPOCHWAL_EPOCHWAL_HPP
+#define EPOCHWAL_EPOCHWAL_HPP
+
+#include <epochwal/coordinator.hpp>
+#include <epochwal/recovery.hpp>
+#include <epochwal/segment.hpp>
+
+EPOCHWAL_NAMESPACE_BEGIN
+
+/// The version of the library at run time.
+[[nodiscard]] inline const char* version() noexcept { return ewal_version(); }
+
+/// The name of a status, such as "EWAL_E_CORRUPT".
+[[nodiscard]] inline const char* status_name(ewal_status status) noexcept {
+  return ewal_status_name(status);
+}
+
+EPOCHWAL_NAMESPACE_END
+
+#endif

@@ -1,0 +1,245 @@
+// Views of memory: bytes, frames, batches; and paths and timeouts as arguments.
+
+#ifndef EPOCHWAL_VIEW_HPP
+#define EPOCHWAL_VIEW_HPP
+
+#include <epochwal/config.hpp>
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <iterator>
+#include <limits>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#ifdef EPOCHWAL_STD_SPAN
+#include <span>
+#endif
+
+EPOCHWAL_NAMESPACE_BEGIN
+
+#ifdef EPOCHWAL_STD_SPAN
+
+template <class T>
+using span = std::span<T>;
+
+#else
+
+/// The part of `std::span` that this header needs.
+template <class T>
+class span {
+ public:
+  using element_type = T;
+  using value_type = std::remove_cv_t<T>;
+  using iterator = T*;
+
+  constexpr span() noexcept = default;
+  constexpr span(T* data, std::size_t size) noexcept : data_(data), size_(size) {}
+  template <std::size_t N>
+  constexpr span(T (&array)[N]) noexcept : data_(array), size_(N) {}
+  /// Anything contiguous, such as a vector or an array, that holds `T`.
+  template <class C,
+            class P = decltype(std::data(std::declval<C&>())),
+            class = decltype(std::size(std::declval<C&>())),
+            class = std::enable_if_t<
+                std::is_convertible_v<std::remove_pointer_t<P> (*)[], T (*)[]> &&
+                !std::is_same_v<std::remove_cv_t<C>, span>>>
+  constexpr span(C& container) noexcept
+      : data_(std::data(container)), size_(std::size(container)) {}
+
+  [[nodiscard]] constexpr T* data() const noexcept { return data_; }
+  [[nodiscard]] constexpr std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] constexpr bool empty() const noexcept { return size_ == 0; }
+  [[nodiscard]] constexpr T* begin() const noexcept { return data_; }
+  [[nodiscard]] constexpr T* end() const noexcept { return data_ + size_; }
+  [[nodiscard]] constexpr T& operator[](std::size_t index) const { return data_[index]; }
+
+ private:
+  T* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+#endif
+
+/// Bytes that somebody else owns.
+using bytes = span<const std::byte>;
+
+namespace detail {
+
+/// Whether taking the address of a temporary of this type is harmless: it is
+/// a view, and what it points to outlives it.
+template <class C>
+inline constexpr bool is_view =
+    std::is_trivially_copyable_v<C> && sizeof(C) <= 2 * sizeof(void*);
+
+template <class C>
+ewal_slice slice_of(C&& container) {
+  using element = std::remove_pointer_t<decltype(std::data(container))>;
+  static_assert(std::is_lvalue_reference_v<C> || is_view<std::decay_t<C>>,
+                "the bytes of a temporary are gone before they are used");
+  static_assert(std::is_trivially_copyable_v<element>, "only plain data has bytes to write");
+  ewal_slice slice;
+  slice.data = std::data(container);
+  slice.len = std::size(container) * sizeof(element);
+  return slice;
+}
+
+inline bytes view_of(const ewal_slice& slice) {
+  return bytes(static_cast<const std::byte*>(slice.data), slice.len);
+}
+
+}  // namespace detail
+
+/// `size` bytes from `data` on.
+inline bytes as_bytes(const void* data, std::size_t size) {
+  return bytes(static_cast<const std::byte*>(data), size);
+}
+
+/// The bytes of a vector, string, array or view of plain data.
+template <class C, class = decltype(std::data(std::declval<C&>()))>
+bytes as_bytes(C&& container) {
+  return detail::view_of(detail::slice_of(std::forward<C>(container)));
+}
+
+/// One page image. Borrows its bytes. An array of frames is an array of
+/// `ewal_frame`: nothing is converted or copied on the way into the library.
+struct frame : ewal_frame {
+  constexpr frame() noexcept : ewal_frame{} {}
+  explicit frame(const ewal_frame& other) noexcept : ewal_frame(other) {}
+
+  /// Page `page` (not 0) with the bytes of a vector, string, array or view,
+  /// 1 to 65536 of them. `db_size` is the database's size in pages on the
+  /// frame that commits a transaction, else 0.
+  template <class C, class = decltype(std::data(std::declval<C&>()))>
+  frame(std::uint32_t page, C&& image, std::uint32_t db_size = 0) : ewal_frame{} {
+    page_number = page;
+    db_size_if_commit = db_size;
+    data = detail::slice_of(std::forward<C>(image));
+  }
+
+  /// The image.
+  [[nodiscard]] bytes image() const noexcept { return detail::view_of(data); }
+};
+
+// The library walks an array of frames in steps of an ewal_frame.
+static_assert(sizeof(frame) == sizeof(ewal_frame) && std::is_standard_layout_v<frame>);
+
+/// The frames of one transaction, in write order. Borrowed: the library has
+/// copied them when `submit` returns.
+struct batch {
+  /// Transaction id, not 0.
+  std::uint64_t txn_id = 0;
+  /// Second half of the caller's transaction token.
+  std::uint32_t txn_epoch = 0;
+  /// 1 or above; 0 where the coordinator assigns sequences.
+  std::uint64_t commit_seq = 0;
+  /// At least one.
+  span<const frame> frames = {};
+  /// Opaque bytes kept with the batch, up to 64 KiB.
+  bytes metadata = {};
+};
+
+/// Frames that the library owns, given out by value (a frame is a view).
+class frames_view {
+ public:
+  class iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = frame;
+    using difference_type = std::ptrdiff_t;
+    using pointer = void;
+    using reference = frame;
+
+    iterator() = default;
+    explicit iterator(const ewal_frame* at) noexcept : at_(at) {}
+    frame operator*() const noexcept { return frame(*at_); }
+    iterator& operator++() noexcept {
+      ++at_;
+      return *this;
+    }
+    iterator operator++(int) noexcept { return iterator(at_++); }
+    friend bool operator==(iterator a, iterator b) noexcept { return a.at_ == b.at_; }
+    friend bool operator!=(iterator a, iterator b) noexcept { return a.at_ != b.at_; }
+
+   private:
+    const ewal_frame* at_ = nullptr;
+  };
+
+  frames_view() = default;
+  frames_view(const ewal_frame* first, std::size_t count) noexcept
+      : first_(first), count_(count) {}
+
+  [[nodiscard]] iterator begin() const noexcept { return iterator(first_); }
+  [[nodiscard]] iterator end() const noexcept { return iterator(first_ + count_); }
+  [[nodiscard]] std::size_t size() const noexcept { return count_; }
+  [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
+  [[nodiscard]] frame operator[](std::size_t index) const { return frame(first_[index]); }
+
+ private:
+  const ewal_frame* first_ = nullptr;
+  std::size_t count_ = 0;
+};
+
+/// Waits without end.
+struct forever_t {};
+inline constexpr forever_t forever{};
+
+/// How long a call may block: any `std::chrono` duration, or `forever`. What
+/// is below zero polls, so that a deadline that has passed does not turn into
+/// an endless wait.
+class timeout {
+ public:
+  constexpr timeout(forever_t) noexcept : nanoseconds_(-1) {}
+
+  template <class Rep, class Period>
+  constexpr timeout(std::chrono::duration<Rep, Period> time) noexcept
+      : nanoseconds_(saturated(time)) {}
+
+  /// As the C functions want it.
+  [[nodiscard]] constexpr std::int64_t count() const noexcept { return nanoseconds_; }
+
+ private:
+  template <class Rep, class Period>
+  static constexpr std::int64_t saturated(std::chrono::duration<Rep, Period> time) noexcept {
+    // In floating point first: the cast to integers overflows on long times.
+    using wide = std::chrono::duration<long double, std::nano>;
+    constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+    const long double exact = wide(time).count();
+    if (!(exact > 0)) return 0;
+    if (exact >= static_cast<long double>(most)) return most;
+    return static_cast<std::int64_t>(exact);
+  }
+
+  std::int64_t nanoseconds_;
+};
+
+/// A path: C string, `std::string`, `std::filesystem::path`. Only for
+/// arguments: it borrows.
+class path_view {
+ public:
+  path_view(const char* path) noexcept : path_(path) {}
+  path_view(const std::string& path) noexcept : path_(checked(path)) {}
+  /// `std::filesystem::path`, without including its header.
+  template <class P, class = std::enable_if_t<std::is_same_v<
+                         decltype(std::declval<const P&>().native()), const std::string&>>>
+  path_view(const P& path) noexcept : path_(checked(path.native())) {}
+
+  /// NULL, which the C functions refuse, where the path holds a zero byte:
+  /// cut off there it would name another file.
+  [[nodiscard]] const char* c_str() const noexcept { return path_; }
+
+ private:
+  static const char* checked(const std::string& path) noexcept {
+    return std::strlen(path.c_str()) == path.size() ? path.c_str() : nullptr;
+  }
+
+  const char* path_;
+};
+
+EPOCHWAL_NAMESPACE_END
+
+#endif

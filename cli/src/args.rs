@@ -1,0 +1,105 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done; for `verify`: the log is clean
+  1   `verify`: the log ends in a torn tail, which the next open drops
+  2   corrupt: something acknowledged is damaged
+  3   a newer format, or a log of another database
+  4   an I/O error, a lock that another process holds, or any other failure
+  64  the command line is wrong
+
+`inspect`, `recover` and `cat` exit 0 on a torn tail: it holds nothing that
+was ever acknowledged. `inspect` exits 0 on a corrupt log too; its output
+carries the verdict.";
+
+/// Looks at the log of a database: what is in it, whether it is whole, and
+/// what recovery makes of it.
+///
+/// DB is the database's path; the log lies beside it as DB-wal-*. The
+/// database file itself is not opened, but by `recover` where it is the target.
+#[derive(Debug, Parser)]
+#[command(name = "epochwal", version, after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show segments, their groups and certificates, and the state file
+    #[command(after_help = EXIT_CODES)]
+    Inspect(InspectArgs),
+    /// Read and check everything; the exit code is the verdict
+    #[command(after_help = EXIT_CODES)]
+    Verify(VerifyArgs),
+    /// Apply the log to a database file, and sync it
+    #[command(after_help = EXIT_CODES)]
+    Recover(RecoverArgs),
+    /// Print the recovered batches in replay order
+    #[command(after_help = EXIT_CODES)]
+    Cat(CatArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// Path of the database
+    pub db: PathBuf,
+    /// One JSON document; numbers are exact integers
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Path of the database
+    pub db: PathBuf,
+    /// One JSON document; numbers are exact integers
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RecoverArgs {
+    /// Path of the database whose log is read
+    pub db: PathBuf,
+    /// The file to apply it to; created where it is missing, may be DB
+    pub target: PathBuf,
+    /// Bytes per page: page n is at offset (n-1) x N
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub page_size: u32,
+    /// On a corrupt log, apply what lies before the damage instead of failing;
+    /// deletes nothing
+    #[arg(long, conflicts_with = "delete_segments")]
+    pub prefix: bool,
+    /// Delete the log's segments once the target is synced; needs the
+    /// writer's lock
+    #[arg(long)]
+    pub delete_segments: bool,
+    /// One JSON document; numbers are exact integers
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CatArgs {
+    /// Path of the database
+    pub db: PathBuf,
+    /// Only this epoch; the log is not read beyond it
+    #[arg(long, value_name = "N")]
+    pub epoch: Option<u64>,
+    /// On a corrupt log, print what lies before the damage and exit 0
+    #[arg(long)]
+    pub prefix: bool,
+    /// One JSON object per batch and line; page images by length and CRC-32C
+    #[arg(long, conflicts_with = "raw")]
+    pub json: bool,
+    /// The frames as a binary dump, integers u32 little-endian: per batch the
+    /// number of frames, per frame page number, database size after the
+    /// commit (0 where the frame commits nothing), length, bytes
+    #[arg(long)]
+    pub raw: bool,
+}

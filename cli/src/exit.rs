@@ -1,0 +1,84 @@
+//! Exit codes, and the failures that lead to them.
+
+use epochwal::ErrorKind;
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+/// What the process says to its caller. The help text lists the same codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done, and nothing is wrong.
+    Clean = 0,
+    /// `verify`: a torn tail, which the next open drops.
+    Torn = 1,
+    /// Damage to something acknowledged.
+    Corrupt = 2,
+    /// A newer format, or a log of another database.
+    Format = 3,
+    /// The file system failed, a lock is held, or anything else.
+    Error = 4,
+    /// The command line is wrong (`EX_USAGE` of sysexits).
+    Usage = 64,
+}
+
+impl Exit {
+    /// The code for an error of the library.
+    pub fn of(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Corrupt => Exit::Corrupt,
+            ErrorKind::Format => Exit::Format,
+            _ => Exit::Error,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Why a command could not do what it was asked for.
+#[derive(Debug)]
+pub enum Failure {
+    /// The library's answer.
+    Engine(epochwal::Error),
+    /// Writing to stdout failed.
+    Output(io::Error),
+    /// The log is readable, but does not have what was asked for.
+    Missing(String),
+}
+
+impl Failure {
+    /// The exit code that says so.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Failure::Engine(error) => Exit::of(error.kind()),
+            Failure::Output(_) | Failure::Missing(_) => Exit::Error,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Engine(error) => error.fmt(f),
+            Failure::Output(error) => write!(f, "writing the output: {error}"),
+            Failure::Missing(what) => f.write_str(what),
+        }
+    }
+}
+
+impl From<epochwal::Error> for Failure {
+    fn from(error: epochwal::Error) -> Self {
+        Failure::Engine(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Failure::Output(error)
+    }
+}

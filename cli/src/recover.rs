@@ -1,0 +1,41 @@
+//! `recover`: applies the log to a database file.
+
+use crate::args::RecoverArgs;
+use crate::exit::{Exit, Failure};
+use crate::show;
+use epochwal::RecoveryOptions;
+use epochwal::recovery::recover_into_file;
+use serde_json::{Value, json};
+use std::io::Write;
+
+pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<Exit, Failure> {
+    let options = RecoveryOptions {
+        durable_prefix: args.prefix,
+        delete_segments: args.delete_segments,
+        ..RecoveryOptions::default()
+    };
+    let report = recover_into_file(&args.db, &args.target, args.page_size, &options)?;
+    if args.json {
+        let mut document = json!({
+            "database": show::path_text(&args.db),
+            "target": show::path_text(&args.target),
+            "page_size": args.page_size,
+            "verdict": show::verdict_name(report.verdict),
+        });
+        if let Value::Object(members) = &mut document {
+            members.extend(show::report_json(&report));
+        }
+        writeln!(out, "{document:#}")?;
+    } else {
+        writeln!(
+            out,
+            "{}: {}, applied to {}",
+            args.db.display(),
+            show::verdict_name(report.verdict),
+            args.target.display()
+        )?;
+        show::write_report(&report, out)?;
+        show::write_suspects(&report.suspects, out)?;
+    }
+    Ok(Exit::Clean)
+}

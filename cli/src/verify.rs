@@ -1,0 +1,139 @@
+//! `verify`: reads and checks the whole log.
+
+use crate::args::VerifyArgs;
+use crate::exit::{Exit, Failure};
+use crate::show;
+use epochwal::recovery::{RecoveryReport, SuspectFile, Verdict};
+use epochwal::{Error, ErrorKind, Recovery, RecoveryOptions};
+use serde_json::{Value, json};
+use std::io::Write;
+use std::path::Path;
+
+pub fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<Exit, Failure> {
+    // Strict reading gives the verdict. On damage a second, forgiving pass
+    // lists every file from there on.
+    let finding = match check(&args.db, false) {
+        Ok(report) => Finding::of(report),
+        Err(error) => Finding::failed(&args.db, error),
+    };
+    if args.json {
+        writeln!(out, "{:#}", finding.to_json(&args.db))?;
+    } else {
+        finding.write_text(&args.db, out)?;
+    }
+    match finding.error {
+        Some(error) => Err(error.into()),
+        None => Ok(finding.exit),
+    }
+}
+
+fn check(db: &Path, durable_prefix: bool) -> epochwal::Result<RecoveryReport> {
+    let options = RecoveryOptions {
+        durable_prefix,
+        verify_only: true,
+        ..RecoveryOptions::default()
+    };
+    let mut recovery = Recovery::open(db, &options)?;
+    while recovery.next_batch()?.is_some() {}
+    Ok(recovery.report().clone())
+}
+
+/// The outcome: an exit code, what was read, and the error that ended it.
+struct Finding {
+    exit: Exit,
+    report: RecoveryReport,
+    error: Option<Error>,
+}
+
+impl Finding {
+    fn of(report: RecoveryReport) -> Self {
+        let exit = match report.verdict {
+            Verdict::Clean => Exit::Clean,
+            Verdict::Torn => Exit::Torn,
+            Verdict::Corrupt => Exit::Corrupt,
+        };
+        Finding {
+            exit,
+            report,
+            error: None,
+        }
+    }
+
+    fn failed(db: &Path, error: Error) -> Self {
+        let exit = Exit::of(error.kind());
+        let mut report = RecoveryReport::default();
+        if error.kind() == ErrorKind::Corrupt {
+            // The second pass may fail for a reason of its own (a log in
+            // motion); the first one's error stands either way.
+            report = check(db, true).unwrap_or_default();
+            report.verdict = Verdict::Corrupt;
+            if !report
+                .suspects
+                .iter()
+                .any(|s| s.verdict == Verdict::Corrupt)
+            {
+                report.suspects.push(SuspectFile {
+                    path: error.path().unwrap_or(db).to_path_buf(),
+                    offset: error.offset().unwrap_or(0),
+                    verdict: Verdict::Corrupt,
+                    reason: error.message().to_owned(),
+                });
+            }
+        }
+        Finding {
+            exit,
+            report,
+            error: Some(error),
+        }
+    }
+
+    fn verdict(&self) -> &'static str {
+        match self.exit {
+            Exit::Clean => "clean",
+            Exit::Torn => "torn",
+            Exit::Corrupt => "corrupt",
+            Exit::Format => "format",
+            Exit::Error | Exit::Usage => "error",
+        }
+    }
+
+    fn write_text(&self, db: &Path, out: &mut impl Write) -> std::io::Result<()> {
+        // A path that is spelled wrong has no log either: say what was looked at.
+        let nothing = self.exit == Exit::Clean && self.report.bytes_read == 0;
+        let note = if nothing {
+            ", no segments beside it"
+        } else {
+            ""
+        };
+        writeln!(out, "{}: {}{note}", db.display(), self.verdict())?;
+        // After anything but damage there are no figures to show.
+        if matches!(self.exit, Exit::Clean | Exit::Torn | Exit::Corrupt) {
+            show::write_report(&self.report, out)?;
+        }
+        show::write_suspects(&self.report.suspects, out)
+    }
+
+    fn to_json(&self, db: &Path) -> Value {
+        let mut document = json!({
+            "database": show::path_text(db),
+            "verdict": self.verdict(),
+            "exit_code": self.exit as u8,
+        });
+        if let Value::Object(members) = &mut document {
+            members.extend(show::report_json(&self.report));
+            members.insert("error".into(), self.error.as_ref().map(error_json).into());
+        }
+        document
+    }
+}
+
+fn error_json(error: &Error) -> Value {
+    json!({
+        "kind": format!("{:?}", error.kind()),
+        "code": error.kind() as i32,
+        "message": error.message(),
+        "os_error": error.os_error(),
+        "file": error.path().map(show::path_text),
+        "offset": error.offset(),
+    })
+}

@@ -1,0 +1,1115 @@
+/* epochwal.h: the C interface of libepochwal.
+ *
+ * A parallel page log with epoch group commit, for people who write databases.
+ * Threads submit the page frames of their transactions, an epoch gathers
+ * whatever is staged and becomes durable with one write and one sync, and
+ * committers wait for their epoch. After a crash, recovery gives back exactly
+ * the committed prefix.
+ *
+ *     ewal_coordinator wal;
+ *     ewal_error error = EWAL_ERROR_INIT;
+ *     ewal_frame frame = { 1, 1, { page, 4096 } };
+ *     ewal_batch batch = EWAL_BATCH_INIT;
+ *     batch.txn_id = 1;
+ *     batch.commit_seq = 1;
+ *     batch.frames = &frame;
+ *     batch.frame_count = 1;
+ *     if (ewal_coordinator_open("app.db", NULL, &wal, &error) != EWAL_OK ||
+ *         ewal_commit(wal, &batch, -1, NULL, &error) != EWAL_OK)
+ *         fprintf(stderr, "%s\n", error.message);
+ *     ewal_coordinator_close(wal, -1, NULL);
+ *
+ * Conventions, for every function:
+ *
+ * - It gives an ewal_status: 0 is success, positive is benign, negative is a
+ *   failure. Detail goes into an optional ewal_error of the caller's.
+ * - On failure every out-parameter is zeroed; the one exception is the ticket
+ *   of a batch that stays staged (see ewal_commit).
+ * - Structs that begin with struct_size have an initialiser macro. One that is
+ *   smaller than its first version is EWAL_E_INVALID. A larger one, from a
+ *   newer header, is taken while the rest is zero, else EWAL_E_ABI. Unknown
+ *   flags and unknown values of a choice are EWAL_E_INVALID. Reserved fields are
+ *   zero.
+ * - Handles are values with a generation. Closing one twice, or using it after
+ *   it was closed, is EWAL_E_CLOSED; a null one is EWAL_E_INVALID. A handle
+ *   never comes to mean another object.
+ * - Time limits are in nanoseconds: 0 polls, negative waits for ever. Signals
+ *   do not end a wait.
+ * - Paths are bytes that end with NUL, in no particular encoding. Strings are
+ *   UTF-8.
+ * - In the child of a fork() every inherited coordinator answers
+ *   EWAL_E_FORKED, and touches no file; the child may open others.
+ * - No function may be called from a signal handler, and no thread may be
+ *   cancelled (pthread_cancel) inside one.
+ *
+ * Written by `cargo run -p header` from src/ffi; change it there.
+ */
+
+#ifndef EPOCHWAL_H
+#define EPOCHWAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ==========================================================================
+ * Version
+ * ========================================================================== */
+
+// Version of the binary interface that this header describes. It rises
+// when something is added; what is there keeps its meaning for as long as the
+// library's SONAME (`libepochwal.so.0`) stays.
+#define EWAL_ABI_VERSION 1
+
+// The library's version, such as "0.1.0".
+//
+// Ownership: a static string, never freed.
+// Threads: any.
+// Blocking: never.
+// Errors: none.
+const char *ewal_version(void);
+
+// The EWAL_ABI_VERSION that the loaded library was built with. A program
+// that may meet an older library compares it with its own.
+//
+// Ownership: nothing.
+// Threads: any.
+// Blocking: never.
+// Errors: none.
+uint32_t ewal_abi_version(void);
+
+/* ==========================================================================
+ * Status and errors
+ * ========================================================================== */
+
+// The outcome of a call: 0 is success, positive is benign, negative is a
+// failure. Plain integers, so that a value which a later library adds is
+// nothing worse than unknown.
+typedef int32_t ewal_status;
+
+// It worked.
+#define EWAL_OK 0
+
+// The time is up; what was waited for is still pending.
+#define EWAL_TIMEOUT 1
+
+// The end of a stream.
+#define EWAL_END 2
+
+// Full, or in use by another thread; the call would have had to block.
+#define EWAL_BUSY 3
+
+// An argument or a field is out of range; the message names it.
+#define EWAL_E_INVALID (-1)
+
+// The system gave no memory.
+#define EWAL_E_NO_MEMORY (-2)
+
+// A call to the file system failed; see os_errno.
+#define EWAL_E_IO (-3)
+
+// Bytes of a known format version are wrong.
+#define EWAL_E_CORRUPT (-4)
+
+// Another writer has the database.
+#define EWAL_E_LOCKED (-5)
+
+// The handle is closed. Says nothing about durability.
+#define EWAL_E_CLOSED (-6)
+
+// The handle belongs to the parent of a fork().
+#define EWAL_E_FORKED (-7)
+
+// The platform or the file system lacks what was asked for.
+#define EWAL_E_UNSUPPORTED (-8)
+
+// Larger than a limit of the format or of the configuration.
+#define EWAL_E_TOO_LARGE (-9)
+
+// No disk space, or the log's configured limit is reached. Heals.
+#define EWAL_E_NO_SPACE (-10)
+
+// A struct is larger than this library knows, with fields set in the rest.
+#define EWAL_E_ABI (-11)
+
+// A newer format, or a file of something else.
+#define EWAL_E_FORMAT (-12)
+
+// There is no such thing.
+#define EWAL_E_NOT_FOUND (-13)
+
+// It is there already.
+#define EWAL_E_EXISTS (-14)
+
+// An earlier failure is final; only a reopen goes on.
+#define EWAL_E_FAILED (-15)
+
+// A sync failed: the epoch may or may not be on the disk.
+#define EWAL_E_OUTCOME_UNKNOWN (-16)
+
+// A blocking function was called from inside a callback.
+#define EWAL_E_DEADLOCK (-17)
+
+// A sequence or a log position out of order.
+#define EWAL_E_ORDER (-18)
+
+// A lower term than the log has seen.
+#define EWAL_E_FENCED (-19)
+
+// The records asked for are pruned.
+#define EWAL_E_WAL_REMOVED (-20)
+
+// The asker is beyond the end of the log.
+#define EWAL_E_AHEAD (-21)
+
+// The asker is on another branch of history.
+#define EWAL_E_DIVERGED (-22)
+
+// A defect of the library was caught at its boundary; the handle has failed.
+#define EWAL_E_PANIC (-99)
+
+// The name of a status, such as "EWAL_E_CORRUPT"; "EWAL_UNKNOWN" for a
+// number that this library does not know.
+//
+// Ownership: a static string, never freed.
+// Threads: any.
+// Blocking: never.
+// Errors: none.
+const char *ewal_status_name(ewal_status status);
+
+// Bytes of `ewal_error.message`, the final NUL included.
+#define EWAL_MESSAGE_BYTES 240
+
+// Detail of an outcome, owned by the caller: nothing in it is ever freed.
+// Begin with EWAL_ERROR_INIT; one struct serves any number of calls. Every
+// function takes NULL instead. A struct_size below sizeof(ewal_error) makes
+// the call EWAL_E_INVALID, with nothing done and nothing written to it.
+typedef struct {
+  // sizeof(ewal_error), set by the caller.
+  uint32_t struct_size;
+  // What the call returned.
+  ewal_status code;
+  // The operating system's errno where a call to it failed, else 0.
+  int32_t os_errno;
+  // What was wrong, with file and offset where they are known: UTF-8, cut
+  // at a character, ends with NUL; empty after success.
+  char message[EWAL_MESSAGE_BYTES];
+} ewal_error;
+
+#define EWAL_ERROR_INIT { sizeof(ewal_error), 0, 0, { 0 } }
+
+/* ==========================================================================
+ * Batches
+ *
+ * A batch is the frames of one transaction: page images in write order. The
+ * caller's memory is copied before a call returns. Where the caller gives the
+ * commit sequences (the default), batches that depend on each other or share a
+ * page are submitted in the order of their sequences, the one's submit returning
+ * before the other's is called.
+ * ========================================================================== */
+
+// Bytes somewhere in memory, laid out as struct iovec. `data` may be NULL
+// where `len` is 0.
+typedef struct {
+  // The first byte.
+  const void *data;
+  // How many there are.
+  size_t len;
+} ewal_slice;
+
+// One page image. The library copies it before the call returns.
+typedef struct {
+  // The page's number, from 1.
+  uint32_t page_number;
+  // Database size in pages on the frame that commits a transaction, else 0.
+  uint32_t db_size_if_commit;
+  // The image, 1 to 65536 bytes.
+  ewal_slice data;
+} ewal_frame;
+
+// The frames of one transaction, in write order. Begin with EWAL_BATCH_INIT.
+// A batch is durable as a whole or not at all.
+typedef struct {
+  // sizeof(ewal_batch).
+  uint32_t struct_size;
+  // Transaction epoch: the second half of the caller's token.
+  uint32_t txn_epoch;
+  // Transaction id, not 0.
+  uint64_t txn_id;
+  // Commit sequence, from 1; 0 where the coordinator assigns it.
+  uint64_t commit_seq;
+  // At least one frame.
+  const ewal_frame *frames;
+  // How many there are.
+  size_t frame_count;
+  // Opaque bytes kept with the batch, up to 64 KiB; may be empty.
+  ewal_slice metadata;
+} ewal_batch;
+
+#define EWAL_BATCH_INIT \
+  { sizeof(ewal_batch), 0, 0, 0, NULL, 0, { NULL, 0 } }
+
+// What a staged batch was given. Begin with all zeros or nothing at all; the
+// library fills it.
+typedef struct {
+  // The epoch that the batch becomes durable with; wait for it.
+  uint64_t epoch;
+  // Its commit sequence, the caller's or the assigned one.
+  uint64_t commit_seq;
+} ewal_ticket;
+
+/* ==========================================================================
+ * Coordinator
+ *
+ * One writer per database, across processes. Any number of threads share it.
+ * ========================================================================== */
+
+// Lane full: take up to 8 MiB more, then block. The default.
+#define EWAL_OVERFLOW_SPILL 1
+
+// Lane full: wait for room, up to block_timeout_ns, then EWAL_BUSY.
+#define EWAL_OVERFLOW_BLOCK 2
+
+// Lane full: EWAL_BUSY at once.
+#define EWAL_OVERFLOW_REFUSE 3
+
+// Sync data and metadata. The default.
+#define EWAL_SYNC_FULL 1
+
+// Sync data and what is needed to read it back (fdatasync).
+#define EWAL_SYNC_NORMAL 2
+
+// Sync nothing: "durable" means written, and a power cut may lose it.
+#define EWAL_SYNC_OFF 3
+
+// Direct where a probe at open shows that it works, else buffered. The default.
+#define EWAL_SYNC_STYLE_PROBE 1
+
+// O_DIRECT and O_DSYNC; opening fails where the file system refuses it.
+#define EWAL_SYNC_STYLE_DIRECT 2
+
+// Buffered writes and a sync call.
+#define EWAL_SYNC_STYLE_BUFFERED 3
+
+// Batches carry their commit sequence, 1 or above. The default.
+#define EWAL_SEQUENCING_CALLER 1
+
+// The coordinator assigns dense sequences; batches carry 0.
+#define EWAL_SEQUENCING_COORDINATOR 2
+
+// epoch_interval_ns: no ticker; what nobody waits for stays staged until a
+// flush.
+#define EWAL_EPOCH_INTERVAL_OFF UINT64_MAX
+
+// max_log_bytes: no limit. The default.
+#define EWAL_MAX_LOG_BYTES_OFF UINT64_MAX
+
+// flags: where the log is damaged, move the damaged file and all beyond it
+// aside and open with a higher epoch, instead of failing.
+#define EWAL_OPEN_SALVAGE 1
+
+// The configuration of a coordinator. Begin with
+// EWAL_COORDINATOR_OPTIONS_INIT; zero in a field is its default. A value out
+// of range is EWAL_E_INVALID, with the field's name in the message.
+typedef struct {
+  // sizeof(ewal_coordinator_options).
+  uint32_t struct_size;
+  // EWAL_OPEN_* or 0.
+  uint32_t flags;
+  // Lanes, 1 to 65535. Default 128.
+  uint32_t slot_count;
+  // EWAL_OVERFLOW_*.
+  uint32_t overflow_policy;
+  // EWAL_SYNC_*.
+  uint32_t sync_policy;
+  // EWAL_SYNC_STYLE_*.
+  uint32_t sync_style;
+  // 2: native. 1: one file per epoch, for readers of version 1. Default 2.
+  uint32_t segment_format;
+  // EWAL_SEQUENCING_*.
+  uint32_t sequencing;
+  // The longest that a batch on which nobody waits stays staged: 1 us to
+  // 1 hour, or EWAL_EPOCH_INTERVAL_OFF. Default 10 ms.
+  uint64_t epoch_interval_ns;
+  // Staged bytes per lane and epoch, 4 KiB to 1 GiB. Default 4 MiB.
+  uint64_t buffer_capacity;
+  // How long a submit waits for room, up to 1 hour. Default 10 s.
+  uint64_t block_timeout_ns;
+  // Bytes staged and in flight over all lanes, 64 KiB to 1 GiB. Default
+  // 256 MiB.
+  uint64_t max_memory;
+  // The largest batch, 4 KiB to 1 GiB. Default 64 MiB.
+  uint64_t max_batch_bytes;
+  // Bytes of log past which a submit is EWAL_E_NO_SPACE until a
+  // checkpoint, at least 64 KiB, or EWAL_MAX_LOG_BYTES_OFF. Default off.
+  uint64_t max_log_bytes;
+  // The largest segment file, 16 KiB to 4 GiB, a multiple of 4096. Default
+  // 64 MiB.
+  uint64_t segment_size;
+  // Identity of the database, checked against the log's. All zeros: none.
+  uint8_t database_id[16];
+} ewal_coordinator_options;
+
+#define EWAL_COORDINATOR_OPTIONS_INIT \
+  { sizeof(ewal_coordinator_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+    { 0 } }
+
+// A parallel page log with epoch group commit. A value: copy it freely, and
+// share it between threads. 0 is null. Once closed, every copy is closed for
+// good, and using it is EWAL_E_CLOSED.
+typedef struct {
+  // Opaque; 0 is null.
+  uint64_t id;
+} ewal_coordinator;
+
+// Opens the log of the database at db_path for writing. The log lies in
+// files beside the database; the database file itself is never touched and
+// need not exist. What a crash left behind is kept until it is checkpointed,
+// so recover first, or after, as you like.
+//
+// Ownership: the caller closes *out. Nothing passed in is kept. NULL
+//   options are the defaults.
+// Threads: any.
+// Blocking: reads the log's tail, writes and syncs it.
+// Errors: LOCKED where another writer, of this process or another, has
+//   the database; CORRUPT or FORMAT for a damaged or newer log (see
+//   EWAL_OPEN_SALVAGE); INVALID, IO, NO_SPACE, UNSUPPORTED.
+ewal_status ewal_coordinator_open(const char *db_path,
+                                  const ewal_coordinator_options *options,
+                                  ewal_coordinator *out,
+                                  ewal_error *error);
+
+// The process's one coordinator of this database, opened by the first call
+// and shared by all further ones; the path is resolved first, so that
+// different spellings meet. Each call gives a handle of its own, and closing
+// the last one closes the log.
+//
+// Ownership, Threads,
+// Blocking: as ewal_coordinator_open.
+// Errors: those too; INVALID where it is open with other options.
+ewal_status ewal_coordinator_for_path(const char *db_path,
+                                      const ewal_coordinator_options *options,
+                                      ewal_coordinator *out,
+                                      ewal_error *error);
+
+// Seals and flushes what is staged, wakes every waiter, runs every callback,
+// and closes. Of any number of calls at once, one is told of the outcome and
+// the rest get CLOSED. A coordinator that has failed, or finds no disk space,
+// closes too: the call then says which epochs are not durable.
+//
+// Ownership: ends the handle, but for TIMEOUT, DEADLOCK and FORKED, which
+//   leave it open.
+// Threads: any, also while others use it: their calls end with their own
+//   outcome or with CLOSED.
+// Blocking: up to timeout_ns (0 polls, negative waits for ever).
+// Errors: TIMEOUT, CLOSED, DEADLOCK from inside a callback, FORKED; closed all
+//   the same: NO_SPACE, IO, FAILED, OUTCOME_UNKNOWN.
+ewal_status ewal_coordinator_close(ewal_coordinator coordinator,
+                                   int64_t timeout_ns,
+                                   ewal_error *error);
+
+// Stages a batch: copies and checksums it into the calling thread's lane.
+// The batch is durable once its epoch is; see ewal_wait. If one submit
+// returned before another was called, its epoch is not the later one.
+//
+// Ownership: everything in the batch may be reused as soon as the call
+//   returns. out may be NULL.
+// Threads: any; those in different lanes do not wait for each other.
+// Blocking: only for room, as overflow_policy and block_timeout_ns say; a
+//   batch larger than a lane waits for a flush.
+// Errors: nothing is kept, and out is zeroed: INVALID (a field is named),
+//   TOO_LARGE, ORDER, BUSY, NO_SPACE, FAILED, CLOSED, FORKED.
+ewal_status ewal_submit(ewal_coordinator coordinator,
+                        const ewal_batch *batch,
+                        ewal_ticket *out,
+                        ewal_error *error);
+
+// Submits a batch and waits until it is durable.
+//
+// Ownership: as ewal_submit.
+// Threads: any.
+// Blocking: up to timeout_ns (0 polls, negative waits for ever), beside
+//   what a submit may wait for room.
+// Errors: those of ewal_submit and ewal_wait. A batch that stays staged
+//   has its ticket in *out although the call failed: TIMEOUT, NO_SPACE
+//   and OUTCOME_UNKNOWN with an epoch that is not 0. Wait for that epoch;
+//   do not submit again.
+ewal_status ewal_commit(ewal_coordinator coordinator,
+                        const ewal_batch *batch,
+                        int64_t timeout_ns,
+                        ewal_ticket *out,
+                        ewal_error *error);
+
+// The path of file `index` that an open with EWAL_OPEN_SALVAGE moved aside,
+// counted from 0, as snprintf writes it: cut to cap - 1 bytes and ended with
+// NUL; *out_len is its whole length.
+//
+// Ownership: buf is the caller's; NULL with a cap of 0 measures. out_len
+//   may be NULL.
+// Threads: any.
+// Blocking: never.
+// Errors: NOT_FOUND beyond the last one; CLOSED.
+ewal_status ewal_coordinator_salvaged(ewal_coordinator coordinator,
+                                      size_t index,
+                                      char *buf,
+                                      size_t cap,
+                                      size_t *out_len,
+                                      ewal_error *error);
+
+/* ==========================================================================
+ * Waiting
+ *
+ * A batch is durable with its epoch. Wait for it with a thread (ewal_wait,
+ * ewal_flush), with a descriptor in an event loop (ewal_event_fd and
+ * ewal_request_flush), or with a callback (ewal_on_durable).
+ * ========================================================================== */
+
+// Called once an epoch is durable (EWAL_OK), or known not to become so (the
+// status that ewal_wait would give). Must return without unwinding: no C++
+// exception, no longjmp.
+typedef void (*ewal_durable_fn)(void *user, uint64_t epoch, ewal_status status);
+
+// Called exactly once with a user pointer, when the library is done with it.
+typedef void (*ewal_drop_fn)(void *user);
+
+// Waits until an epoch is durable. Waiting drives the flush: where none is
+// running, the caller's thread writes and syncs the epoch itself.
+//
+// OK: durable, whatever happened since. TIMEOUT: still pending, wait again.
+// NO_SPACE: still pending, may yet become durable. OUTCOME_UNKNOWN: in flight
+// when a sync failed. FAILED: it will never be durable.
+//
+// Ownership: nothing.
+// Threads: any number, on any epochs.
+// Blocking: up to timeout_ns (0 polls, negative waits for ever).
+// Errors: those above; INVALID for an epoch that was never handed out;
+//   CLOSED, which says nothing about durability; DEADLOCK from inside a
+//   callback; FORKED.
+ewal_status ewal_wait(ewal_coordinator coordinator,
+                      uint64_t epoch,
+                      int64_t timeout_ns,
+                      ewal_error *error);
+
+// Seals and waits for all that was staged before the call. *out_epoch is the
+// epoch waited for; the durable epoch where nothing was staged; 0 where there
+// is none.
+//
+// Ownership: out_epoch may be NULL.
+// Threads: any.
+// Blocking: up to timeout_ns (0 polls, negative waits for ever).
+// Errors: as ewal_wait.
+ewal_status ewal_flush(ewal_coordinator coordinator,
+                       int64_t timeout_ns,
+                       uint64_t *out_epoch,
+                       ewal_error *error);
+
+// The epoch that a batch staged now would get.
+//
+// Ownership: nothing.
+// Threads: any.
+// Blocking: never.
+// Errors: CLOSED, FORKED, FAILED, INVALID where out is NULL.
+ewal_status ewal_current_epoch(ewal_coordinator coordinator, uint64_t *out);
+
+// The highest durable epoch, and whether there is any: after a reopen it is
+// the last one on disk.
+//
+// Ownership: out_any may be NULL.
+// Threads: any.
+// Blocking: never.
+// Errors: CLOSED, FORKED, INVALID where out is NULL.
+ewal_status ewal_durable_epoch(ewal_coordinator coordinator,
+                               uint64_t *out,
+                               bool *out_any);
+
+// A new eventfd that becomes readable at each advance of the durable epoch,
+// and after failure and close. Read it to reset it, then ask
+// ewal_durable_epoch. It does not start a flush: see ewal_request_flush.
+//
+// Ownership: the caller closes *out_fd; it is close-on-exec and does not
+//   block, and outlives the coordinator.
+// Threads: any.
+// Blocking: never.
+// Errors: IO where descriptors are exhausted; CLOSED, FORKED, INVALID.
+ewal_status ewal_event_fd(ewal_coordinator coordinator,
+                          int *out_fd,
+                          ewal_error *error);
+
+// Starts a flush of an epoch in the background, for callers that wait
+// without a thread.
+//
+// Ownership: nothing.
+// Threads: any, callbacks too.
+// Blocking: never.
+// Errors: INVALID for an epoch that was never handed out; FAILED, CLOSED,
+//   FORKED.
+ewal_status ewal_request_flush(ewal_coordinator coordinator,
+                               uint64_t epoch,
+                               ewal_error *error);
+
+// Calls back once an epoch is durable or known not to become so, and starts
+// a flush of it. After EWAL_OK the function runs exactly once, on a
+// thread of the library, before close returns; then drop runs with the user
+// pointer. After any other status the function never runs, and drop has run
+// before the call returned. A function that blocks holds up the ones behind
+// it; one that calls a blocking function of this library gets DEADLOCK.
+//
+// Ownership: user is the library's from the call on, whatever the status;
+//   drop may be NULL.
+// Threads: any.
+// Blocking: never.
+// Errors: INVALID for an epoch that was never handed out and for a NULL
+//   function; FAILED, CLOSED, FORKED.
+ewal_status ewal_on_durable(ewal_coordinator coordinator,
+                            uint64_t epoch,
+                            ewal_durable_fn function,
+                            void *user,
+                            ewal_drop_fn drop,
+                            ewal_error *error);
+
+/* ==========================================================================
+ * Recovery
+ *
+ * After a crash, the log gives back the committed batches above the checkpoint,
+ * in replay order: as a stream, with memory for one epoch at a time, or straight
+ * into a database file. A torn tail, which holds nothing that was ever
+ * acknowledged, is dropped and reported. Damage to what was acknowledged is
+ * EWAL_E_CORRUPT, never a silent cut.
+ * ========================================================================== */
+
+// flags: at the first corrupt place, end the stream with what lies before
+// it, instead of failing. The report lists every file from there on.
+#define EWAL_RECOVER_DURABLE_PREFIX 1
+
+// flags: read and check everything, hand out nothing.
+#define EWAL_RECOVER_VERIFY_ONLY 2
+
+// flags, ewal_recover_into_file only: delete the segments once the file is
+// synced.
+#define EWAL_RECOVER_DELETE_SEGMENTS 4
+
+// Nothing is wrong.
+#define EWAL_VERDICT_CLEAN 1
+
+// What a crash leaves of groups that were never acknowledged; dropped.
+#define EWAL_VERDICT_TORN 2
+
+// Damage to something acknowledged.
+#define EWAL_VERDICT_CORRUPT 3
+
+// How recovery goes about it. Begin with EWAL_RECOVERY_OPTIONS_INIT.
+typedef struct {
+  // sizeof(ewal_recovery_options).
+  uint32_t struct_size;
+  // EWAL_RECOVER_* or 0.
+  uint32_t flags;
+  // Identity of the database, checked against the log's. All zeros: not
+  // checked.
+  uint8_t database_id[16];
+} ewal_recovery_options;
+
+#define EWAL_RECOVERY_OPTIONS_INIT \
+  { sizeof(ewal_recovery_options), 0, { 0 } }
+
+// A stream of recovered batches. A value, 0 is null; see ewal_coordinator.
+typedef struct {
+  // Opaque; 0 is null.
+  uint64_t id;
+} ewal_recovery;
+
+// One batch of the stream. All it points to is borrowed from the recovery
+// until its next call or its close.
+typedef struct {
+  // Its epoch.
+  uint64_t epoch;
+  // Its commit sequence.
+  uint64_t commit_seq;
+  // Transaction id.
+  uint64_t txn_id;
+  // Transaction epoch.
+  uint32_t txn_epoch;
+  // The frames in write order.
+  const ewal_frame *frames;
+  // How many there are.
+  size_t frame_count;
+  // The caller's bytes; empty where none were given, and in version 1.
+  ewal_slice metadata;
+} ewal_recovered_batch;
+
+// What recovery found. Begin with EWAL_RECOVERY_SUMMARY_INIT.
+typedef struct {
+  // sizeof(ewal_recovery_summary).
+  uint32_t struct_size;
+  // EWAL_VERDICT_*; 0 only after a failure.
+  uint32_t verdict;
+  // Segment files read to their end.
+  uint64_t segments;
+  // Batches handed out (or checked, with EWAL_RECOVER_VERIFY_ONLY).
+  uint64_t batches;
+  // Frames in them.
+  uint64_t records;
+  // Bytes of segments read.
+  uint64_t bytes_read;
+  // How many epochs were recovered.
+  uint64_t epoch_count;
+  // The lowest of them; 0 where there is none.
+  uint64_t first_epoch;
+  // The highest of them; 0 where there is none.
+  uint64_t last_epoch;
+  // How many epochs of the tail are whole but not yet confirmed durable;
+  // the next ewal_coordinator_open confirms them.
+  uint64_t unconfirmed_count;
+  // The lowest of them; 0 where there is none.
+  uint64_t unconfirmed_first;
+  // The highest of them; 0 where there is none.
+  uint64_t unconfirmed_last;
+  // The highest commit sequence seen; 0 where none was.
+  uint64_t highest_commit_seq;
+  // Epochs at or below it are checkpointed and not handed out; see
+  // has_checkpoint.
+  uint64_t checkpoint_epoch;
+  // Torn and corrupt places; see ewal_recovery_suspect.
+  uint64_t suspect_count;
+  // Database size in pages from the last committing frame; 0 where none
+  // said.
+  uint32_t db_size;
+  // Whether anything was ever checkpointed.
+  bool has_checkpoint;
+  // Zero.
+  uint8_t reserved[3];
+} ewal_recovery_summary;
+
+#define EWAL_RECOVERY_SUMMARY_INIT \
+  { sizeof(ewal_recovery_summary), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+    false, { 0 } }
+
+// A place in a file in which something was found. The strings are borrowed
+// from the recovery until its next call or its close.
+typedef struct {
+  // The file.
+  const char *path;
+  // What was wrong.
+  const char *reason;
+  // Where in the file, in bytes.
+  uint64_t offset;
+  // EWAL_VERDICT_TORN or EWAL_VERDICT_CORRUPT.
+  uint32_t verdict;
+  // Zero.
+  uint32_t reserved;
+} ewal_suspect;
+
+// Epochs without a gap, both ends included.
+typedef struct {
+  // The lowest.
+  uint64_t first;
+  // The highest.
+  uint64_t last;
+} ewal_epoch_range;
+
+// Opens the log beside the database at db_path for reading. Beside a live
+// writer the stream is a durable prefix, and the segments in it are not
+// reused until it is closed.
+//
+// Ownership: the caller closes *out. NULL options are the defaults.
+// Threads: any.
+// Blocking: reads files.
+// Errors: CORRUPT or FORMAT, with file and offset; IO, INVALID.
+ewal_status ewal_recovery_open(const char *db_path,
+                               const ewal_recovery_options *options,
+                               ewal_recovery *out,
+                               ewal_error *error);
+
+// The next batch in replay order: by epoch, commit sequence, transaction id.
+// EWAL_END after the last one, again and again.
+//
+// Ownership: what *out points to is borrowed until the next call with
+//   this recovery.
+// Threads: one at a time; BUSY while another thread uses it.
+// Blocking: reads files.
+// Errors: CORRUPT or FORMAT, with file and offset; IO, NO_MEMORY, CLOSED.
+ewal_status ewal_recovery_next(ewal_recovery recovery,
+                               ewal_recovered_batch *out,
+                               ewal_error *error);
+
+// What was read so far; complete once ewal_recovery_next has said EWAL_END.
+//
+// Ownership: *out is the caller's.
+// Threads: as ewal_recovery_next.
+// Blocking: never.
+// Errors: INVALID, BUSY, CLOSED.
+ewal_status ewal_recovery_report(ewal_recovery recovery,
+                                 ewal_recovery_summary *out,
+                                 ewal_error *error);
+
+// Torn or corrupt place `index` of the report, counted from 0.
+//
+// Ownership: the strings in *out are borrowed until the next call with
+//   this recovery.
+// Threads: as ewal_recovery_next.
+// Blocking: never.
+// Errors: NOT_FOUND beyond the last one; INVALID, BUSY, CLOSED.
+ewal_status ewal_recovery_suspect(ewal_recovery recovery,
+                                  size_t index,
+                                  ewal_suspect *out,
+                                  ewal_error *error);
+
+// The recovered epochs as ranges, ascending: up to cap of them are written
+// to out, and *out_n is how many there are.
+//
+// Ownership: out is the caller's; NULL with a cap of 0 measures.
+// Threads: as ewal_recovery_next.
+// Blocking: never.
+// Errors: INVALID, BUSY, CLOSED.
+ewal_status ewal_recovery_epochs(ewal_recovery recovery,
+                                 ewal_epoch_range *out,
+                                 size_t cap,
+                                 size_t *out_n,
+                                 ewal_error *error);
+
+// Closes the stream and lets its segments go.
+//
+// Ownership: ends the handle and all that was borrowed from it.
+// Threads: any; a call in another thread ends first, and must not use
+//   what it got.
+// Blocking: never.
+// Errors: CLOSED, INVALID for a null handle.
+ewal_status ewal_recovery_close(ewal_recovery recovery);
+
+// Recovers into a database file: page n at offset (n - 1) x page_size, the
+// size set from the last db_size_if_commit, synced. With
+// EWAL_RECOVER_VERIFY_ONLY the file is left alone.
+//
+// Ownership: out may be NULL. NULL options are the defaults.
+// Threads: any; nobody else may write the target.
+// Blocking: reads the log, writes and syncs the file.
+// Errors: as ewal_recovery_next, and then the target may hold a part of
+//   the pages; INVALID for a page_size that does not fit the frames;
+//   LOCKED where segments are to be deleted under a live writer.
+ewal_status ewal_recover_into_file(const char *db_path,
+                                   const char *target,
+                                   uint32_t page_size,
+                                   const ewal_recovery_options *options,
+                                   ewal_recovery_summary *out,
+                                   ewal_error *error);
+
+/* ==========================================================================
+ * Checkpoint and segment files
+ *
+ * Once the caller's database file holds all pages through an epoch and is synced,
+ * a checkpoint lets their segments be used again. The other functions need no
+ * coordinator.
+ * ========================================================================== */
+
+// A segment file as a listing shows it. Filled by the library; a later one
+// may have more fields, see struct_size.
+typedef struct {
+  // Bytes that the library filled.
+  uint32_t struct_size;
+  // 1 or 2; 0 where the header cannot be read.
+  uint32_t version;
+  // The file; borrowed for the time of the callback.
+  const char *path;
+  // The first epoch, from its name.
+  uint64_t first_epoch;
+  // The last epoch in it that can be read; see has_last_epoch.
+  uint64_t last_epoch;
+  // Its length in bytes.
+  uint64_t bytes;
+  // Whether any epoch in it can be read.
+  bool has_last_epoch;
+  // Whether the checkpoint has passed it: its epochs are not recovered.
+  bool checkpointed;
+  // Zero.
+  uint8_t reserved[6];
+} ewal_segment_info;
+
+// Called for each segment; non-zero stops the listing. Must return without
+// unwinding: no C++ exception, no longjmp.
+typedef int (*ewal_segment_fn)(void *user, const ewal_segment_info *segment);
+
+// The caller's word that all pages through an epoch are safe in the database
+// file: segments wholly at or below it are reused or removed, once no reader
+// holds them. Below the last checkpoint it does nothing.
+//
+// Ownership: nothing.
+// Threads: any.
+// Blocking: syncs the state file.
+// Errors: INVALID for an epoch above the durable one; IO, NO_SPACE,
+//   FAILED, CLOSED, FORKED, DEADLOCK from inside a callback.
+ewal_status ewal_checkpoint(ewal_coordinator coordinator,
+                            uint64_t through_epoch,
+                            ewal_error *error);
+
+// The highest epoch that recovery would give back, and whether there is any.
+//
+// Ownership: out_any may be NULL.
+// Threads: any, also beside a live writer.
+// Blocking: reads files.
+// Errors: CORRUPT, FORMAT, IO, INVALID.
+ewal_status ewal_max_durable_epoch(const char *db_path,
+                                   uint64_t *out,
+                                   bool *out_any,
+                                   ewal_error *error);
+
+// Calls back for each segment file, in the order of their epochs.
+//
+// Ownership: what the callback gets is borrowed for its time.
+// Threads: the callback runs on the calling thread and may call any
+//   function.
+// Blocking: reads files.
+// Errors: IO, INVALID; a callback that stops the listing is none.
+ewal_status ewal_list_segments(const char *db_path,
+                               ewal_segment_fn function,
+                               void *user,
+                               ewal_error *error);
+
+// Deletes all segments and spare files. Whatever is not in the database file
+// by then is gone: recover and sync first. Epoch numbers go on.
+//
+// Ownership: out_removed may be NULL; it counts segments.
+// Threads: any.
+// Blocking: takes the writer's lock without waiting for it, syncs.
+// Errors: LOCKED while a writer is open; IO, INVALID.
+ewal_status ewal_cleanup_segments(const char *db_path,
+                                  size_t *out_removed,
+                                  ewal_error *error);
+
+/* ==========================================================================
+ * Segments of format version 1
+ *
+ * For engines that write that format by themselves, one file per epoch, beside
+ * no coordinator.
+ * ========================================================================== */
+
+// A record of a version 1 segment: one page write of a transaction, with
+// the images before and after it.
+typedef struct {
+  // Transaction id, not 0.
+  uint64_t txn_id;
+  // Transaction epoch.
+  uint32_t txn_epoch;
+  // The page's number, from 1.
+  uint32_t page_number;
+  // The segment's epoch; in a record to be written, that or 0.
+  uint64_t epoch;
+  // The commit sequence that the write began with.
+  uint64_t begin_seq;
+  // The sequence that it ended with; see has_end_seq.
+  uint64_t end_seq;
+  // False: an aborted write, which is kept and never replayed.
+  bool has_end_seq;
+  // Zero.
+  uint8_t reserved[7];
+  // The page before, up to 65536 bytes; may be empty.
+  ewal_slice before_image;
+  // The page after, up to 65536 bytes; an empty one changes nothing.
+  ewal_slice after_image;
+} ewal_segment_record;
+
+#define EWAL_SEGMENT_RECORD_INIT \
+  { 0, 0, 0, 0, 0, 0, false, { 0 }, { NULL, 0 }, { NULL, 0 } }
+
+// Called for each record of a segment; non-zero stops the reading. Must
+// return without unwinding: no C++ exception, no longjmp.
+typedef int (*ewal_segment_record_fn)(void *user,
+                                      const ewal_segment_record *record);
+
+// The path of the segment of an epoch, as snprintf writes it: cut to cap - 1
+// bytes and ended with NUL; *out_len is its whole length. Touches no disk.
+//
+// Ownership: buf is the caller's; NULL with a cap of 0 measures. out_len
+//   may be NULL.
+// Threads: any.
+// Blocking: never.
+// Errors: INVALID.
+ewal_status ewal_segment_path(const char *db_path,
+                              uint64_t epoch,
+                              char *buf,
+                              size_t cap,
+                              size_t *out_len,
+                              ewal_error *error);
+
+// Reads the segment of an epoch, checks all of it, and then calls back for
+// each record in the file's order, aborted ones included. Version 1 has no
+// checksum over records: their structure is checked, their bytes cannot be.
+//
+// Ownership: what the callback gets is borrowed for its time.
+// Threads: the callback runs on the calling thread and may call any
+//   function.
+// Blocking: reads the file.
+// Errors: NOT_FOUND, CORRUPT, FORMAT for another version, IO, NO_MEMORY,
+//   INVALID; a callback that stops the reading is none.
+ewal_status ewal_segment_read(const char *db_path,
+                              uint64_t epoch,
+                              ewal_segment_record_fn function,
+                              void *user,
+                              ewal_error *error);
+
+// Writes the segment of an epoch, with its records sorted into replay order:
+// under a temporary name, synced, renamed, directory synced. It is there
+// whole or not at all.
+//
+// Ownership: nothing passed in is kept.
+// Threads: any; the caller is the only writer of this database and has no
+//   coordinator open on it.
+// Blocking: writes and syncs.
+// Errors: EXISTS, LOCKED while another writes it, INVALID and TOO_LARGE
+//   for records out of range (none at all included), IO, NO_SPACE;
+//   OUTCOME_UNKNOWN where it is there but may be gone after a power cut.
+ewal_status ewal_segment_write(const char *db_path,
+                               uint64_t epoch,
+                               const ewal_segment_record *records,
+                               size_t count,
+                               ewal_error *error);
+
+// Deletes the segment of an epoch, damaged or not, and syncs the directory.
+//
+// Ownership: nothing.
+// Threads: as ewal_segment_write.
+// Blocking: syncs.
+// Errors: NOT_FOUND; FORMAT for a segment of another version; IO,
+//   INVALID; OUTCOME_UNKNOWN where it may be back after a power cut.
+ewal_status ewal_segment_delete(const char *db_path,
+                                uint64_t epoch,
+                                ewal_error *error);
+
+/* ==========================================================================
+ * Statistics
+ * ========================================================================== */
+
+// Percentiles of a latency in nanoseconds, at most 12.5% too high; 0 where
+// nothing was measured.
+typedef struct {
+  // How many were measured.
+  uint64_t count;
+  // Median.
+  uint64_t p50;
+  // 90th percentile.
+  uint64_t p90;
+  // 99th percentile.
+  uint64_t p99;
+  // 99.9th percentile.
+  uint64_t p999;
+  // The largest, exact.
+  uint64_t max;
+} ewal_latency;
+
+#define EWAL_LATENCY_INIT { 0, 0, 0, 0, 0, 0 }
+
+// The coordinator's figures. Counters count since open. Begin with
+// EWAL_STATS_INIT.
+typedef struct {
+  // sizeof(ewal_stats).
+  uint32_t struct_size;
+  // Lanes configured.
+  uint32_t lanes;
+  // Lanes that a living thread holds.
+  uint32_t lanes_in_use;
+  // Whether any epoch is durable.
+  bool has_durable;
+  // Whether anything was checkpointed.
+  bool has_checkpoint;
+  // Zero.
+  uint8_t reserved[2];
+  // Batches staged.
+  uint64_t batches;
+  // Frames staged.
+  uint64_t frames;
+  // Page bytes staged.
+  uint64_t bytes;
+  // Epochs made durable.
+  uint64_t epochs;
+  // Groups written.
+  uint64_t groups;
+  // Bytes written as groups, padding and certificates included.
+  uint64_t group_bytes;
+  // Syncs of groups (a write-through write counts as one).
+  uint64_t syncs;
+  // Batches that went past their lane's capacity.
+  uint64_t spills;
+  // Batches larger than a lane.
+  uint64_t oversize;
+  // Submits that found their lane taken by another thread.
+  uint64_t contended;
+  // Submits that had to wait for room.
+  uint64_t blocked;
+  // Submits refused for want of room.
+  uint64_t refused;
+  // Writes taken up again after an interruption, a short write or no space.
+  uint64_t retries;
+  // Flushes that failed.
+  uint64_t failures;
+  // Checkpoints done.
+  uint64_t checkpoints;
+  // The epoch that a batch staged now would get.
+  uint64_t current_epoch;
+  // The highest durable epoch; see has_durable.
+  uint64_t durable_epoch;
+  // The highest epoch checkpointed; see has_checkpoint.
+  uint64_t checkpoint_epoch;
+  // Segment files that hold live epochs.
+  uint64_t segments_in_use;
+  // Prepared files that wait for use.
+  uint64_t segments_free;
+  // Bytes of groups in live segments.
+  uint64_t log_bytes;
+  // The configured limit of log_bytes; 0: none.
+  uint64_t max_log_bytes;
+  // Bytes staged or in flight.
+  uint64_t memory_bytes;
+  // The configured limit of memory_bytes.
+  uint64_t max_memory;
+  // From the call of a wait that had to wait, to its return.
+  ewal_latency wait;
+  // From the start of a group's write to its durability.
+  ewal_latency flush;
+} ewal_stats;
+
+#define EWAL_STATS_INIT \
+  { sizeof(ewal_stats), 0, 0, false, false, { 0 }, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, EWAL_LATENCY_INIT, EWAL_LATENCY_INIT }
+
+// A snapshot of the figures.
+//
+// Ownership: *out is the caller's.
+// Threads: any.
+// Blocking: never.
+// Errors: INVALID, CLOSED, FORKED.
+ewal_status ewal_coordinator_stats(ewal_coordinator coordinator,
+                                   ewal_stats *out,
+                                   ewal_error *error);
+
+// Frames staged in a lane and not yet sealed; lanes count from 0.
+//
+// Ownership: *out is the caller's.
+// Threads: any.
+// Blocking: never.
+// Errors: NOT_FOUND beyond the last lane; INVALID, CLOSED, FORKED.
+ewal_status ewal_lane_backlog(ewal_coordinator coordinator,
+                              uint32_t lane,
+                              uint32_t *out,
+                              ewal_error *error);
+
+// All figures as Prometheus text, as snprintf writes it: cut to cap - 1
+// bytes and ended with NUL; *out_len is the whole text's length.
+//
+// Ownership: buf is the caller's; NULL with a cap of 0 measures. out_len
+//   may be NULL.
+// Threads: any.
+// Blocking: never.
+// Errors: INVALID, CLOSED, FORKED.
+ewal_status ewal_stats_prometheus(ewal_coordinator coordinator,
+                                  char *buf,
+                                  size_t cap,
+                                  size_t *out_len,
+                                  ewal_error *error);
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* EPOCHWAL_H */

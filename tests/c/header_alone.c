@@ -1,0 +1,27 @@
+/* The header by itself, in every C and C++ that it promises. */
+#include "epochwal.h"
+
+int main(void) {
+  ewal_error error = EWAL_ERROR_INIT;
+  ewal_batch batch = EWAL_BATCH_INIT;
+  ewal_coordinator_options options = EWAL_COORDINATOR_OPTIONS_INIT;
+  ewal_recovery_options recovery = EWAL_RECOVERY_OPTIONS_INIT;
+  ewal_recovery_summary summary = EWAL_RECOVERY_SUMMARY_INIT;
+  ewal_stats stats = EWAL_STATS_INIT;
+  ewal_segment_record record = EWAL_SEGMENT_RECORD_INIT;
+  int32_t status = EWAL_E_CORRUPT;
+  switch (status) {
+  case EWAL_OK:
+  case EWAL_TIMEOUT:
+    return 1;
+  case EWAL_E_CORRUPT:
+  default:
+    break;
+  }
+  return !(error.struct_size == sizeof(ewal_error) &&
+           batch.struct_size == sizeof(ewal_batch) &&
+           options.struct_size == sizeof(ewal_coordinator_options) &&
+           recovery.struct_size == sizeof(ewal_recovery_options) &&
+           summary.struct_size == sizeof(ewal_recovery_summary) &&
+           stats.struct_size == sizeof(ewal_stats) && record.txn_id == 0);
+}

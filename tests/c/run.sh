@@ -1,0 +1,114 @@
+#!/bin/sh
+# Builds the shared library (debug), compiles each test against the committed
+# header, runs them, and ends with "N passed, M failed". EWAL_CFLAGS adds
+# compiler flags (a sanitizer); EWAL_TESTS picks programs.
+set -eu
+cd "$(dirname "$0")/../.."
+target=${CARGO_TARGET_DIR:-target}
+cc=${CC:-gcc}
+cxx=${CXX:-g++}
+warn="-Wall -Wextra -Wpedantic -Werror"
+tests=${EWAL_TESTS-"test_abi test_commit_recover test_guard test_fork test_signals test_dlopen test_threads test_kill"}
+
+cargo build --quiet -p epochwal
+cargo build --quiet -p header
+lib=$target/debug/libepochwal.so
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+mkdir "$scratch/lib"
+cp "$lib" "$scratch/lib/libepochwal.so.0"
+ln -s libepochwal.so.0 "$scratch/lib/libepochwal.so"
+
+passed=0
+failed=0
+pass() {
+  passed=$((passed + 1))
+  echo "ok $1"
+}
+fail() {
+  failed=$((failed + 1))
+  echo "FAILED $1"
+}
+# A check by name: the rest is the command.
+check() {
+  name=$1
+  shift
+  if "$@"; then pass "$name"; else fail "$name"; fi
+}
+
+exported() {
+  nm -D --defined-only "$lib" | awk '{print $3}' | sort |
+    diff tests/c/exported-symbols.txt -
+}
+soname() {
+  readelf -d "$lib" >"$scratch/dynamic"
+  grep -q 'SONAME.*\[libepochwal\.so\.0\]' "$scratch/dynamic" &&
+    grep -q NODELETE "$scratch/dynamic"
+}
+# Three transactions of pages of 4 bytes, through the two example programs.
+example_frames() {
+  printf '\1\0\0\0' && printf '\1\0\0\0\1\0\0\0\4\0\0\0AAAA'
+  printf '\2\0\0\0' && printf '\2\0\0\0\0\0\0\0\4\0\0\0BBBB'
+  printf '\3\0\0\0\3\0\0\0\4\0\0\0CCCC'
+  printf '\1\0\0\0' && printf '\1\0\0\0\3\0\0\0\4\0\0\0DDDD'
+}
+examples() {
+  for example in commit recover; do
+    # shellcheck disable=SC2086
+    $cc -std=c99 $warn -I include -o "$scratch/$example" "examples/c/$example.c" \
+      -L "$scratch/lib" -lepochwal || return 1
+  done
+  example_frames >"$scratch/frames"
+  (
+    export LD_LIBRARY_PATH="$scratch/lib"
+    "$scratch/commit" "$scratch/example" "$scratch/frames" &&
+      "$scratch/recover" "$scratch/example" "$scratch/example.out" 4
+  ) >"$scratch/said" || return 1
+  grep -q '^3 transactions durable' "$scratch/said" &&
+    grep -q '^3 transactions, 4 frames, 16 bytes of pages; 3 pages' "$scratch/said" &&
+    [ "$(cat "$scratch/example.out")" = DDDDBBBBCCCC ]
+}
+
+if [ -z "${EWAL_TESTS-}" ]; then
+  check examples_commit_and_recover examples
+  check header_is_generated "$target/debug/header" --check
+  check exported_symbols_are_the_committed_ones exported
+  check soname_and_nodelete soname
+  for std in c99 c11 c17 c2x; do
+    # shellcheck disable=SC2086
+    check "header_alone_$std" $cc -std=$std $warn -I include \
+      -o "$scratch/alone" tests/c/header_alone.c
+    check "initialisers_$std" "$scratch/alone"
+  done
+  for std in c++11 c++14 c++17 c++20; do
+    # shellcheck disable=SC2086
+    check "header_alone_$std" $cxx -x c++ -std=$std $warn -I include \
+      -o "$scratch/alone" tests/c/header_alone.c
+    check "initialisers_$std" "$scratch/alone"
+  done
+fi
+
+for test in $tests; do
+  link="-L $scratch/lib -lepochwal"
+  std=c99
+  case $test in
+  test_dlopen) link=-ldl ;;
+  test_threads | test_signals | test_kill) std=c11 ;; # <stdatomic.h>
+  esac
+  # shellcheck disable=SC2086
+  $cc -std=$std -D_GNU_SOURCE -g -O1 $warn ${EWAL_CFLAGS:-} -I include \
+    -o "$scratch/$test" "tests/c/$test.c" $link -lpthread
+  mkdir "$scratch/$test.d"
+  if LD_LIBRARY_PATH=$scratch/lib "$scratch/$test" "$scratch/$test.d" >"$scratch/log"; then
+    :
+  else
+    fail "$test (status $?)"
+  fi
+  cat "$scratch/log"
+  passed=$((passed + $(grep -c '^ok ' "$scratch/log" || true)))
+  rm -rf "$scratch/$test.d"
+done
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

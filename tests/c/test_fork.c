@@ -1,0 +1,193 @@
+/* fork(): the child's handles answer with an error and touch nothing, and
+ * the lock is the parent's alone. */
+#include "harness.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+/* The child ends with 0 where its checks held. */
+static void expect_good_end(pid_t child) {
+  int status;
+  CHECK(waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void commit_one(ewal_coordinator wal, uint64_t seq) {
+  ewal_error error = EWAL_ERROR_INIT;
+  one_page p;
+  make_page(&p, seq, (uint32_t)seq, (unsigned char)seq);
+  EXPECT(EWAL_OK, ewal_commit(wal, &p.batch, -1, NULL, &error), &error);
+}
+
+/* Names, sizes and bytes of all files that begin with a name, as one number. */
+static uint64_t fingerprint(const char *name) {
+  DIR *dir = opendir(scratch_dir);
+  struct dirent *entry;
+  uint64_t sum = 0;
+  CHECK(dir != NULL);
+  while ((entry = readdir(dir)) != NULL) {
+    uint64_t hash = 14695981039346656037u;
+    const char *c;
+    FILE *f;
+    int byte;
+    if (strncmp(entry->d_name, name, strlen(name)) != 0)
+      continue;
+    for (c = entry->d_name; *c; c++)
+      hash = (hash ^ (unsigned char)*c) * 1099511628211u;
+    f = fopen(in_scratch(entry->d_name), "rb");
+    CHECK(f != NULL);
+    while ((byte = getc(f)) != EOF)
+      hash = (hash ^ (unsigned)byte) * 1099511628211u;
+    fclose(f);
+    sum += hash;
+  }
+  closedir(dir);
+  return sum;
+}
+
+static void ignore_call(void *user, uint64_t epoch, ewal_status status) {
+  (void)user, (void)epoch, (void)status;
+}
+
+static int child_of(ewal_coordinator wal, uint64_t epoch) {
+  ewal_coordinator own;
+  ewal_stats stats = EWAL_STATS_INIT;
+  ewal_error error = EWAL_ERROR_INIT;
+  ewal_ticket ticket;
+  one_page p;
+  uint64_t n;
+  int fd;
+  const ewal_status forked = EWAL_E_FORKED;
+  make_page(&p, 99, 99, 'c');
+  EXPECT(forked, ewal_submit(wal, &p.batch, &ticket, &error), &error);
+  EXPECT(forked, ewal_commit(wal, &p.batch, -1, &ticket, &error), &error);
+  EXPECT(forked, ewal_wait(wal, epoch, -1, &error), &error);
+  EXPECT(forked, ewal_flush(wal, -1, &n, &error), &error);
+  EXPECT(forked, ewal_event_fd(wal, &fd, &error), &error);
+  EXPECT(forked, ewal_request_flush(wal, epoch, &error), &error);
+  EXPECT(forked, ewal_on_durable(wal, epoch, ignore_call, NULL, NULL, &error),
+         &error);
+  EXPECT(forked, ewal_checkpoint(wal, epoch, &error), &error);
+  EXPECT(forked, ewal_coordinator_stats(wal, &stats, &error), &error);
+  CHECK(ewal_current_epoch(wal, &n) == forked);
+  CHECK(ewal_durable_epoch(wal, &n, NULL) == forked);
+  EXPECT(forked, ewal_coordinator_close(wal, -1, &error), &error);
+  /* A database of its own is fine; the parent's is locked. */
+  EXPECT(EWAL_E_LOCKED,
+         ewal_coordinator_open(in_scratch("parent"), NULL, &own, &error), &error);
+  EXPECT(EWAL_E_LOCKED,
+         ewal_coordinator_for_path(in_scratch("parent"), NULL, &own, &error),
+         &error);
+  own = open_db("child", NULL);
+  commit_one(own, 1);
+  close_db(own);
+  return 0;
+}
+
+static void a_child_is_told_and_the_parent_goes_on(void) {
+  ewal_coordinator_options options = EWAL_COORDINATOR_OPTIONS_INIT;
+  ewal_coordinator wal;
+  ewal_error error = EWAL_ERROR_INIT;
+  ewal_ticket ticket;
+  one_page p;
+  uint64_t before;
+  pid_t child;
+  options.epoch_interval_ns = EWAL_EPOCH_INTERVAL_OFF;
+  wal = open_db("parent", &options);
+  commit_one(wal, 1);
+  make_page(&p, 2, 2, 's');
+  EXPECT(EWAL_OK, ewal_submit(wal, &p.batch, &ticket, &error), &error);
+  before = fingerprint("parent");
+  fflush(NULL);
+  child = fork();
+  CHECK(child >= 0);
+  if (child == 0)
+    _exit(child_of(wal, ticket.epoch));
+  expect_good_end(child);
+  CHECK(fingerprint("parent") == before);
+  EXPECT(EWAL_OK, ewal_wait(wal, ticket.epoch, -1, &error), &error);
+  commit_one(wal, 3);
+  close_db(wal);
+}
+
+/* A token through a pipe, in either direction. */
+static void tell(int fd) { CHECK(write(fd, "x", 1) == 1); }
+static void await(int fd) {
+  char c;
+  CHECK(read(fd, &c, 1) == 1);
+}
+
+static void of_two_processes_the_second_waits_its_turn(void) {
+  int to_child[2], to_parent[2];
+  ewal_coordinator wal;
+  pid_t child;
+  CHECK(pipe(to_child) == 0 && pipe(to_parent) == 0);
+  fflush(NULL);
+  child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    ewal_error error = EWAL_ERROR_INIT;
+    await(to_child[0]);
+    EXPECT(EWAL_E_LOCKED,
+           ewal_coordinator_open(in_scratch("two"), NULL, &wal, &error), &error);
+    tell(to_parent[1]);
+    await(to_child[0]);
+    wal = open_db("two", NULL);
+    commit_one(wal, 2);
+    close_db(wal);
+    _exit(0);
+  }
+  wal = open_db("two", NULL);
+  tell(to_child[1]);
+  await(to_parent[0]);
+  commit_one(wal, 1);
+  close_db(wal);
+  tell(to_child[1]);
+  expect_good_end(child);
+  wal = open_db("two", NULL);
+  close_db(wal);
+}
+
+/* A grandchild that only lives on must not hold the lock of its dead parent. */
+static void a_dead_parents_database_opens_while_its_child_lives(void) {
+  int alive[2], end[2];
+  pid_t parent, grandchild;
+  ewal_coordinator wal;
+  char c;
+  CHECK(pipe(alive) == 0 && pipe(end) == 0);
+  fflush(NULL);
+  parent = fork();
+  CHECK(parent >= 0);
+  if (parent == 0) {
+    wal = open_db("orphan", NULL);
+    commit_one(wal, 1);
+    grandchild = fork();
+    if (grandchild == 0) {
+      close(end[1]);
+      tell(alive[1]);
+      _exit(read(end[0], &c, 1) == 0 ? 0 : 1);
+    }
+    raise(SIGKILL);
+  }
+  await(alive[0]);
+  CHECK(waitpid(parent, NULL, 0) == parent);
+  wal = open_db("orphan", NULL);
+  commit_one(wal, 2);
+  close_db(wal);
+  close(end[1]);
+  close(alive[1]);
+  /* The grandchild lived until here: now it sees the end and goes. */
+  CHECK(read(alive[0], &c, 1) == 0);
+  close(alive[0]);
+  close(end[0]);
+}
+
+int main(int argc, char **argv) {
+  start(argc, argv);
+  RUN(a_child_is_told_and_the_parent_goes_on);
+  RUN(of_two_processes_the_second_waits_its_turn);
+  RUN(a_dead_parents_database_opens_while_its_child_lives);
+  return 0;
+}

@@ -1,0 +1,136 @@
+/* Memory: nothing is read or written beyond what the caller gave, and
+ * nothing is read after the call. */
+#include "harness.h"
+
+#include <sys/mman.h>
+
+/* A place of some bytes that ends where an unmapped page begins. */
+static void *at_the_edge(size_t bytes) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  size_t whole = (bytes + page - 1) / page * page;
+  unsigned char *base = mmap(NULL, whole + page, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  CHECK(base != MAP_FAILED);
+  CHECK(munmap(base + whole, page) == 0);
+  return base + whole - bytes;
+}
+
+static void *copy_at_the_edge(const void *from, size_t bytes) {
+  return memcpy(at_the_edge(bytes), from, bytes);
+}
+
+static void every_argument_may_end_at_an_unmapped_page(void) {
+  const ewal_coordinator_options options_init = EWAL_COORDINATOR_OPTIONS_INIT;
+  const ewal_recovery_options reading_init = EWAL_RECOVERY_OPTIONS_INIT;
+  const ewal_recovery_summary summary_init = EWAL_RECOVERY_SUMMARY_INIT;
+  const ewal_stats stats_init = EWAL_STATS_INIT;
+  const ewal_error error_init = EWAL_ERROR_INIT;
+  const ewal_batch batch_init = EWAL_BATCH_INIT;
+  const char *name = in_scratch("edge");
+  char *path = copy_at_the_edge(name, strlen(name) + 1);
+  ewal_coordinator *wal = at_the_edge(sizeof *wal);
+  ewal_recovery *reader = at_the_edge(sizeof *reader);
+  ewal_recovered_batch *got = at_the_edge(sizeof *got);
+  ewal_ticket *ticket = at_the_edge(sizeof *ticket);
+  ewal_error *error = copy_at_the_edge(&error_init, sizeof error_init);
+  ewal_stats *stats = copy_at_the_edge(&stats_init, sizeof stats_init);
+  ewal_recovery_summary *summary =
+      copy_at_the_edge(&summary_init, sizeof summary_init);
+  uint64_t *epoch = at_the_edge(sizeof *epoch);
+  bool *any = at_the_edge(sizeof *any);
+  char *text = at_the_edge(10);
+  size_t sizes[] = {1, 511, 512, 4096, 4097, 65535, 65536}, i;
+  EXPECT(EWAL_OK,
+         ewal_coordinator_open(
+             path, copy_at_the_edge(&options_init, sizeof options_init), wal, error),
+         error);
+  for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    ewal_frame *frames = at_the_edge(2 * sizeof *frames);
+    ewal_batch *batch = copy_at_the_edge(&batch_init, sizeof batch_init);
+    size_t j;
+    for (j = 0; j < 2; j++) {
+      frames[j].page_number = (uint32_t)(2 * i + j + 1);
+      frames[j].data.data = memset(at_the_edge(sizes[i]), 'e', sizes[i]);
+      frames[j].data.len = sizes[i];
+    }
+    batch->txn_id = batch->commit_seq = i + 1;
+    batch->frames = frames;
+    batch->frame_count = 2;
+    batch->metadata.data = memset(at_the_edge(sizes[i]), 'm', sizes[i]);
+    batch->metadata.len = sizes[i];
+    EXPECT(EWAL_OK, ewal_commit(*wal, batch, -1, ticket, error), error);
+  }
+  EXPECT(EWAL_OK, ewal_coordinator_stats(*wal, stats, error), error);
+  CHECK(ewal_durable_epoch(*wal, epoch, any) == EWAL_OK && *any);
+  EXPECT(EWAL_OK, ewal_stats_prometheus(*wal, text, 10, NULL, error), error);
+  CHECK(strlen(text) == 9);
+  EXPECT(EWAL_E_INVALID, ewal_wait(*wal, UINT64_MAX, 0, error), error);
+  EXPECT(EWAL_OK, ewal_coordinator_close(*wal, -1, error), error);
+  EXPECT(EWAL_OK,
+         ewal_recovery_open(path, copy_at_the_edge(&reading_init, sizeof reading_init),
+                            reader, error),
+         error);
+  for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    EXPECT(EWAL_OK, ewal_recovery_next(*reader, got, error), error);
+    CHECK(got->frame_count == 2 && got->frames[1].data.len == sizes[i]);
+    CHECK(got->metadata.len == sizes[i]);
+  }
+  EXPECT(EWAL_END, ewal_recovery_next(*reader, got, error), error);
+  EXPECT(EWAL_OK, ewal_recovery_report(*reader, summary, error), error);
+  CHECK(ewal_recovery_close(*reader) == EWAL_OK);
+}
+
+static void nothing_is_read_after_the_call(void) {
+  enum { N = 300 };
+  ewal_coordinator_options options = EWAL_COORDINATOR_OPTIONS_INIT;
+  ewal_coordinator wal;
+  ewal_recovery reader;
+  ewal_recovered_batch got;
+  ewal_error error = EWAL_ERROR_INIT;
+  uint64_t i;
+  one_page p;
+  options.epoch_interval_ns = EWAL_EPOCH_INTERVAL_OFF;
+  wal = open_db("overwritten", &options);
+  for (i = 1; i <= N; i++) {
+    make_page(&p, i, (uint32_t)i, (unsigned char)i);
+    EXPECT(EWAL_OK, ewal_submit(wal, &p.batch, NULL, &error), &error);
+    memset(&p, 0xee, sizeof p);
+  }
+  close_db(wal);
+  EXPECT(EWAL_OK,
+         ewal_recovery_open(in_scratch("overwritten"), NULL, &reader, &error),
+         &error);
+  for (i = 1; i <= N; i++) {
+    EXPECT(EWAL_OK, ewal_recovery_next(reader, &got, &error), &error);
+    make_page(&p, got.commit_seq, 1, (unsigned char)got.commit_seq);
+    CHECK(got.commit_seq == i && got.frames[0].data.len == PAGE);
+    CHECK(memcmp(got.frames[0].data.data, p.page, PAGE) == 0);
+  }
+  CHECK(ewal_recovery_close(reader) == EWAL_OK);
+}
+
+/* Packed by a caller, or read from a wire: nothing needs to be aligned. */
+static void arguments_need_no_alignment(void) {
+  static unsigned char place[8][128];
+  ewal_coordinator wal = open_db("unaligned", NULL);
+  ewal_error error = EWAL_ERROR_INIT;
+  one_page p;
+  ewal_ticket ticket;
+  void *frame = place[0] + 1, *batch = place[1] + 1, *out = place[2] + 1;
+  make_page(&p, 1, 1, 'x');
+  memcpy(frame, &p.frame, sizeof p.frame);
+  p.batch.frames = frame;
+  memcpy(batch, &p.batch, sizeof p.batch);
+  EXPECT(EWAL_OK, ewal_commit(wal, batch, -1, out, &error), &error);
+  memcpy(&ticket, out, sizeof ticket);
+  CHECK(ticket.commit_seq == 1);
+  close_db(wal);
+}
+
+int main(int argc, char **argv) {
+  start(argc, argv);
+  RUN(every_argument_may_end_at_an_unmapped_page);
+  RUN(nothing_is_read_after_the_call);
+  RUN(arguments_need_no_alignment);
+  return 0;
+}

@@ -1,0 +1,24 @@
+// With one WRONG_ macro defined this must not compile; without any it does.
+
+#include <epochwal/epochwal.hpp>
+
+#include <string>
+#include <vector>
+
+#ifdef WRONG_TEMPORARY_IMAGE
+epochwal::frame wrong() { return epochwal::frame(1, std::vector<char>(8)); }
+#endif
+
+#ifdef WRONG_COPIED_COORDINATOR
+epochwal::coordinator wrong(const epochwal::coordinator& wal) { return wal; }
+#endif
+
+#ifdef WRONG_COPIED_RECOVERY
+epochwal::recovery wrong(const epochwal::recovery& log) { return log; }
+#endif
+
+#ifdef WRONG_NOT_PLAIN_DATA
+epochwal::frame wrong(const std::vector<std::string>& pages) { return epochwal::frame(1, pages); }
+#endif
+
+int main() { return 0; }

@@ -1,0 +1,87 @@
+// The face that is left with -fno-exceptions: results.
+
+#include "check.hpp"
+#include "workload.hpp"
+
+#include <string>
+#include <type_traits>
+
+#ifndef EPOCHWAL_NO_EXCEPTIONS
+#error "to be compiled with -fno-exceptions"
+#endif
+
+using workload::quiet;
+using workload::transaction;
+
+namespace {
+template <class T, class = void>
+struct throws_on_open : std::false_type {};
+template <class T>
+struct throws_on_open<T, std::void_t<decltype(&T::open)>> : std::true_type {};
+}  // namespace
+
+static_assert(!throws_on_open<epochwal::coordinator>::value,
+              "what would have to throw is not offered");
+
+TEST(results_carry_values) {
+  const std::string db = check::fresh_database();
+  auto wal = epochwal::coordinator::try_open(db, quiet());
+  REQUIRE(wal.has_value());
+  const transaction one(1, 1);
+  const auto staged = wal->try_commit(one.batch(), std::chrono::minutes(1));
+  REQUIRE(staged.has_value());
+  CHECK(staged->commit_seq == 1);
+  const auto durable = wal->try_durable_epoch();
+  REQUIRE(durable.has_value());
+  CHECK(*durable == staged->epoch);
+  CHECK(wal->try_wait(*staged).has_value());
+  CHECK(wal->try_close().has_value());
+
+  auto log = epochwal::recovery::try_open(db);
+  REQUIRE(log.has_value());
+  auto batch = log->try_next();
+  REQUIRE(batch.has_value());
+  REQUIRE(batch->has_value());
+  CHECK(one.is(**batch));
+  batch = log->try_next();
+  REQUIRE(batch.has_value());
+  CHECK(!batch->has_value());
+  const auto report = log->try_report();
+  REQUIRE(report.has_value());
+  CHECK(report->batches == 1);
+}
+
+TEST(results_carry_errors) {
+  const std::string db = check::fresh_database();
+  auto wal = epochwal::coordinator::try_open(db, quiet());
+  REQUIRE(wal.has_value());
+  const auto second = epochwal::coordinator::try_open(db, quiet());
+  REQUIRE(!second.has_value());
+  CHECK(second.error().status() == EWAL_E_LOCKED);
+  CHECK(second.error().what()[0] != '\0');
+  const auto pending = wal->try_commit(transaction(1, 1).batch(), std::chrono::seconds(0));
+  REQUIRE(!pending.has_value());
+  CHECK(pending.error().is_timeout());
+  REQUIRE(pending.error().staged().has_value());
+  CHECK(wal->try_wait(*pending.error().staged()).has_value());
+  const auto missing = epochwal::coordinator::try_open("/nonexistent-directory/app.db");
+  REQUIRE(!missing.has_value());
+  CHECK(missing.error().os_errno() == ENOENT);
+}
+
+TEST(listings_work) {
+  const std::string db = check::fresh_database();
+  {
+    auto wal = epochwal::coordinator::try_open(db, quiet());
+    REQUIRE(wal.has_value());
+    REQUIRE(wal->try_commit(transaction(1, 1).batch()).has_value());
+  }
+  const auto segments = epochwal::try_list_segments(db);
+  REQUIRE(segments.has_value());
+  CHECK(segments->size() == 1);
+  const auto removed = epochwal::try_cleanup_segments(db);
+  REQUIRE(removed.has_value());
+  CHECK(*removed == 1);
+}
+
+int main() { return check::run(); }

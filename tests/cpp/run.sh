@@ -1,0 +1,253 @@
+#!/bin/sh
+# Builds and runs the tests of the C++ face: the header in every language
+# version and with and without exceptions, the examples, and an installed copy
+# as its users find it.
+#
+#   tests/cpp/run.sh
+#
+# CXX chooses the compiler (g++), CARGO_TARGET_DIR where cargo builds. CMake is
+# used where there is one (PATH, or .venv/bin). VALGRIND=1 runs the tests of
+# the header under valgrind.
+
+set -eu
+
+root=$(CDPATH= cd -- "$(dirname -- "$0")/../.." && pwd)
+cd "$root"
+: "${CXX:=g++}"
+target=${CARGO_TARGET_DIR:-$root/target}
+build=$target/debug
+SCRATCH=$(mktemp -d)
+export SCRATCH
+trap 'rm -rf "$SCRATCH"' EXIT
+
+warnings="-Wall -Wextra -Wpedantic -Werror"
+headers="-Ibindings/cpp/include -Iinclude -Itests/cpp"
+passed=0
+failed=0
+
+pass() { passed=$((passed + 1)); }
+fail() {
+    failed=$((failed + 1))
+    echo "FAILED $1"
+}
+# expect NAME COMMAND...: one test, which holds when the command succeeds.
+expect() {
+    name=$1
+    shift
+    if "$@" >"$SCRATCH/output" 2>&1; then
+        pass
+    else
+        fail "$name"
+        cat "$SCRATCH/output"
+    fi
+}
+
+under=
+if [ -n "${VALGRIND:-}" ]; then
+    under="valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite"
+fi
+
+# suite NAME FLAGS: compiles tests/cpp/NAME.cpp and adds up what it counted.
+suite() {
+    program=$SCRATCH/$1
+    # shellcheck disable=SC2086
+    if ! $CXX $2 $warnings $headers -g -pthread "tests/cpp/$1.cpp" -o "$program" \
+        $link >"$SCRATCH/output" 2>&1; then
+        fail "$1 $2 (does not compile)"
+        cat "$SCRATCH/output"
+        return
+    fi
+    code=0
+    $under "$program" >"$SCRATCH/output" 2>&1 || code=$?
+    count=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$SCRATCH/output" | tail -n 1)
+    if [ -z "$count" ]; then
+        fail "$1 $2 (ended with $code before its last test)"
+        cat "$SCRATCH/output"
+        return
+    fi
+    passed=$((passed + ${count% *}))
+    failed=$((failed + ${count#* }))
+    if [ "$code" -ne 0 ]; then
+        echo "in $1 $2:"
+        cat "$SCRATCH/output"
+        if [ "${count#* }" -eq 0 ]; then fail "$1 $2 (exit code $code)"; fi
+    fi
+}
+
+supports() { echo 'int main() {}' | $CXX "$1" -x c++ - -o /dev/null 2>/dev/null; }
+
+# Together: alone, the tool would build the library without the C ABI, over the
+# one that is tested.
+cargo build --quiet -p epochwal -p epochwal-cli
+# Programs ask for the library by its soname.
+mkdir "$SCRATCH/lib"
+ln -s "$build/libepochwal.so" "$SCRATCH/lib/libepochwal.so"
+ln -s "$build/libepochwal.so" "$SCRATCH/lib/libepochwal.so.0"
+link="-L$SCRATCH/lib -lepochwal -Wl,-rpath,$SCRATCH/lib"
+
+for standard in 17 20 23; do
+    flag=-std=c++$standard
+    if ! supports "$flag"; then
+        echo "$CXX does not know $flag: left out"
+        continue
+    fi
+    suite views_test "$flag"
+    suite coordinator_test "$flag"
+    suite recovery_test "$flag"
+    suite segment_test "$flag"
+    if [ "$standard" -ge 20 ]; then suite awaitable_test "$flag"; fi
+    suite views_test "$flag -fno-exceptions"
+    suite no_exceptions_test "$flag -fno-exceptions -fno-rtti"
+done
+
+# Each header alone, so that none leans on what another includes.
+for header in bindings/cpp/include/epochwal/*.hpp; do
+    standard=17
+    case $header in */durable.hpp) standard=20 ;; esac
+    # shellcheck disable=SC2086
+    expect "$header compiles alone" $CXX -std=c++$standard $warnings $headers \
+        -fsyntax-only -x c++ -include "$header" /dev/null
+done
+
+# Two translation units of different language versions in one program.
+mixed() {
+    for standard in 17 20; do
+        # shellcheck disable=SC2086
+        $CXX -std=c++$standard $warnings $headers -pthread -c -DSTANDARD=$standard \
+            tests/cpp/mixed_standards.cpp -o "$SCRATCH/mixed$standard.o" || return 1
+    done
+    # shellcheck disable=SC2086
+    $CXX "$SCRATCH/mixed17.o" "$SCRATCH/mixed20.o" -o "$SCRATCH/mixed" -pthread $link &&
+        "$SCRATCH/mixed"
+}
+expect "C++17 and C++20 in one program" mixed
+
+# What can't be right must not compile.
+refused() {
+    # shellcheck disable=SC2086
+    if $CXX -std=c++17 $headers -fsyntax-only -DWRONG_$1 tests/cpp/must_not_compile.cpp \
+        2>/dev/null; then
+        echo "WRONG_$1 compiles"
+        return 1
+    fi
+}
+# shellcheck disable=SC2086
+expect "the frame around the wrong programs compiles" \
+    $CXX -std=c++17 $headers -fsyntax-only tests/cpp/must_not_compile.cpp
+for wrong in TEMPORARY_IMAGE COPIED_COORDINATOR COPIED_RECOVERY NOT_PLAIN_DATA; do
+    expect "refuses $wrong" refused "$wrong"
+done
+
+# The examples, end to end, on a dump of their own; the tool writes it again.
+examples() {
+    for example in commit recover; do
+        # shellcheck disable=SC2086
+        $CXX -std=c++17 $warnings $headers -pthread "examples/cpp/$example.cpp" \
+            -o "$SCRATCH/$example" $link || return 1
+    done
+    # Two transactions of 8-byte pages: (1: 1) and (2: 1, 2).
+    printf '\1\0\0\0''\1\0\0\0\1\0\0\0\10\0\0\0''first001' >"$SCRATCH/frames"
+    printf '\2\0\0\0''\1\0\0\0\0\0\0\0\10\0\0\0''second01' >>"$SCRATCH/frames"
+    printf '\2\0\0\0\2\0\0\0\10\0\0\0''second02' >>"$SCRATCH/frames"
+    mkdir "$SCRATCH/examples" || return 1
+    "$SCRATCH/commit" "$SCRATCH/examples/db" "$SCRATCH/frames" || return 1
+    "$SCRATCH/recover" "$SCRATCH/examples/db" "$SCRATCH/examples/out" 8 || return 1
+    test "$(cat "$SCRATCH/examples/out")" = second01second02 || return 1
+    "$build/epochwal" cat "$SCRATCH/examples/db" --raw >"$SCRATCH/frames.again" || return 1
+    cmp "$SCRATCH/frames" "$SCRATCH/frames.again" || return 1
+    # A dump that is cut off is refused, with the place.
+    head -c 30 "$SCRATCH/frames" >"$SCRATCH/frames.cut"
+    if "$SCRATCH/commit" "$SCRATCH/examples/cut" "$SCRATCH/frames.cut" 2>"$SCRATCH/said"; then
+        return 1
+    fi
+    grep -q 'offset' "$SCRATCH/said"
+}
+expect "the examples commit and recover" examples
+
+# As a user finds it: installed, then moved, so that nothing can point at the
+# tree that it was built in.
+prefix=$SCRATCH/prefix
+expect "installs" sh bindings/install.sh "$prefix" "$build"
+export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"
+
+soname_and_links() {
+    readelf -d "$prefix/lib/libepochwal.so" | grep -q 'SONAME.*\[libepochwal\.so\.0\]' &&
+        test "$(readlink "$prefix/lib/libepochwal.so")" = libepochwal.so.0 &&
+        test "$(readlink "$prefix/lib/libepochwal.so.0")" = libepochwal.so.0.1.0 &&
+        test -f "$prefix/lib/libepochwal.so.0.1.0"
+}
+expect "the shared library has its name and links" soname_and_links
+
+consumer() {
+    db=$(mktemp -d "$SCRATCH/consumer-XXXXXX")/db
+    "$1" "$db" "$SCRATCH/frames"
+}
+pkg_config_shared() {
+    # shellcheck disable=SC2046
+    $CXX -std=c++17 -pthread examples/cpp/commit.cpp -o "$SCRATCH/pc-shared" \
+        $(pkg-config --cflags --libs epochwal) -Wl,-rpath,"$prefix/lib" &&
+        readelf -d "$SCRATCH/pc-shared" | grep -q 'NEEDED.*libepochwal\.so\.0' &&
+        consumer "$SCRATCH/pc-shared"
+}
+pkg_config_static() {
+    # shellcheck disable=SC2046
+    $CXX -std=c++17 -static examples/cpp/commit.cpp -o "$SCRATCH/pc-static" \
+        $(pkg-config --static --cflags --libs epochwal) 2>&1 &&
+        ! readelf -d "$SCRATCH/pc-static" | grep -q NEEDED &&
+        consumer "$SCRATCH/pc-static"
+}
+# The archive in a program that is otherwise linked as ever.
+pkg_config_archive() {
+    # shellcheck disable=SC2046
+    $CXX -std=c++17 -pthread examples/cpp/commit.cpp -o "$SCRATCH/pc-archive" \
+        $(pkg-config --static --cflags --libs epochwal | sed 's/-lepochwal/-l:libepochwal.a/') &&
+        ! readelf -d "$SCRATCH/pc-archive" | grep -q libepochwal &&
+        consumer "$SCRATCH/pc-archive"
+}
+expect "pkg-config, shared" pkg_config_shared
+expect "pkg-config, all static" pkg_config_static
+expect "pkg-config, static archive" pkg_config_archive
+
+# The native libraries that the .pc file names are those that rustc names.
+native_libs() {
+    says=$(CARGO_TERM_COLOR=never cargo rustc --quiet --lib --crate-type staticlib -- \
+        --print native-static-libs 2>&1 | sed -n 's/.*native-static-libs: //p' | tail -n 1)
+    test -n "$says" || { echo "rustc names no native libraries" && return 1; }
+    pkg-config --static --libs-only-l epochwal | tr ' ' '\n' | grep -v '^-lepochwal$' |
+        grep . | sort -u >"$SCRATCH/ours"
+    # libc and libgcc_s come from the compiler's driver.
+    echo "$says" | tr ' ' '\n' | grep -v -e '^-lc$' -e '^-lgcc_s$' |
+        grep . | sort -u >"$SCRATCH/theirs"
+    # Ours may name more: what older C libraries keep apart.
+    missing=$(comm -13 "$SCRATCH/ours" "$SCRATCH/theirs")
+    test -z "$missing" || { echo "epochwal.pc lacks: $missing" && return 1; }
+}
+expect "the native libraries are complete" native_libs
+
+cmake=$(command -v cmake || true)
+if [ -z "$cmake" ] && [ -x .venv/bin/cmake ]; then cmake=.venv/bin/cmake; fi
+find_package() {
+    # Moved: the package finds its files from where it stands.
+    cp -a "$prefix" "$SCRATCH/moved"
+    "$cmake" -S tests/cpp/consumer -B "$SCRATCH/cmake" -DCMAKE_PREFIX_PATH="$SCRATCH/moved" \
+        -DCMAKE_CXX_COMPILER="$CXX" -DEXAMPLES="$root/examples/cpp" &&
+        "$cmake" --build "$SCRATCH/cmake" &&
+        consumer "$SCRATCH/cmake/commit_shared" &&
+        consumer "$SCRATCH/cmake/commit_static" &&
+        readelf -d "$SCRATCH/cmake/commit_shared" | grep -q 'NEEDED.*libepochwal\.so\.0' &&
+        ! readelf -d "$SCRATCH/cmake/commit_static" | grep -q libepochwal
+}
+other_version() {
+    ! "$cmake" -S tests/cpp/consumer -B "$SCRATCH/cmake-other" -DWANTED=0.2 \
+        -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_CXX_COMPILER="$CXX" \
+        -DEXAMPLES="$root/examples/cpp"
+}
+if [ -n "$cmake" ]; then
+    expect "find_package, shared and static, after a move" find_package
+    expect "find_package refuses another minor version" other_version
+else
+    echo "cmake is missing: find_package is not tested"
+fi
+
+echo "$passed passed, $failed failed"
+test "$failed" -eq 0

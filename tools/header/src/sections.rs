@@ -1,0 +1,205 @@
+//! The header's sections in the order of use: which files of `src/ffi` they
+//! show, the prose before, and the macros after, which cbindgen can't know.
+
+/// A part of the header.
+pub struct Section {
+    /// Its heading.
+    pub title: &'static str,
+    /// What a reader should know before the declarations.
+    pub prose: &'static str,
+    /// Files of `src/ffi`.
+    pub files: &'static [&'static str],
+    /// Initialisers of the section's structs: the struct, and its macro.
+    pub macros: &'static [(&'static str, &'static str)],
+}
+
+/// What stands before the first section.
+pub const BEGIN: &str = r#"/* epochwal.h: the C interface of libepochwal.
+ *
+ * A parallel page log with epoch group commit, for people who write databases.
+ * Threads submit the page frames of their transactions, an epoch gathers
+ * whatever is staged and becomes durable with one write and one sync, and
+ * committers wait for their epoch. After a crash, recovery gives back exactly
+ * the committed prefix.
+ *
+ *     ewal_coordinator wal;
+ *     ewal_error error = EWAL_ERROR_INIT;
+ *     ewal_frame frame = { 1, 1, { page, 4096 } };
+ *     ewal_batch batch = EWAL_BATCH_INIT;
+ *     batch.txn_id = 1;
+ *     batch.commit_seq = 1;
+ *     batch.frames = &frame;
+ *     batch.frame_count = 1;
+ *     if (ewal_coordinator_open("app.db", NULL, &wal, &error) != EWAL_OK ||
+ *         ewal_commit(wal, &batch, -1, NULL, &error) != EWAL_OK)
+ *         fprintf(stderr, "%s\n", error.message);
+ *     ewal_coordinator_close(wal, -1, NULL);
+ *
+ * Conventions, for every function:
+ *
+ * - It gives an ewal_status: 0 is success, positive is benign, negative is a
+ *   failure. Detail goes into an optional ewal_error of the caller's.
+ * - On failure every out-parameter is zeroed; the one exception is the ticket
+ *   of a batch that stays staged (see ewal_commit).
+ * - Structs that begin with struct_size have an initialiser macro. One that is
+ *   smaller than its first version is EWAL_E_INVALID. A larger one, from a
+ *   newer header, is taken while the rest is zero, else EWAL_E_ABI. Unknown
+ *   flags and unknown values of a choice are EWAL_E_INVALID. Reserved fields are
+ *   zero.
+ * - Handles are values with a generation. Closing one twice, or using it after
+ *   it was closed, is EWAL_E_CLOSED; a null one is EWAL_E_INVALID. A handle
+ *   never comes to mean another object.
+ * - Time limits are in nanoseconds: 0 polls, negative waits for ever. Signals
+ *   do not end a wait.
+ * - Paths are bytes that end with NUL, in no particular encoding. Strings are
+ *   UTF-8.
+ * - In the child of a fork() every inherited coordinator answers
+ *   EWAL_E_FORKED, and touches no file; the child may open others.
+ * - No function may be called from a signal handler, and no thread may be
+ *   cancelled (pthread_cancel) inside one.
+ *
+ * Written by `cargo run -p header` from src/ffi; change it there.
+ */
+
+#ifndef EPOCHWAL_H
+#define EPOCHWAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+"#;
+
+/// What stands after the last section.
+pub const END: &str = r#"
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* EPOCHWAL_H */
+"#;
+
+/// All sections.
+pub const SECTIONS: &[Section] = &[
+    Section {
+        title: "Version",
+        prose: "",
+        files: &["version.rs"],
+        macros: &[],
+    },
+    Section {
+        title: "Status and errors",
+        prose: "",
+        files: &["status.rs", "error.rs"],
+        macros: &[(
+            "ewal_error",
+            r"#define EWAL_ERROR_INIT { sizeof(ewal_error), 0, 0, { 0 } }",
+        )],
+    },
+    Section {
+        title: "Batches",
+        prose: "
+A batch is the frames of one transaction: page images in write order. The
+caller's memory is copied before a call returns. Where the caller gives the
+commit sequences (the default), batches that depend on each other or share a
+page are submitted in the order of their sequences, the one's submit returning
+before the other's is called.
+",
+        files: &["batch.rs"],
+        macros: &[(
+            "ewal_batch",
+            r"#define EWAL_BATCH_INIT \
+  { sizeof(ewal_batch), 0, 0, 0, NULL, 0, { NULL, 0 } }",
+        )],
+    },
+    Section {
+        title: "Coordinator",
+        prose: "
+One writer per database, across processes. Any number of threads share it.
+",
+        files: &["options.rs", "coordinator.rs"],
+        macros: &[(
+            "ewal_coordinator_options",
+            r"#define EWAL_COORDINATOR_OPTIONS_INIT \
+  { sizeof(ewal_coordinator_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+    { 0 } }",
+        )],
+    },
+    Section {
+        title: "Waiting",
+        prose: "
+A batch is durable with its epoch. Wait for it with a thread (ewal_wait,
+ewal_flush), with a descriptor in an event loop (ewal_event_fd and
+ewal_request_flush), or with a callback (ewal_on_durable).
+",
+        files: &["callback.rs", "wait.rs"],
+        macros: &[],
+    },
+    Section {
+        title: "Recovery",
+        prose: "
+After a crash, the log gives back the committed batches above the checkpoint,
+in replay order: as a stream, with memory for one epoch at a time, or straight
+into a database file. A torn tail, which holds nothing that was ever
+acknowledged, is dropped and reported. Damage to what was acknowledged is
+EWAL_E_CORRUPT, never a silent cut.
+",
+        files: &["recovery.rs"],
+        macros: &[
+            (
+                "ewal_recovery_options",
+                r"#define EWAL_RECOVERY_OPTIONS_INIT \
+  { sizeof(ewal_recovery_options), 0, { 0 } }",
+            ),
+            (
+                "ewal_recovery_summary",
+                r"#define EWAL_RECOVERY_SUMMARY_INIT \
+  { sizeof(ewal_recovery_summary), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+    false, { 0 } }",
+            ),
+        ],
+    },
+    Section {
+        title: "Checkpoint and segment files",
+        prose: "
+Once the caller's database file holds all pages through an epoch and is synced,
+a checkpoint lets their segments be used again. The other functions need no
+coordinator.
+",
+        files: &["checkpoint.rs"],
+        macros: &[],
+    },
+    Section {
+        title: "Segments of format version 1",
+        prose: "
+For engines that write that format by themselves, one file per epoch, beside
+no coordinator.
+",
+        files: &["segment.rs"],
+        macros: &[(
+            "ewal_segment_record",
+            r"#define EWAL_SEGMENT_RECORD_INIT \
+  { 0, 0, 0, 0, 0, 0, false, { 0 }, { NULL, 0 }, { NULL, 0 } }",
+        )],
+    },
+    Section {
+        title: "Statistics",
+        prose: "",
+        files: &["stats.rs"],
+        macros: &[
+            (
+                "ewal_latency",
+                r"#define EWAL_LATENCY_INIT { 0, 0, 0, 0, 0, 0 }",
+            ),
+            (
+                "ewal_stats",
+                r"#define EWAL_STATS_INIT \
+  { sizeof(ewal_stats), 0, 0, false, false, { 0 }, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, EWAL_LATENCY_INIT, EWAL_LATENCY_INIT }",
+            ),
+        ],
+    },
+];
