@@ -21,7 +21,7 @@ mod writer;
 
 pub(crate) use files::{LogFiles, Version};
 pub(crate) use lock::{ReaderHold, WriterLock};
-pub(crate) use open::{OpenedLog, check_database_id, open_log};
+pub(crate) use open::{OpenedLog, check_database_id, last_epoch, open_log};
 pub(crate) use retire::{cleanup, cleanup_locked};
 pub(crate) use walk::{End, Group, Step, Walker};
 pub(crate) use writer::{GroupInput, LogOptions, LogWriter, is_transient};

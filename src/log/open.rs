@@ -178,6 +178,27 @@ fn remove_files<'a>(disk: &Disk, paths: impl Iterator<Item = &'a PathBuf>) -> Re
     Ok(())
 }
 
+/// Follows the end of a log to its verdict without reading what a watermark
+/// covers. Gives the last epoch, or the floor.
+pub(crate) fn last_epoch(mut walker: Walker) -> Result<(Option<u64>, Box<End>)> {
+    let mut limit = walker.files.segments.len();
+    loop {
+        let start = start_segment(&walker.files, limit);
+        walker.start_at(start);
+        let mut any = false;
+        let end = loop {
+            match walker.step(true)? {
+                Step::Group(_) | Step::Epoch(..) => any = true,
+                Step::End(end) => break end,
+            }
+        };
+        if any || start == 0 {
+            return Ok((walker.last(), end));
+        }
+        limit = start;
+    }
+}
+
 /// What a look at the end of the log found.
 struct Tail {
     files: LogFiles,
@@ -196,7 +217,19 @@ struct Tail {
 
 impl Tail {
     fn find(disk: &Disk, files: LogFiles) -> Result<Tail> {
-        let start = start_segment(&files);
+        // A segment may begin with a torn group: then the end is further back.
+        let mut limit = files.segments.len();
+        loop {
+            let start = start_segment(&files, limit);
+            let tail = Tail::walk(disk, files.clone(), start)?;
+            if tail.used > start || start == 0 {
+                return Ok(tail);
+            }
+            limit = start;
+        }
+    }
+
+    fn walk(disk: &Disk, files: LogFiles, start: usize) -> Result<Tail> {
         let saved = files.state.as_ref().map_or(0, |s| s.watermark);
         let saved_seq = files.state.as_ref().map_or(0, |s| s.highest_seq);
         let mut walker = Walker::new(disk.clone(), files, None);
@@ -365,10 +398,11 @@ impl TailWalk {
     }
 }
 
-/// The segment from which on the log must be followed: everything before it
-/// is covered by the watermark of its first group.
-pub(super) fn start_segment(files: &LogFiles) -> usize {
-    let mut start = files.segments.len();
+/// The segment, of those before `limit`, from which on the log must be
+/// followed: everything before it is covered by the watermark of its first
+/// header.
+pub(super) fn start_segment(files: &LogFiles, limit: usize) -> usize {
+    let mut start = limit;
     let saved = files.state.as_ref().map_or(0, |s| s.watermark);
     while start > 0 {
         start -= 1;

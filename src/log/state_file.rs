@@ -28,10 +28,7 @@ pub(crate) fn load(disk: &Disk, path: &Path) -> Result<Loaded> {
     let len = read_up_to(&*file, &mut bytes, 0)
         .map_err(|e| Error::io("read the state file", path, &e))?;
     bytes.truncate(len);
-    // Before its first sync returned, nothing relies on it.
-    if bytes.iter().all(|b| *b == 0) {
-        return Ok(Loaded::Absent);
-    }
+    let second_is_blank = bytes.iter().skip(STATE_COPY).all(|b| *b == 0);
     let mut newest: Option<State> = None;
     let mut newer_format = None;
     for copy in bytes.chunks(STATE_COPY) {
@@ -50,6 +47,9 @@ pub(crate) fn load(disk: &Disk, path: &Path) -> Result<Loaded> {
         )
         .at(path, 8)),
         (Some(state), None) => Ok(Loaded::Valid(Box::new(state))),
+        // The first save was cut short: it had not touched the second copy, and
+        // nothing relied on the file yet.
+        (None, None) if second_is_blank => Ok(Loaded::Absent),
         (None, None) => {
             Err(Error::corrupt("state file: neither copy has a right checksum").at(path, 0))
         }

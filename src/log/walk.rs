@@ -145,6 +145,8 @@ impl Walker {
     pub(crate) fn start_at(&mut self, segment: usize) {
         self.at = segment;
         self.pos = 0;
+        self.chain = Chain::default();
+        self.ended = false;
     }
 
     /// Asks whether a writer lives, and how far it is durable.
@@ -161,12 +163,6 @@ impl Walker {
             }
         }
         Ok(false)
-    }
-
-    /// Starts where [`Walker::last`] can still be told without reading the
-    /// segments that a watermark covers.
-    pub(crate) fn start_near_end(&mut self) {
-        self.start_at(super::open::start_segment(&self.files));
     }
 
     /// Whether a writer lives beside this reader.

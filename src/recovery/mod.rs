@@ -14,7 +14,7 @@ pub use stream::{RecoveredBatch, Recovery};
 
 use crate::error::{Error, Result};
 use crate::format::names::Names;
-use crate::log::{Disk, LogFiles, ReaderHold, Step, Version, Walker, cleanup};
+use crate::log::{Disk, LogFiles, ReaderHold, Step, Version, Walker, cleanup, last_epoch};
 use crate::storage::RealStorage;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -59,15 +59,10 @@ pub fn max_durable_epoch(db_path: &Path) -> Result<Option<u64>> {
 /// [`max_durable_epoch`] on a given storage.
 pub fn max_durable_epoch_on(disk: Disk, db_path: &Path) -> Result<Option<u64>> {
     let names = names_of(&disk, db_path)?;
-    let mut walker = read_walker(&disk, &names)?;
-    walker.start_near_end();
-    loop {
-        if let Step::End(end) = walker.step(true)? {
-            return match end.error() {
-                Some(error) => Err(error),
-                None => Ok(walker.last()),
-            };
-        }
+    let (last, end) = last_epoch(read_walker(&disk, &names)?)?;
+    match end.error() {
+        Some(error) => Err(error),
+        None => Ok(last),
     }
 }
 
