@@ -147,7 +147,9 @@ class Reader:
         for epoch, path in paths:
             data = memoryview(path.read_bytes())
             prelude = parse_prelude(data)
-            native = prelude.version != 1 if prelude else len(data) >= BLOCK and state is not None
+            native = (
+                prelude.version != 1 if prelude else len(data) >= BLOCK and state is not None
+            )
             segment = Segment(path, epoch, data, 2 if native else 1)
             if segment.version == 2:
                 generation += 1
@@ -221,7 +223,9 @@ class Reader:
         if newest < state.newest_generation:
             where = self.segments[-1].path if self.segments else self.directory / self.name
             self._stop("corrupt", 14, where, 0, f"generation {newest + 1} is missing")
-        if state.watermark > self.last and (not self.segments or self.segments[-1].version == 1):
+        if state.watermark > self.last and (
+            not self.segments or self.segments[-1].version == 1
+        ):
             where = self.segments[-1].path if self.segments else self.directory / self.name
             reason = f"epoch {state.watermark} was durable, the log ends at {self.last}"
             self._stop("corrupt", 7, where, 0, reason)

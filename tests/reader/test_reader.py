@@ -19,7 +19,9 @@ def page(number: int, fill: int, size: int = 512) -> bytes:
 
 
 def item(seq: int, pages: int = 1, lane: int = 0, db_size: int = 9) -> Item:
-    frames = [(n, page(n, seq), 0) for n in range(1, pages)] + [(pages, page(pages, seq), db_size)]
+    frames = [(n, page(n, seq), 0) for n in range(1, pages)] + [
+        (pages, page(pages, seq), db_size)
+    ]
     return Item(seq + 100, seq, frames, lane)
 
 
@@ -105,7 +107,9 @@ def test_voids_are_skipped(db: Path) -> None:
 def test_image_sizes(db: Path, size: int) -> None:
     log = LogWriter(db)
     log.segment(1, blocks=40)
-    log.group(1, [Item(1, 1, [(2**32 - 1, bytes([7]) * size, 2**32 - 1)], metadata=b"m" * size)])
+    log.group(
+        1, [Item(1, 1, [(2**32 - 1, bytes([7]) * size, 2**32 - 1)], metadata=b"m" * size)]
+    )
     log.save()
     (batch,) = read_log(db).batches
     assert batch.frames == [(2**32 - 1, bytes([7]) * size, 2**32 - 1)]
@@ -346,7 +350,12 @@ def test_state_copies(db: Path) -> None:
     good, better = log.state_block(7, floor=1, flags=1), log.state_block(8, floor=2, flags=1)
     bad = bytearray(better)
     bad[60] ^= 1
-    for copies, floor in ((good + better, 2), (better + good, 2), (good + bad, 1), (bad + good, 1)):
+    for copies, floor in (
+        (good + better, 2),
+        (better + good, 2),
+        (good + bad, 1),
+        (bad + good, 1),
+    ):
         state.write_bytes(copies + bytes(BLOCK))
         assert read_log(db).floor == floor
 

@@ -53,7 +53,9 @@ class Item:
         return struct.pack("<I", crc32c(rest + body)) + rest + body
 
 
-def prelude(version: int, epoch: int, count: int, flags: int = 0, magic: int = 0x5057414C) -> bytes:
+def prelude(
+    version: int, epoch: int, count: int, flags: int = 0, magic: int = 0x5057414C
+) -> bytes:
     head = struct.pack("<IHHQI", magic, version, flags, epoch, count)
     return head + struct.pack("<I", crc32c(head))
 
@@ -94,7 +96,9 @@ class LogWriter:
     def name(self, suffix: str) -> Path:
         return self.db.with_name((self.db.name or "db") + suffix)
 
-    def segment(self, first_epoch: int, blocks: int = 16, old: bytes | None = None) -> SegmentFile:
+    def segment(
+        self, first_epoch: int, blocks: int = 16, old: bytes | None = None
+    ) -> SegmentFile:
         """Rolls to a new segment: zeros, or the bytes of a retired one."""
         self.generation += 1
         data = bytearray(old) if old is not None else bytearray(blocks * BLOCK)
@@ -164,7 +168,13 @@ class LogWriter:
         return header + payload + tail + certificate + crc
 
     def _header(
-        self, kind: int, epoch: int, items: int, payload: int, length: int, change: dict[str, int]
+        self,
+        kind: int,
+        epoch: int,
+        items: int,
+        payload: int,
+        length: int,
+        change: dict[str, int],
     ) -> bytes:
         segment = self.segments[-1]
         values: dict[str, int] = {

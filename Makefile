@@ -1,0 +1,151 @@
+# Needs Rust, a C and C++ compiler, and Python 3.11 or later with venv and pip.
+# Everything else comes from the package registries, into .venv and target.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+CC ?= cc
+CXX ?= c++
+PYTHON ?= python3
+PREFIX ?= /usr/local
+DESTDIR ?=
+CARGO ?= cargo
+
+# One target directory and one profile for Rust's tests, the C ABI and the
+# Python module, so that the dependencies are built once.
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+VENV := $(CURDIR)/.venv
+BIN := $(VENV)/bin
+LIB := $(CURDIR)/build/lib
+EXAMPLES := $(CURDIR)/build/examples
+
+WARNINGS := -Wall -Wextra -Wpedantic -Werror
+CFLAGS ?= -O1 -g
+CXXFLAGS ?= -O1 -g
+INCLUDES := -I$(CURDIR)/include -I$(CURDIR)/bindings/cpp/include
+LINK := -L$(LIB) -Wl,-rpath,$(LIB) -lepochwal
+
+RUST_SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
+PYTHON_SOURCES := python/pyproject.toml python/Cargo.toml \
+	$(shell find python/src python/epochwal -name '*.rs' -o -name '*.py' -o -name '*.pyi')
+HEADERS := $(shell find include bindings/cpp/include -name '*.h' -o -name '*.hpp')
+C_EXAMPLES := $(patsubst examples/c/%.c,$(EXAMPLES)/c/%,$(wildcard examples/c/*.c))
+CPP_EXAMPLES := $(patsubst examples/cpp/%.cpp,$(EXAMPLES)/cpp/%,$(wildcard examples/cpp/*.cpp))
+
+# What the test scripts of C and C++ and the cross-language tests are told.
+TEST_ENV := CC='$(CC)' CXX='$(CXX)' EPOCHWAL_LIB_DIR='$(LIB)' EPOCHWAL_EXAMPLES='$(EXAMPLES)'
+
+.PHONY: help
+help:
+	@echo 'make demo          real SQLite commits, a SIGKILL, and what comes back'
+	@echo 'make test          all tests: test-rust test-c test-cpp test-python test-cross'
+	@echo 'make lint          rustfmt, clippy, ruff, mypy, stubtest, pyright'
+	@echo 'make header        regenerate include/epochwal.h'
+	@echo 'make install       PREFIX=$(PREFIX)'
+	@echo 'make check-extra   sanitizers and valgrind, where they are present'
+	@echo 'make clean'
+
+# What is built
+
+build/venv.stamp: python/requirements-dev.txt
+	@mkdir -p build
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+# The shared library under the name that its SONAME asks for.
+build/lib.stamp: $(RUST_SOURCES)
+	@mkdir -p $(LIB)
+	$(CARGO) build --lib
+	cp $(CARGO_TARGET_DIR)/debug/libepochwal.so $(LIB)/libepochwal.so.0
+	ln -sf libepochwal.so.0 $(LIB)/libepochwal.so
+	cp $(CARGO_TARGET_DIR)/debug/libepochwal.a $(LIB)/libepochwal.a
+	@touch $@
+
+build/python.stamp: build/venv.stamp $(RUST_SOURCES) $(PYTHON_SOURCES)
+	VIRTUAL_ENV=$(VENV) $(BIN)/maturin develop --quiet -m python/Cargo.toml
+	@touch $@
+
+$(EXAMPLES)/c/%: examples/c/%.c build/lib.stamp $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) $(INCLUDES) $< -o $@ $(LINK)
+
+$(EXAMPLES)/cpp/%: examples/cpp/%.cpp build/lib.stamp $(HEADERS)
+	@mkdir -p $(@D)
+	$(CXX) -std=c++17 $(WARNINGS) $(CXXFLAGS) $(INCLUDES) $< -o $@ $(LINK)
+
+build/many_threads.stamp: examples/many_threads.rs $(RUST_SOURCES)
+	@mkdir -p $(EXAMPLES)
+	$(CARGO) build --example many_threads
+	cp $(CARGO_TARGET_DIR)/debug/examples/many_threads $(EXAMPLES)/many_threads
+	@touch $@
+
+.PHONY: build examples
+build: build/lib.stamp build/python.stamp
+examples: $(C_EXAMPLES) $(CPP_EXAMPLES) build/many_threads.stamp
+
+# What is shown
+
+.PHONY: demo
+demo: build/python.stamp $(C_EXAMPLES) $(CPP_EXAMPLES)
+	$(BIN)/python examples/demo/demo.py --examples $(EXAMPLES) $(DEMO_ARGS)
+
+# What is tested
+
+.PHONY: test test-rust test-c test-cpp test-python test-cross
+test: test-rust test-c test-cpp test-python test-cross
+
+test-rust:
+	$(CARGO) test --quiet --workspace
+
+test-c: build/lib.stamp
+	$(TEST_ENV) tests/c/run.sh
+
+test-cpp: build/lib.stamp build/venv.stamp
+	PATH='$(BIN)':"$$PATH" $(TEST_ENV) tests/cpp/run.sh
+
+test-python: build/python.stamp
+	$(BIN)/pytest -q -c python/pyproject.toml python/tests
+	$(BIN)/pytest -q tests/reader
+
+test-cross: build/python.stamp examples
+	$(TEST_ENV) $(BIN)/pytest -q tests/cross tests/docs
+
+# What is checked
+
+.PHONY: lint
+lint: build/python.stamp
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
+	cd python && $(CARGO) fmt --check
+	cd python && $(CARGO) clippy --quiet --all-targets -- -D warnings
+	$(BIN)/ruff check python tests examples
+	$(BIN)/ruff format --check tests examples python
+	cd python && $(BIN)/mypy
+	cd python && $(BIN)/stubtest epochwal._native
+	$(BIN)/mypy --strict tests/reader
+	$(BIN)/mypy --strict tests/cross
+	$(BIN)/mypy --strict tests/docs
+	$(BIN)/mypy --strict examples/demo
+
+.PHONY: header
+header:
+	$(CARGO) run --quiet -p header
+
+# Sanitizers and valgrind over the C and C++ tests. What is missing is named,
+# and nothing that is missing counts as passed.
+.PHONY: check-extra
+check-extra: build/lib.stamp build/venv.stamp
+	PATH='$(BIN)':"$$PATH" $(TEST_ENV) tests/extra.sh
+
+# What is installed
+
+.PHONY: install
+install:
+	$(CARGO) build --release --lib
+	tools/install.sh '$(CARGO_TARGET_DIR)/release' '$(DESTDIR)' '$(PREFIX)'
+
+.PHONY: clean
+clean:
+	rm -rf build $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	$(CARGO) clean
