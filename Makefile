@@ -135,7 +135,7 @@ header:
 # Sanitizers and valgrind over the C and C++ tests. What is missing is named,
 # and nothing that is missing counts as passed.
 .PHONY: check-extra
-check-extra: build/lib.stamp build/venv.stamp
+check-extra: build/venv.stamp examples
 	PATH='$(BIN)':"$$PATH" $(TEST_ENV) tests/extra.sh
 
 # What is installed

@@ -63,6 +63,7 @@ class Log:
     suspects: list[Suspect] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
+    segments: list[str] = field(default_factory=list)
     state: State | None = None
     floor: int | None = None
     #: The row of the decision table that ended the reading.
@@ -155,6 +156,7 @@ class Reader:
                 generation += 1
                 segment.generation = generation
             self.segments.append(segment)
+        self.log.segments = [str(s.path) for s in self.segments]
         for segment in self.segments:
             newest = segment is self.segments[-1]
             self._check_file(segment, state, newest)
