@@ -143,7 +143,8 @@ check-extra: build/venv.stamp examples
 .PHONY: install
 install:
 	$(CARGO) build --release --lib
-	tools/install.sh '$(CARGO_TARGET_DIR)/release' '$(DESTDIR)' '$(PREFIX)'
+	$(CARGO) build --release -p epochwal-cli
+	DESTDIR='$(DESTDIR)' sh bindings/install.sh '$(PREFIX)' '$(CARGO_TARGET_DIR)/release'
 
 .PHONY: clean
 clean:
