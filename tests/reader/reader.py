@@ -30,6 +30,7 @@ from segments import (
     Newer,
     Record,
     State,
+    checksums_right,
     parse_group,
     parse_header,
     parse_prelude,
@@ -120,7 +121,10 @@ class Reader:
         present = state_path.exists()
         if present:
             try:
-                state = parse_state(memoryview(state_path.read_bytes()))
+                content = state_path.read_bytes()
+                state = parse_state(memoryview(content))
+                # Blank: a crash came before the first copy was on the disk.
+                present = state is not None or any(content)
             except Newer as newer:
                 self._stop("format", 11, state_path, newer.offset, newer.reason)
         self.log.state = state
@@ -130,7 +134,7 @@ class Reader:
             self.last = -1 if state.floor is None else state.floor
             if state.kind != 1:
                 self._stop("corrupt", 15, state_path, 120, "the log of a spool")
-        elif present and paths:
+        elif present:
             self._stop("corrupt", 15, state_path, 0, "no valid copy of the state")
         self._load(paths, state)
 
@@ -173,7 +177,7 @@ class Reader:
             return
         size = len(segment.data)
         prelude = parse_prelude(segment.data)
-        if prelude and (prelude.version > 2 or prelude.flags):
+        if prelude and (prelude.version not in (1, 2) or prelude.flags):
             segment.newer = True
             if state is None:
                 reason = f"version {prelude.version}, flags {prelude.flags:#x}"
@@ -181,8 +185,6 @@ class Reader:
                 return
         if state is None:
             segment.refused = (15, 0, "no state file")
-        elif prelude and prelude.version == 0:
-            segment.refused = (11, 4, "version 0")
         elif size < BLOCK or size % BLOCK:
             segment.refused = (12, 0, f"{size} bytes are not whole blocks")
         elif segment.generation > state.newest_generation + 1:
@@ -225,7 +227,7 @@ class Reader:
         if newest < state.newest_generation:
             where = self.segments[-1].path if self.segments else self.directory / self.name
             self._stop("corrupt", 14, where, 0, f"generation {newest + 1} is missing")
-        if state.watermark > self.last and (
+        if state.watermark > max(self.last, 0) and (
             not self.segments or self.segments[-1].version == 1
         ):
             where = self.segments[-1].path if self.segments else self.directory / self.name
@@ -298,14 +300,13 @@ class Reader:
             or header.position != at
             or header.first_epoch != segment.name_epoch
             or header.generation != segment.generation
-            or header.segment_size > len(segment.data)
         ):
             return None
         return header
 
     def _continues(self, segment: Segment, at: int) -> Header | None:
         header = self._ours(segment, at)
-        if header is None:
+        if header is None or header.segment_size > len(segment.data):
             return None
         if self.before is None:
             # The oldest segment: what came before is taken from the header.
@@ -317,8 +318,6 @@ class Reader:
             if header.epoch != header.previous:
                 return None
         elif header.epoch <= max(header.previous, self.v1_last):
-            return None
-        if header.length < BLOCK or header.length % BLOCK:
             return None
         return header if at + header.length <= len(segment.data) else None
 
@@ -340,12 +339,16 @@ class Reader:
     def _judge(self, index: int, at: int, header: Header | None, damage: Damage | None) -> None:
         segment = self.segments[index]
         watermark, later = self._look_on(index, at)
-        gone = watermark > self.last
+        # A watermark of 0 claims nothing, also where no epoch was read at all.
+        gone = watermark > max(self.last, 0)
         offset = damage.offset if damage else at
         reason = damage.reason if damage else "no group where one should be"
         if gone:
             reason += f"; epoch {watermark} was durable, the log reads to {self.last}"
         here = self._ours(segment, at)
+        if here and here.segment_size > len(segment.data):
+            reason = f"cut to {len(segment.data)} of {here.segment_size} bytes"
+            self._stop("corrupt", 12, segment.path, at, reason)
         if header:
             self._end(segment, offset, 3 if gone else 4, gone, reason, index)
         if here and here.epoch > self.last:
@@ -354,16 +357,17 @@ class Reader:
         if gone:
             self._end(segment, offset, 7, True, reason, index)
         prelude = parse_prelude(segment.data, at) if at < len(segment.data) else None
-        if prelude and (prelude.version > 2 or prelude.flags):
+        if prelude and (prelude.version != 2 or prelude.flags):
             if not later:
                 reason = f"version {prelude.version}, flags {prelude.flags:#x}"
+                self._refuse_later(segment, at, index)
                 self._stop("format", 11, segment.path, at + 4, reason)
             self._end(segment, offset, 8, False, reason, index)
         if later:
             self._end(segment, offset, 8, False, reason, index)
         state = self.log.state
-        magic = bytes(segment.data[at : at + 4]) == b"LAWP" and here is None
-        magic = magic and parse_header(segment.data, at) is None
+        magic = bytes(segment.data[at : at + 4]) == b"LAWP"
+        magic = magic and not checksums_right(segment.data, at)
         if magic and state and state.retired_generation == 0:
             self._end(segment, offset, 9, False, "a magic without right checksums", index)
         self._end(segment, offset, 10, False, "", index)
@@ -392,6 +396,14 @@ class Reader:
         """Ends the log here, unless a later file is refused as a whole."""
         if corrupt:
             self._stop("corrupt", row, segment.path, at, reason)
+        self._refuse_later(segment, at, index)
+        if row == 10:
+            self.log.row = row
+            raise Stop
+        self._stop("torn", row, segment.path, at, reason)
+
+    def _refuse_later(self, segment: Segment, at: int, index: int) -> None:
+        """Stops for a later file that is refused as a whole, or missing."""
         for following in range(index + 1, len(self.segments)):
             if self.segments[following].refused:
                 self._refuse(following)
@@ -399,10 +411,6 @@ class Reader:
         newest = max(s.generation for s in self.segments if s.version == 2)
         if state and newest < state.newest_generation:
             self._stop("corrupt", 14, segment.path, at, f"generation {newest + 1} is missing")
-        if row == 10:
-            self.log.row = row
-            raise Stop
-        self._stop("torn", row, segment.path, at, reason)
 
     def _stop(self, verdict: str, row: int, path: Path, offset: int, reason: str) -> None:
         self.log.verdict = verdict

@@ -86,7 +86,7 @@ def parse_v1(data: memoryview, name_epoch: int) -> list[Record]:
     prelude = parse_prelude(data)
     if prelude is None:
         raise Damage("no right prelude", 0)
-    if prelude.version > 2 or prelude.flags:
+    if prelude.version not in (1, 2) or prelude.flags:
         raise Newer(f"version {prelude.version}, flags {prelude.flags:#x}", 4)
     if prelude.version != 1:
         raise Damage(f"version {prelude.version}", 4)
@@ -178,12 +178,23 @@ class Header:
     previous: int
     checksum: int
 
+    def possible(self) -> bool:
+        """Whether length, payload and segment size could have been written."""
+        room = self.length - HEADER_BYTES - CERTIFICATE_BYTES
+        return (
+            self.length >= BLOCK
+            and self.length % BLOCK == 0
+            and self.payload % 8 == 0
+            and self.payload <= room
+            and self.position + self.length <= self.segment_size
+        )
+
 
 _HEADER = struct.Struct("<B3sI16sQQQQQQQQ12sI")
 
 
 def parse_header(data: memoryview, offset: int) -> Header | None:
-    """The header at `offset`, if both checksums are right and version 2 wrote it."""
+    """The header at `offset`, if both checksums are right and its fields possible."""
     if len(data) - offset < HEADER_BYTES:
         return None
     if bytes(data[offset : offset + 4]) != b"LAWP":
@@ -198,7 +209,7 @@ def parse_header(data: memoryview, offset: int) -> Header | None:
         return None
     if any(zeros) or any(more_zeros) or kind not in (PAGES, LOGICAL, MARK):
         return None
-    return Header(
+    header = Header(
         epoch=prelude.epoch,
         items=prelude.count,
         kind=kind,
@@ -214,6 +225,15 @@ def parse_header(data: memoryview, offset: int) -> Header | None:
         previous=previous,
         checksum=crc,
     )
+    return header if header.possible() else None
+
+
+def checksums_right(data: memoryview, offset: int) -> bool:
+    """Whether the two checksums of a group header at `offset` are right."""
+    if len(data) - offset < HEADER_BYTES or parse_prelude(data, offset) is None:
+        return False
+    (crc,) = struct.unpack_from("<I", data, offset + 124)
+    return bool(crc == crc32c(data[offset : offset + 124]))
 
 
 @dataclass
@@ -246,9 +266,6 @@ class Group:
 def parse_group(data: memoryview, header: Header) -> Group:
     """The group of a header that stands at its position and fits the file."""
     at = header.position
-    room = header.length - HEADER_BYTES - CERTIFICATE_BYTES
-    if header.payload % 8 or header.payload > room:
-        raise Damage(f"payload of {header.payload} bytes", at + 88)
     if header.kind == MARK and (header.items or header.payload or header.length != BLOCK):
         raise Damage("a mark that is not one empty block", at)
     if header.kind != MARK and header.items == 0:

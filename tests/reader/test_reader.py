@@ -177,6 +177,19 @@ def test_row_4_any_byte_of_the_last_group(db: Path) -> None:
         assert row == (10 if at < start + 4 else 9 if at < start + 128 else 4), at
 
 
+def test_row_4_the_very_first_group(db: Path) -> None:
+    """No epoch was read and no watermark claims one: 0 claims nothing."""
+    log = LogWriter(db)
+    log.segment(1)
+    log.group(1, [item(1)])
+    log.segments[0].data[300] ^= 1
+    log.save()
+    assert verdict(db) == ("torn", 4, [])
+    log.segments[0].data[:BLOCK] = bytes(BLOCK)
+    log.save()
+    assert verdict(db) == ("clean", 10, [])
+
+
 def test_rows_5_and_6_a_header_that_does_not_continue(db: Path) -> None:
     for watermark, expected in ((4, ("torn", 6)), (5, ("corrupt", 5))):
         log = three(db)
@@ -270,6 +283,13 @@ def test_row_12_cut_files(db: Path, length: int) -> None:
     assert (read.verdict, read.row, read.batches) == ("corrupt", 12, [])
 
 
+def test_row_12_a_later_header_says_that_the_file_was_longer(db: Path) -> None:
+    log = three(db)
+    log.group(5, [item(50)], segment_size=17 * BLOCK)
+    log.save()
+    assert verdict(db) == ("corrupt", 12, [1, 2, 4])
+
+
 def test_row_12_one_block_longer_is_no_damage(db: Path) -> None:
     log = three(db)
     log.segments[0].data += bytes(BLOCK)
@@ -325,8 +345,9 @@ def test_row_15_no_state(db: Path) -> None:
     log = three(db)
     log.save()
     state = log.name("-wal-state")
-    state.write_bytes(bytes(3 * BLOCK))
-    assert verdict(db)[:2] == ("corrupt", 15)
+    for blank in (bytes(3 * BLOCK), b"", b"damaged"):
+        state.write_bytes(blank)
+        assert verdict(db)[:2] == ("corrupt", 15)
     state.unlink()
     assert verdict(db)[:2] == ("corrupt", 15)
 
@@ -392,6 +413,14 @@ def test_segments_below_the_retired_epoch_are_skipped(db: Path) -> None:
     assert verdict(db) == ("clean", 10, [5])
 
 
+def test_state_alone(db: Path) -> None:
+    """Blank is a log that was just begun; anything else without a copy is damage."""
+    state = db.with_name("app.db-wal-state")
+    for content, expected in ((b"", "clean"), (bytes(3 * BLOCK), "clean"), (b"x", "corrupt")):
+        state.write_bytes(content)
+        assert verdict(db)[0] == expected
+
+
 def test_newer_state_file(db: Path) -> None:
     log = three(db)
     log.save(version=3)
@@ -450,7 +479,7 @@ def test_certificate_fields(db: Path, offset: int, value: bytes) -> None:
     [
         {"generation": 2},
         {"first_epoch": 2},
-        {"segment_size": 17 * BLOCK},
+        {"segment_size": BLOCK},
         {"position": 0},
         {"length": 2**63},
         {"length": 0},
