@@ -57,15 +57,17 @@ class Builder:
             made.append(item(self.seq, self.rng.randint(1, 4), self.rng.randrange(4)))
         return made
 
-    def group(self, **change: int) -> None:
-        self.epoch += self.rng.randint(1, 3)
+    def group(self, step: int = 0, **change: int) -> None:
+        self.epoch += step or self.rng.randint(1, 3)
         self.log.group(self.epoch, self.items(), blocks=self.rng.choice([0, 0, 3]), **change)
         if self.rng.random() < 0.8:
             self.log.watermark = self.epoch
 
     def segment(self, old: bytes | None = None) -> None:
-        self.log.segment(self.epoch + 1, old=old)
-        for _ in range(self.rng.randint(1, 3)):
+        step = self.rng.randint(1, 3)
+        self.log.segment(self.epoch + step, old=old)
+        self.group(step)
+        for _ in range(self.rng.randint(0, 3)):
             self.group()
             if self.rng.random() < 0.1:
                 self.log.mark()

@@ -21,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from segments import (
+    ASSIGNED,
     BLOCK,
     MARK,
     Batch,
@@ -101,7 +102,6 @@ class Reader:
         self.last = -1
         #: Epoch and certificate checksum of the group before; none at the start.
         self.before: tuple[int, int] | None = None
-        self.v1_last = 0
 
     def read(self) -> Log:
         """Reads the whole log. An OSError means that no verdict can be given."""
@@ -152,9 +152,7 @@ class Reader:
         for epoch, path in paths:
             data = memoryview(path.read_bytes())
             prelude = parse_prelude(data)
-            native = (
-                prelude.version != 1 if prelude else len(data) >= BLOCK and state is not None
-            )
+            native = prelude.version != 1 if prelude else state is not None
             segment = Segment(path, epoch, data, 2 if native else 1)
             if segment.version == 2:
                 generation += 1
@@ -171,13 +169,13 @@ class Reader:
             try:
                 parse_v1(segment.data, segment.name_epoch)
             except Newer as newer:
-                segment.refused, segment.newer = (11, newer.offset, newer.reason), True
+                segment.refused, segment.newer = (17, newer.offset, newer.reason), True
             except Damage as damage:
-                segment.refused = (12, damage.offset, damage.reason)
+                segment.refused = (17, damage.offset, damage.reason)
             return
         size = len(segment.data)
         prelude = parse_prelude(segment.data)
-        if prelude and (prelude.version not in (1, 2) or prelude.flags):
+        if prelude and (prelude.version > 2 or prelude.flags):
             segment.newer = True
             if state is None:
                 reason = f"version {prelude.version}, flags {prelude.flags:#x}"
@@ -187,8 +185,6 @@ class Reader:
             segment.refused = (15, 0, "no state file")
         elif size < BLOCK or size % BLOCK:
             segment.refused = (12, 0, f"{size} bytes are not whole blocks")
-        elif segment.generation > state.newest_generation + 1:
-            segment.refused = (14, 0, f"generation {segment.generation} was never made")
         else:
             self._check_first_header(segment, state, newest)
 
@@ -260,7 +256,7 @@ class Reader:
             self.log.epochs.append(segment.name_epoch)
             self.log.batches += v1_batches(records, segment.name_epoch)
         self.last = max(self.last, segment.name_epoch)
-        self.v1_last = segment.name_epoch
+        self.before = (segment.name_epoch, 0)
 
     def _walk_groups(self, index: int) -> None:
         segment = self.segments[index]
@@ -270,7 +266,7 @@ class Reader:
             damage = None
             if header:
                 try:
-                    self._take_group(parse_group(segment.data, header))
+                    self._take_group(self._touching(parse_group(segment.data, header)))
                     at += header.length
                     continue
                 except Damage as found:
@@ -278,6 +274,16 @@ class Reader:
             if self._next_continues(index, at):
                 return
             self._judge(index, at, header, damage)
+
+    def _touching(self, group: Group) -> Group:
+        """Refuses assigned sequences that do not go on where the group before ended."""
+        before = next((g for g in reversed(self.log.groups) if g.header.kind != MARK), None)
+        both = group.certificate.flags & (before.certificate.flags if before else 0)
+        touching = before and group.certificate.low == before.certificate.high + 1
+        if both & ASSIGNED and group.header.kind != MARK and not touching:
+            at = group.header.position + group.header.length - 80
+            raise Damage("assigned sequences that do not touch", at)
+        return group
 
     def _take_group(self, group: Group) -> None:
         header = group.header
@@ -310,14 +316,14 @@ class Reader:
             return None
         if self.before is None:
             # The oldest segment: what came before is taken from the header.
-            if header.previous > max(self.log.floor or 0, self.v1_last):
+            if header.previous > (self.log.floor or 0):
                 return None
         elif (header.previous, header.link) != self.before:
             return None
         if header.kind == MARK:
             if header.epoch != header.previous:
                 return None
-        elif header.epoch <= max(header.previous, self.v1_last):
+        elif header.epoch <= header.previous:
             return None
         return header if at + header.length <= len(segment.data) else None
 
@@ -357,7 +363,7 @@ class Reader:
         if gone:
             self._end(segment, offset, 7, True, reason, index)
         prelude = parse_prelude(segment.data, at) if at < len(segment.data) else None
-        if prelude and (prelude.version != 2 or prelude.flags):
+        if prelude and (prelude.version > 2 or prelude.flags):
             if not later:
                 reason = f"version {prelude.version}, flags {prelude.flags:#x}"
                 self._refuse_later(segment, at, index)
@@ -379,13 +385,13 @@ class Reader:
         later = False
         for segment in self.segments[index:]:
             if segment.version == 1:
-                if not segment.refused and segment.name_epoch > self.last:
-                    watermark = max(watermark, segment.name_epoch)
+                # It has its name only since it and all before it were durable.
+                watermark = max(watermark, segment.name_epoch)
                 continue
             start = at if segment is self.segments[index] else 0
             for block in range(start, len(segment.data), BLOCK):
                 header = self._ours(segment, block)
-                if header and (header.kind == MARK or header.epoch > self.last):
+                if header:
                     watermark = max(watermark, header.watermark)
                     later = later or header.epoch > self.last
         return watermark, later

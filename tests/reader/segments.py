@@ -15,6 +15,8 @@ ITEM_BYTES = 48
 CERTIFICATE_BYTES = 96
 PAGES, LOGICAL, MARK = 1, 2, 3
 VOID = 0
+#: Certificate flag: the coordinator assigned the sequences.
+ASSIGNED = 2
 
 
 class Damage(Exception):
@@ -86,7 +88,7 @@ def parse_v1(data: memoryview, name_epoch: int) -> list[Record]:
     prelude = parse_prelude(data)
     if prelude is None:
         raise Damage("no right prelude", 0)
-    if prelude.version not in (1, 2) or prelude.flags:
+    if prelude.version > 2 or prelude.flags:
         raise Newer(f"version {prelude.version}, flags {prelude.flags:#x}", 4)
     if prelude.version != 1:
         raise Damage(f"version {prelude.version}", 4)
@@ -203,11 +205,11 @@ def parse_header(data: memoryview, offset: int) -> Header | None:
     if prelude is None or prelude.version != 2 or prelude.flags:
         return None
     fields = _HEADER.unpack_from(data, offset + 24)
-    kind, zeros, link, identity, generation, first, size, position = fields[:8]
-    length, payload, watermark, previous, more_zeros, crc = fields[8:]
+    kind, _, link, identity, generation, first, size, position = fields[:8]
+    length, payload, watermark, previous, _, crc = fields[8:]
     if crc != crc32c(data[offset : offset + 124]):
         return None
-    if any(zeros) or any(more_zeros) or kind not in (PAGES, LOGICAL, MARK):
+    if kind not in (PAGES, LOGICAL, MARK):
         return None
     header = Header(
         epoch=prelude.epoch,
@@ -299,15 +301,13 @@ def _parse_items(data: memoryview, header: Header) -> list[Item]:
 
 
 def _parse_item(data: memoryview, at: int, epoch: int) -> Item:
-    (crc, length, kind, zero, lane, txn_epoch, txn_id, seq, frames, meta, db_size, zeros) = (
+    (crc, length, kind, _, lane, txn_epoch, txn_id, seq, frames, meta, db_size, _) = (
         struct.unpack_from("<IIBBHIQQIIII", data, 0)
     )
     if kind not in (VOID, PAGES):
         raise Damage(f"item of type {kind}", at + 8)
     if kind == VOID:
         return Item(crc, kind, lane, seq, 0, None)
-    if zero or zeros:
-        raise Damage("item bytes that are not zero", at)
     if txn_id == 0 or frames == 0 or meta > MAX_IMAGE or meta > length - ITEM_BYTES:
         raise Damage("item fields", at)
     metadata = bytes(data[ITEM_BYTES : ITEM_BYTES + meta])
@@ -324,7 +324,7 @@ def _parse_item(data: memoryview, at: int, epoch: int) -> Item:
         batch.frames.append((page, bytes(data[pos : pos + count]), size))
         last_size = size or last_size
         pos += count
-    if length - pos > 7 or any(data[pos:]):
+    if length - pos > 7:
         raise Damage("item padding", at + pos)
     if last_size != db_size:
         raise Damage("database size of the item", at + 40)
@@ -338,9 +338,9 @@ def _parse_certificate(data: memoryview, header: Header, items: list[Item]) -> C
     at = header.position + header.length - CERTIFICATE_BYTES
     fields = _CERTIFICATE.unpack_from(data, at)
     (magic, version, flags, epoch, low, high, first, pages, count, lanes, entries) = fields[:11]
-    (db_size, payload, payload_crc, header_crc, zeros, crc) = fields[11:]
+    (db_size, payload, payload_crc, header_crc, _, crc) = fields[11:]
     payload_end = header.position + HEADER_BYTES + header.payload
-    if magic != CERTIFICATE_MAGIC or version != 1 or flags & ~3 or any(zeros):
+    if magic != CERTIFICATE_MAGIC or version != 1 or flags & ~3:
         raise Damage("certificate magic, version or flags", at)
     if crc != crc32c(data[payload_end : at + 92]):
         raise Damage("certificate checksum", at + 92)
@@ -362,8 +362,6 @@ def _check_lanes(
     table = at - 8 * entries
     if table < payload_end:
         raise Damage(f"lane table of {entries} entries", at + 56)
-    if any(data[payload_end:table]):
-        raise Damage("bytes before the lane table that are not zero", payload_end)
     counts: dict[int, int] = {}
     for item in items:
         counts[item.lane] = counts.get(item.lane, 0) + 1
@@ -380,12 +378,11 @@ def _check_summary(
     real = [i for i in items if i.batch]
     if pages != sum(len(i.batch.frames) for i in real if i.batch):
         raise Damage("certificate: number of pages", at + 40)
-    ranges = [_range([i.commit_seq for i in real])]
-    if flags & 2:
-        # The document does not say whether a void keeps its assigned sequence.
-        ranges.append(_range([i.commit_seq for i in items]))
-    if (low, high) not in ranges:
+    sequences = sorted(i.commit_seq for i in items if i.commit_seq)
+    if (low, high) != ((sequences[0], sequences[-1]) if sequences else (0, 0)):
         raise Damage("certificate: range of sequences", at + 16)
+    if flags & ASSIGNED and items and sequences != list(range(low, low + len(items))):
+        raise Damage("assigned sequences with gaps", at + 16)
     # Stable: of two items with equal keys the later one is the last in replay order.
     sizes = sorted(
         ((i.batch.replay_key(), i.db_size) for i in real if i.batch and i.db_size),
@@ -393,10 +390,6 @@ def _check_summary(
     )
     if db_size != (sizes[-1][1] if sizes else 0):
         raise Damage("certificate: database size", at + 60)
-
-
-def _range(values: list[int]) -> tuple[int, int]:
-    return (min(values), max(values)) if values else (0, 0)
 
 
 # State file
@@ -436,7 +429,7 @@ def _parse_copy(data: memoryview, at: int) -> State | None:
     fields = _STATE.unpack_from(data, at)
     (_, version, flags, update, identity, database_id, next_epoch, floor) = fields[:8]
     (retired_first, retired_gen, newest_gen, newest_first, seq, watermark, kind) = fields[8:]
-    if version != 2 or flags & ~1:
+    if version != 2 or flags & ~3:
         raise Newer(f"state file version {version}, flags {flags:#x}", at + 8)
     return State(
         update=update,

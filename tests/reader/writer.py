@@ -144,7 +144,7 @@ class LogWriter:
         header = self._header(kind, epoch, len(items), len(payload), length, change)
         tail = bytes(length - bare) + table
         segment = self.segments[-1]
-        low, high = self._range(items, flags)
+        low, high = self._range(items)
         certificate = struct.pack(
             "<IHHQQQQQIIIIQII12s",
             0x54524543,
@@ -217,8 +217,8 @@ class LogWriter:
         return b"".join(struct.pack("<II", *pair) for pair in sorted(counts.items()))
 
     @staticmethod
-    def _range(items: list[Item], flags: int) -> tuple[int, int]:
-        seqs = [i.seq for i in items if i.frames or flags & ASSIGNED]
+    def _range(items: list[Item]) -> tuple[int, int]:
+        seqs = [i.seq for i in items if i.seq]
         return (min(seqs), max(seqs)) if seqs else (0, 0)
 
     @staticmethod
