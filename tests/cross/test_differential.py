@@ -65,7 +65,7 @@ class Builder:
 
     def segment(self, old: bytes | None = None) -> None:
         step = self.rng.randint(1, 3)
-        self.log.segment(self.epoch + step, old=old)
+        self.log.segment(self.epoch + step, blocks=32, old=old)
         self.group(step)
         for _ in range(self.rng.randint(0, 3)):
             self.group()
@@ -97,7 +97,9 @@ class Builder:
         """A last group with one field of its header changed, and its checksum right."""
         field = self.rng.choice(FIELDS)
         value = self.rng.choice([0, 1, 3, 4096, self.epoch, self.epoch + 1, 2**32 - 1])
-        if field in ("version", "header_flags"):
+        if field == "version":
+            value = self.rng.choice([3, 9, 0xFFFF])
+        elif field == "header_flags":
             value &= 0xFFFF
         self.group(**{field: value})
 

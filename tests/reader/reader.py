@@ -201,6 +201,8 @@ class Reader:
         elif header.generation != segment.generation:
             reason = f"generation {header.generation}, expected {segment.generation}"
             segment.refused = (13, 48, reason)
+        elif header.position != 0:
+            segment.refused = (13, 72, f"a group of position {header.position}")
         elif header.segment_size > len(segment.data):
             reason = f"cut to {len(segment.data)} of {header.segment_size} bytes"
             segment.refused = (12, 64, reason)

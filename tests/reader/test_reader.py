@@ -309,6 +309,25 @@ def test_row_13_another_log_another_name_another_generation(db: Path) -> None:
     assert verdict(db)[:2] == ("corrupt", 13)
 
 
+def test_row_13_position(db: Path) -> None:
+    log = three(db)
+    data = log.segments[0].data
+    data[:BLOCK] = data[BLOCK : 2 * BLOCK]
+    log.save()
+    assert verdict(db) == ("corrupt", 13, [])
+
+
+def test_versions_below_2_are_damage_and_not_newer(db: Path) -> None:
+    for version in (0, 1):
+        log = three(db)
+        log.group(6, [item(60)], version=version)
+        log.save()
+        assert verdict(db) == ("clean", 10, [1, 2, 4])
+        log.state_watermark = 6
+        log.save()
+        assert verdict(db) == ("corrupt", 7, [1, 2, 4])
+
+
 def test_row_13_generation(db: Path) -> None:
     log = three(db)
     log.generation = 2
