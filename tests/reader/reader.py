@@ -123,8 +123,8 @@ class Reader:
             try:
                 content = state_path.read_bytes()
                 state = parse_state(memoryview(content))
-                # Blank: a crash came before the first copy was on the disk.
-                present = state is not None or any(content)
+                # The second copy blank: a crash came before the first was whole.
+                present = state is not None or any(content[BLOCK : 2 * BLOCK])
             except Newer as newer:
                 self._stop("format", 11, state_path, newer.offset, newer.reason)
         self.log.state = state

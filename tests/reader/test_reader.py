@@ -431,9 +431,10 @@ def test_segments_below_the_retired_epoch_are_skipped(db: Path) -> None:
 
 
 def test_state_alone(db: Path) -> None:
-    """Blank is a log that was just begun; anything else without a copy is damage."""
+    """A file whose second copy is blank was just begun; else no valid copy is damage."""
     state = db.with_name("app.db-wal-state")
-    for content, expected in ((b"", "clean"), (bytes(3 * BLOCK), "clean"), (b"x", "corrupt")):
+    begun = [b"", b"x", bytes(3 * BLOCK), b"x" * BLOCK + bytes(2 * BLOCK)]
+    for content, expected in [(c, "clean") for c in begun] + [(b"x" * 2 * BLOCK, "corrupt")]:
         state.write_bytes(content)
         assert verdict(db)[0] == expected
 
