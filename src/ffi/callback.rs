@@ -8,7 +8,7 @@ use super::guard::CallbackMark;
 use super::status::{self, EWAL_OK, ewal_status};
 use crate::coordinator::DurableFn;
 use crate::error::Result;
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 use std::ffi::c_void;
 use std::sync::Arc;
 

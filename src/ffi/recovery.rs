@@ -12,7 +12,7 @@ use super::struct_size::{self, Sized32, SizedOut};
 use crate::batch::Frame;
 use crate::error::{Error, ErrorKind, Result};
 use crate::recovery::{self, Recovery, RecoveryOptions, RecoveryReport, Verdict};
-use parking_lot::{Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard};
 use std::ffi::{CString, c_char};
 use std::os::unix::ffi::OsStrExt;
 

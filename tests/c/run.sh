@@ -94,7 +94,7 @@ for test in $tests; do
   std=c99
   case $test in
   test_dlopen) link=-ldl ;;
-  test_threads | test_signals | test_kill) std=c11 ;; # <stdatomic.h>
+  test_threads | test_signals | test_fork | test_kill) std=c11 ;; # <stdatomic.h>
   esac
   # shellcheck disable=SC2086
   $cc -std=$std -D_GNU_SOURCE -g -O1 $warn ${EWAL_CFLAGS:-} -I include \

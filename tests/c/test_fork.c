@@ -3,8 +3,9 @@
 #include "harness.h"
 
 #include <dirent.h>
+#include <pthread.h>
 #include <signal.h>
-#include <sys/stat.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 
 /* The child ends with 0 where its checks held. */
@@ -112,6 +113,49 @@ static void a_child_is_told_and_the_parent_goes_on(void) {
   close_db(wal);
 }
 
+static atomic_bool enough;
+static atomic_ullong next_seq;
+
+static void *commit_until_enough(void *wal) {
+  while (!atomic_load(&enough))
+    commit_one(*(ewal_coordinator *)wal, atomic_fetch_add(&next_seq, 1));
+  return NULL;
+}
+
+/* A fork in the middle of other threads' calls leaves no lock that the child
+ * could hang on. SIGALRM ends one that does. */
+static void a_child_of_busy_threads_does_not_hang(void) {
+  enum { THREADS = 4, CHILDREN = 60 };
+  ewal_coordinator wal = open_db("busy", NULL);
+  pthread_t threads[THREADS];
+  int i;
+  atomic_store(&next_seq, 1);
+  for (i = 0; i < THREADS; i++)
+    CHECK(pthread_create(&threads[i], NULL, commit_until_enough, &wal) == 0);
+  for (i = 0; i < CHILDREN; i++) {
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+      ewal_error error = EWAL_ERROR_INIT;
+      ewal_coordinator own;
+      char name[32];
+      alarm(60);
+      EXPECT(EWAL_E_FORKED, ewal_flush(wal, -1, NULL, &error), &error);
+      EXPECT(EWAL_E_FORKED, ewal_coordinator_close(wal, -1, &error), &error);
+      snprintf(name, sizeof name, "busy-child%d", i);
+      own = open_db(name, NULL);
+      commit_one(own, 1);
+      close_db(own);
+      _exit(0);
+    }
+    expect_good_end(child);
+  }
+  atomic_store(&enough, true);
+  for (i = 0; i < THREADS; i++)
+    CHECK(pthread_join(threads[i], NULL) == 0);
+  close_db(wal);
+}
+
 /* A token through a pipe, in either direction. */
 static void tell(int fd) { CHECK(write(fd, "x", 1) == 1); }
 static void await(int fd) {
@@ -187,6 +231,7 @@ static void a_dead_parents_database_opens_while_its_child_lives(void) {
 int main(int argc, char **argv) {
   start(argc, argv);
   RUN(a_child_is_told_and_the_parent_goes_on);
+  RUN(a_child_of_busy_threads_does_not_hang);
   RUN(of_two_processes_the_second_waits_its_turn);
   RUN(a_dead_parents_database_opens_while_its_child_lives);
   return 0;
