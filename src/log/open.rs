@@ -70,6 +70,11 @@ pub(crate) fn open_log(disk: &Disk, names: &Names, options: LogOptions) -> Resul
         )
         .in_file(&names.state()));
     }
+    if sync {
+        // Names that a killed writer gave may be in memory only, and what they
+        // hold is reported as durable below.
+        sync_dir(disk, names.dir())?;
+    }
     let watermark = if sync { tail.last.unwrap_or(0) } else { 0 };
     let newest = tail.newest_used();
     state_file.save(|s| {
@@ -79,9 +84,6 @@ pub(crate) fn open_log(disk: &Disk, names: &Names, options: LogOptions) -> Resul
         s.newest_generation = newest.unwrap_or(s.retired_generation);
         s.highest_seq = s.highest_seq.max(tail.highest_seq);
     })?;
-    if sync {
-        sync_dir(disk, names.dir())?;
-    }
     tail.remove_unused(disk, names, sync)?;
     let style = choose_style(disk, &names.state(), options.style, options.policy)?;
     let found: &[_] = match &tail.files.state {
@@ -231,6 +233,7 @@ impl Tail {
 
     fn walk(disk: &Disk, files: LogFiles, start: usize) -> Result<Tail> {
         let saved = files.state.as_ref().map_or(0, |s| s.watermark);
+        let clean = files.state.as_ref().is_some_and(|s| s.clean);
         let saved_seq = files.state.as_ref().map_or(0, |s| s.highest_seq);
         let mut walker = Walker::new(disk.clone(), files, None);
         walker.start_at(start);
@@ -238,6 +241,7 @@ impl Tail {
             unconfirmed: Vec::new(),
             watermark: saved,
             last_is_mark: false,
+            clean,
             used: start,
             pos: 0,
             bytes: vec![0; walker.files.segments.len()],
@@ -372,6 +376,7 @@ struct TailWalk {
     unconfirmed: Vec<(usize, u64, u64)>,
     watermark: u64,
     last_is_mark: bool,
+    clean: bool,
     used: usize,
     pos: u64,
     bytes: Vec<u64>,
@@ -388,7 +393,13 @@ impl TailWalk {
             }
         }
         self.last_is_mark = header.kind == GroupKind::Mark;
-        if !self.last_is_mark && header.epoch > self.watermark {
+        // A mark's own block may be in the page cache only, unless the state
+        // was saved as clean after it.
+        let in_doubt = match self.last_is_mark {
+            true => !self.clean,
+            false => header.epoch > self.watermark,
+        };
+        if in_doubt {
             self.unconfirmed
                 .push((segment, header.position, header.length));
         }

@@ -63,6 +63,9 @@ pub(crate) struct StateFile {
     file: Arc<dyn File>,
     sync: bool,
     state: State,
+    /// The copy to be written first, and the highest update number in the file.
+    first: usize,
+    highest: u64,
 }
 
 impl StateFile {
@@ -80,10 +83,16 @@ impl StateFile {
             let zeros = vec![0; (STATE_FILE - len) as usize];
             write_all_at(&*file, &zeros, len, 1).map_err(|e| fail("write the state file", e))?;
         }
+        let mut bytes = vec![0; 2 * STATE_COPY];
+        read_up_to(&*file, &mut bytes, 0).map_err(|e| fail("read the state file", e))?;
+        let (one, two) = bytes.split_at(STATE_COPY);
+        let (one, two) = (doubt(one), doubt(two));
         Ok(StateFile {
             path: path.to_path_buf(),
             file,
             sync,
+            highest: state.update,
+            first: usize::from(two > one),
             state,
         })
     }
@@ -96,20 +105,35 @@ impl StateFile {
     /// Changes the state and saves it: one copy written and synced before the
     /// other is touched, so that a crash or a bad block leaves one. In memory
     /// the change holds only once both are done.
+    ///
+    /// The copy with the higher number goes first: after a kill it is the one
+    /// that may be in the page cache only, and the other is on the disk.
     pub(crate) fn save(&mut self, change: impl FnOnce(&mut State)) -> Result<()> {
         let mut next = self.state.clone();
         change(&mut next);
-        next.update = self.state.update + 1;
-        let bytes = next.encode();
-        for offset in [0, STATE_COPY as u64] {
-            write_all_at(&*self.file, &bytes, offset, 1)
+        for copy in [self.first, 1 - self.first] {
+            self.highest += 1;
+            next.update = self.highest;
+            self.first = copy;
+            let offset = (copy * STATE_COPY) as u64;
+            write_all_at(&*self.file, &next.encode(), offset, 1)
                 .map_err(|e| Error::io("write the state file", &self.path, &e))?;
+
             if self.sync {
                 sync_file(&*self.file, "sync the state file", &self.path)?;
             }
         }
         self.state = next;
         Ok(())
+    }
+}
+
+/// How much in doubt a copy is: by its number; blank the least, damaged the most.
+fn doubt(copy: &[u8]) -> u64 {
+    match State::parse(copy) {
+        Ok(state) => state.update,
+        Err(_) if copy.iter().all(|b| *b == 0) => 0,
+        Err(_) => u64::MAX,
     }
 }
 
