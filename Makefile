@@ -142,8 +142,7 @@ check-extra: build/venv.stamp examples
 
 .PHONY: install
 install:
-	$(CARGO) build --release --lib
-	$(CARGO) build --release -p epochwal-cli
+	$(CARGO) build --release -p epochwal -p epochwal-cli
 	DESTDIR='$(DESTDIR)' sh bindings/install.sh '$(PREFIX)' '$(CARGO_TARGET_DIR)/release'
 
 .PHONY: clean
