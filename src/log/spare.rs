@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::format::group::BLOCK;
 use crate::format::names::Names;
 use crate::storage::{OpenMode, write_all_at};
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -2,8 +2,9 @@
 //! here, so that a model checker can stand in for them.
 
 mod futex;
+mod lock;
 
 pub(crate) use futex::{futex_wait, futex_wake};
-pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
+pub(crate) use lock::{Condvar, Mutex, MutexGuard};
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 pub(crate) use std::thread;
