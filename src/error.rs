@@ -83,6 +83,7 @@ struct Detail {
     path: Option<PathBuf>,
     offset: Option<u64>,
     ticket: Option<Ticket>,
+    lasting: bool,
 }
 
 /// A failure: kind, message, and where it happened. One pointer wide, so
@@ -103,6 +104,7 @@ impl Error {
             path: None,
             offset: None,
             ticket: None,
+            lasting: false,
         }))
     }
 
@@ -144,6 +146,16 @@ impl Error {
     pub(crate) fn with_ticket(mut self, ticket: Ticket) -> Self {
         self.0.ticket = Some(ticket);
         self
+    }
+
+    /// Trying again proves nothing, whatever the number says.
+    pub(crate) fn lasting(mut self) -> Self {
+        self.0.lasting = true;
+        self
+    }
+
+    pub(crate) fn is_lasting(&self) -> bool {
+        self.0.lasting
     }
 
     /// The same cause under another kind: how a failed coordinator answers.

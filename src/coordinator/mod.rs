@@ -87,8 +87,15 @@ impl Coordinator {
     /// The process's one coordinator of this database, opened by the first
     /// call. Each call gives a handle of its own; the last one closed closes
     /// it. The path is resolved first, so that `a/../db` and `db` are one.
-    /// Other options than the first call's are [`ErrorKind::Invalid`].
+    /// Other options than the first call's are [`ErrorKind::Invalid`]; from
+    /// inside a callback it is [`ErrorKind::Deadlock`].
     pub fn for_path(db_path: &Path, options: &Options) -> Result<Self> {
+        if core::inside_callback() {
+            return Err(Error::new(
+                ErrorKind::Deadlock,
+                "opening a shared coordinator from inside a callback",
+            ));
+        }
         let storage: Arc<dyn Storage> = Arc::new(RealStorage);
         let names = names_of(&storage, db_path)?;
         let path = names.dir().join(names.database());
@@ -299,9 +306,18 @@ impl Drop for Coordinator {
             std::mem::forget(self.core.clone());
             return;
         }
-        if !self.closed.load(Ordering::Acquire) {
-            let _ = self.close(None);
+        if self.closed.load(Ordering::Acquire) {
+            return;
         }
+        if core::inside_callback() {
+            // The thread that runs callbacks can't wait for itself.
+            let (core, shared) = (self.core.clone(), self.shared);
+            let _ = crate::sync::thread::Builder::new()
+                .name("epochwal-close".into())
+                .spawn(move || drop(Self::handle(core, shared)));
+            return;
+        }
+        let _ = self.close(None);
     }
 }
 

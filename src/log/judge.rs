@@ -14,6 +14,7 @@ struct Beyond {
     watermark: Option<u64>,
     /// Headers of ours with an epoch above the end.
     leftovers: Vec<(usize, u64)>,
+    /// The highest epoch of any header of this log.
     highest: u64,
     /// A later segment that can't be there.
     damage: Option<(usize, String)>,
@@ -144,11 +145,18 @@ fn place(walker: &Walker, beyond: &Beyond) -> End {
     }
 }
 
+/// Whether the rest of the segment where the walker stands knows of groups
+/// above `last`.
+pub(super) fn more_in_segment(walker: &mut Walker, last: Option<u64>) -> Result<bool> {
+    let mut beyond = Beyond::default();
+    look_through(walker, walker.at, walker.pos, last, &mut beyond)?;
+    Ok(!beyond.leftovers.is_empty() || beyond.watermark > last)
+}
+
 /// Looks for headers of this log, block by block, from where the walker
 /// stands through all later segments.
 fn look_on(walker: &mut Walker, last: Option<u64>) -> Result<Beyond> {
     let mut beyond = Beyond::default();
-    let log_id = walker.files.state.as_ref().map(|s| s.log_id);
     for index in walker.at..walker.files.segments.len() {
         let entry = walker.files.segments[index].clone();
         if entry.version == Version::One {
@@ -162,24 +170,40 @@ fn look_on(walker: &mut Walker, last: Option<u64>) -> Result<Beyond> {
         {
             beyond.damage = Some((index, why));
         }
-        let mut pos = if index == walker.at { walker.pos } else { 0 };
-        while entry.len.saturating_sub(pos) >= BLOCK {
-            let bytes = walker.read(index, pos, GROUP_HEADER)?;
-            if let Ok((header, _)) = GroupHeader::parse(bytes)
-                && ours(&header, &entry, pos, log_id).is_ok()
-            {
+        let pos = if index == walker.at { walker.pos } else { 0 };
+        look_through(walker, index, pos, last, &mut beyond)?;
+    }
+    Ok(beyond)
+}
+
+fn look_through(
+    walker: &mut Walker,
+    index: usize,
+    mut pos: u64,
+    last: Option<u64>,
+    beyond: &mut Beyond,
+) -> Result<()> {
+    let log_id = walker.files.state.as_ref().map(|s| s.log_id);
+    let entry = walker.files.segments[index].clone();
+    while entry.len.saturating_sub(pos) >= BLOCK {
+        let bytes = walker.read(index, pos, GROUP_HEADER)?;
+        if let Ok((header, _)) = GroupHeader::parse(bytes) {
+            if log_id == Some(header.log_id) {
+                // Wherever it came from, its number was given out.
+                beyond.highest = beyond.highest.max(header.epoch);
+            }
+            if ours(&header, &entry, pos, log_id).is_ok() {
                 if header.watermark > 0 {
                     beyond.watermark = beyond.watermark.max(Some(header.watermark));
                 }
                 if header.kind != GroupKind::Mark && Some(header.epoch) > last {
                     beyond.leftovers.push((index, pos));
-                    beyond.highest = beyond.highest.max(header.epoch);
                 }
             }
-            pos += BLOCK;
         }
+        pos += BLOCK;
     }
-    Ok(beyond)
+    Ok(())
 }
 
 /// The verdict on a segment of version 1 that does not parse: it was whole

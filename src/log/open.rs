@@ -7,7 +7,7 @@ use super::lock::WriterLock;
 use super::salvage;
 use super::segment_file::{SegmentFile, choose_style};
 use super::spare::SparePool;
-use super::state_file::{StateFile, sync_dir, sync_failed};
+use super::state_file::{StateFile, sync_dir, sync_failed, sync_file};
 use super::walk::{End, Step, Walker};
 use super::writer::{Active, LiveSegment, LogOptions, LogWriter};
 use crate::coordinator::SyncPolicy;
@@ -82,7 +82,7 @@ pub(crate) fn open_log(disk: &Disk, names: &Names, options: LogOptions) -> Resul
         s.next_epoch = next_epoch;
         s.watermark = s.watermark.max(watermark);
         s.newest_generation = newest.unwrap_or(s.retired_generation);
-        s.highest_seq = s.highest_seq.max(tail.highest_seq);
+        s.highest_seq = tail.highest_seq;
     })?;
     tail.remove_unused(disk, names, sync)?;
     let style = choose_style(disk, &names.state(), options.style, options.policy)?;
@@ -102,7 +102,7 @@ pub(crate) fn open_log(disk: &Disk, names: &Names, options: LogOptions) -> Resul
         live: tail.live.clone(),
         active: None,
         named: None,
-        previous_epoch: tail.last.unwrap_or(0),
+        previous_epoch: tail.previous,
         link: tail.link,
         last_is_mark: tail.last_is_mark,
         durable: tail.last.unwrap_or(0),
@@ -131,11 +131,23 @@ impl LogWriter {
         let Some(segment) = self.live.last().filter(|s| s.generation > 0) else {
             return Ok(());
         };
-        if self.options.version_one {
-            return Ok(());
+        let path = segment.path.clone();
+        if self.options.policy != SyncPolicy::Off {
+            // It may have been made without syncs, and a write through syncs
+            // neither the size nor the blocks around it.
+            let file = self
+                .disk
+                .open(&path, OpenMode::Write)
+                .map_err(|e| Error::io("open a segment", &path, &e))?;
+            sync_file(&*file, "sync a segment", &path)?;
         }
-        let file = SegmentFile::open(&self.disk, &segment.path, self.style, self.options.policy)?;
+        let file = SegmentFile::open(&self.disk, &path, self.style, self.options.policy)?;
         self.active = Some(Active { file, pos });
+        if self.options.version_one {
+            // Version 1 files do not vouch for what is before them.
+            self.write_mark()?;
+            self.active = None;
+        }
         Ok(())
     }
 }
@@ -207,6 +219,8 @@ struct Tail {
     end: End,
     live: Vec<LiveSegment>,
     last: Option<u64>,
+    /// The epoch that the next group links to.
+    previous: u64,
     link: u32,
     pos: u64,
     last_is_mark: bool,
@@ -261,10 +275,16 @@ impl Tail {
         Ok(Tail {
             live,
             last: walker.last(),
+            previous: walker.chain.epoch.or(walker.last()).unwrap_or(0),
             link: walker.chain.link.unwrap_or(0),
             pos: tail.pos,
             last_is_mark: tail.last_is_mark,
-            highest_seq: walker.highest_seq.max(saved_seq),
+            // Assigned sequences of epochs that are lost are assigned again, so
+            // that ranges touch.
+            highest_seq: match walker.chain.assigned {
+                Some(highest) => highest,
+                None => walker.highest_seq.max(saved_seq),
+            },
             unconfirmed: tail.unconfirmed,
             used,
             files: walker.files,

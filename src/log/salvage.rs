@@ -48,12 +48,15 @@ pub(super) fn salvage(disk: &Disk, names: &Names) -> Result<Vec<PathBuf>> {
         cut_segment(disk, names, &walker.files, segment, offset, &mut moved)?;
     }
     move_aside(disk, names, &walker.files, kept, &mut moved)?;
-    let next = highest_claim(&state, &end).saturating_add(1);
+    let next = highest_claim(&walker.files, &state, &end).saturating_add(1);
     let last = walker.last();
+    let highest_seq = walker.chain.assigned;
     let mut file = StateFile::open(disk, &names.state(), state, true)?;
     file.save(|s| {
         s.newest_generation = newest.unwrap_or(s.retired_generation);
-        s.watermark = last.unwrap_or(0);
+        // Lowered, never raised: the tail is confirmed by the open.
+        s.watermark = s.watermark.min(last.unwrap_or(0));
+        s.highest_seq = highest_seq.unwrap_or(s.highest_seq);
         s.next_epoch = s.next_epoch.max(next);
         s.clean = false;
     })?;
@@ -61,8 +64,13 @@ pub(super) fn salvage(disk: &Disk, names: &Names) -> Result<Vec<PathBuf>> {
 }
 
 /// No epoch that was ever seen may be given out again.
-fn highest_claim(state: &State, end: &End) -> u64 {
-    state.watermark.max(end.highest_leftover)
+fn highest_claim(files: &LogFiles, state: &State, end: &End) -> u64 {
+    let names = files.segments.iter().map(|s| s.first_epoch).max();
+    state
+        .watermark
+        .max(state.newest_epoch)
+        .max(end.highest_leftover)
+        .max(names.unwrap_or(0))
 }
 
 /// A state from what the segments say, for a log whose state file is gone.

@@ -52,12 +52,16 @@ impl SparePool {
         for (number, path) in found {
             highest = highest.max(*number);
             let file = disk
-                .open(path, OpenMode::Read)
+                .open(path, OpenMode::Write)
                 .map_err(|e| Error::io("open a spare", path, &e))?;
             let size = file
                 .len()
                 .map_err(|e| Error::io("measure a spare", path, &e))?;
             if ready.len() < KEEP && size >= BLOCK && size.is_multiple_of(BLOCK) {
+                if sync {
+                    // It may have been made by a session without syncs.
+                    sync_file(&*file, "sync a spare", path)?;
+                }
                 ready.push(Spare {
                     path: path.clone(),
                     size,

@@ -104,26 +104,33 @@ impl StateFile {
 
     /// Changes the state and saves it: one copy written and synced before the
     /// other is touched, so that a crash or a bad block leaves one. In memory
-    /// the change holds only once both are done.
+    /// the change holds once the first is done.
     ///
     /// The copy with the higher number goes first: after a kill it is the one
     /// that may be in the page cache only, and the other is on the disk.
     pub(crate) fn save(&mut self, change: impl FnOnce(&mut State)) -> Result<()> {
         let mut next = self.state.clone();
         change(&mut next);
+        let mut saved = false;
         for copy in [self.first, 1 - self.first] {
             self.highest += 1;
             next.update = self.highest;
             self.first = copy;
             let offset = (copy * STATE_COPY) as u64;
-            write_all_at(&*self.file, &next.encode(), offset, 1)
-                .map_err(|e| Error::io("write the state file", &self.path, &e))?;
+            let written = write_all_at(&*self.file, &next.encode(), offset, 1)
+                .map_err(|e| Error::io("write the state file", &self.path, &e));
+            match written {
+                // The change holds with one copy; the next save mends the other.
+                Err(e) if saved && e.kind() == ErrorKind::NoSpace => break,
+                written => written?,
+            }
 
             if self.sync {
                 sync_file(&*self.file, "sync the state file", &self.path)?;
             }
+            saved = true;
+            self.state = next.clone();
         }
-        self.state = next;
         Ok(())
     }
 }
@@ -151,5 +158,7 @@ pub(crate) fn sync_dir(disk: &Disk, dir: &Path) -> Result<()> {
 /// heal, because the pages are marked clean (Rebello et al., "Can Applications
 /// Recover from fsync Failures?", USENIX ATC 2020).
 pub(crate) fn sync_failed(what: &str, path: &Path, error: &io::Error) -> Error {
-    Error::io(what, path, error).recast(ErrorKind::Io, "sync failed")
+    Error::io(what, path, error)
+        .recast(ErrorKind::Io, "sync failed")
+        .lasting()
 }

@@ -466,7 +466,10 @@ impl Walker {
             return Ok(false);
         };
         if next.version == Version::One {
-            return Ok(true);
+            // Nothing links a version 1 file to what is before it, so what the
+            // rest of this segment says decides.
+            let last = self.last();
+            return Ok(!judge::more_in_segment(self, last)?);
         }
         if self.chain.link.is_none() {
             return Ok(false);

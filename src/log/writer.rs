@@ -289,18 +289,7 @@ impl LogWriter {
     /// with the next epoch that a session may hand out.
     pub(crate) fn close(&mut self, next_epoch: u64) -> Result<()> {
         self.spares.settle();
-        let fits = match (&self.active, self.live.last()) {
-            (Some(active), Some(segment)) => segment.size - active.pos >= BLOCK,
-            _ => false,
-        };
-        if fits && self.claims() && !self.last_is_mark && self.previous_epoch > 0 {
-            let mut block = MarkBlock([0; BLOCK as usize]);
-            let (epoch, none) = (self.previous_epoch, Summary::default());
-            let flags = CertificateFlags::default();
-            self.link =
-                self.write_group(&mut block.0, GroupKind::Mark, epoch, 0, &none, flags, 1)?;
-            self.last_is_mark = true;
-        }
+        self.write_mark()?;
         let (durable, seq, claims) = (self.durable, self.highest_seq, self.claims());
         self.state.save(|s| {
             s.clean = true;
@@ -311,6 +300,23 @@ impl LogWriter {
             }
         })
     }
+
+    /// Writes a mark behind the last group, unless there is one already.
+    pub(super) fn write_mark(&mut self) -> Result<()> {
+        let fits = match (&self.active, self.live.last()) {
+            (Some(active), Some(segment)) => segment.size - active.pos >= BLOCK,
+            _ => false,
+        };
+        if !fits || !self.claims() || self.last_is_mark || self.previous_epoch == 0 {
+            return Ok(());
+        }
+        let mut block = MarkBlock([0; BLOCK as usize]);
+        let (epoch, none) = (self.previous_epoch, Summary::default());
+        let flags = CertificateFlags::default();
+        self.link = self.write_group(&mut block.0, GroupKind::Mark, epoch, 0, &none, flags, 1)?;
+        self.last_is_mark = true;
+        Ok(())
+    }
 }
 
 #[repr(align(4096))]
@@ -319,8 +325,9 @@ struct MarkBlock([u8; BLOCK as usize]);
 /// Whether a failed append may be tried again although it is not for want of
 /// disk space: the process is out of descriptors or memory for now.
 pub(crate) fn is_transient(error: &Error) -> bool {
-    matches!(
+    let passing = matches!(
         error.os_error(),
         Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EAGAIN)
-    )
+    );
+    passing && !error.is_lasting()
 }
