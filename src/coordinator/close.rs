@@ -38,6 +38,7 @@ impl Core {
         drop(guard);
         self.wake_everyone();
         self.stop_ticker();
+        self.events.finish();
         result
     }
 

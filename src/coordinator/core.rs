@@ -28,6 +28,9 @@ pub(super) enum Phase {
     Closed = 2,
 }
 
+/// No sequence above it is assigned, so that counting on never wraps.
+const LAST_SEQUENCE: u64 = u64::MAX - (1 << 48);
+
 /// The final failure.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
@@ -131,6 +134,13 @@ impl Core {
             salvaged,
         } = open_log(disk, names, log_options)?;
         let next_seq = writer.highest_seq().saturating_add(1);
+        if options.sequencing == Sequencing::Coordinator && next_seq > LAST_SEQUENCE {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                format!("commit sequence {next_seq}: the log's numbers are used up"),
+            )
+            .in_file(&names.state()));
+        }
         let (segments, spares) = writer.segment_counts();
         let (log_bytes, floor) = (writer.log_bytes(), writer.floor());
         let staging = Staging::new(options.max_memory, options.slot_count, next_epoch, next_seq)?;

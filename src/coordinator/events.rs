@@ -33,6 +33,12 @@ impl Events {
         Ok(theirs)
     }
 
+    /// Makes all of them readable for the last time, and lets them go.
+    pub(super) fn finish(&self) {
+        self.signal();
+        self.fds.lock().clear();
+    }
+
     /// Makes all of them readable.
     pub(super) fn signal(&self) {
         if self.any.load(Ordering::SeqCst) {

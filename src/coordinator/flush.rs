@@ -237,6 +237,12 @@ impl Core {
     }
 
     fn written(&self, guard: &mut FlushGuard<'_>, pending: &Pending, bytes: u64, began: Instant) {
+        if let Some(log) = guard.log() {
+            // Before anyone is told, so that a reader that starts after an
+            // acknowledgement finds what was acknowledged.
+            log.publish(Some(pending.epoch));
+            self.note_log(log);
+        }
         self.set_durable(pending.epoch);
         self.short_of_space.store(false, Ordering::SeqCst);
         if let Source::Buffer(index) = &pending.source {
@@ -253,12 +259,6 @@ impl Core {
         }
         self.flush_latency.record(began.elapsed().as_nanos() as u64);
         guard.flusher.done.push(pending.epoch);
-        if let Some(log) = guard.log() {
-            // Before anyone is told, so that a reader that starts after an
-            // acknowledgement finds what was acknowledged.
-            log.publish(Some(pending.epoch));
-            self.note_log(log);
-        }
     }
 
     /// Takes over the figures of the log.
@@ -279,6 +279,8 @@ impl Core {
             self.space_failures.fetch_add(1, Ordering::SeqCst);
             self.waiters.wake_all();
             self.room.wake(i32::MAX);
+            // For event loops, whose poll then says so.
+            self.events.signal();
             self.ticker.notify();
         } else {
             self.fail(error.clone(), epoch);

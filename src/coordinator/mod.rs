@@ -30,7 +30,7 @@ use crate::batch::{Batch, BatchHead, FrameSource};
 use crate::error::{Error, ErrorKind, Result, Ticket};
 use crate::recovery::names_of;
 use crate::storage::{RealStorage, Storage};
-use crate::sync::{AtomicBool, Ordering};
+use crate::sync::{AtomicU8, Ordering};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,9 +49,14 @@ pub type DurableFn = Box<dyn FnOnce(u64, Result<()>) + Send>;
 /// Timeouts: `None` waits for ever, zero polls.
 pub struct Coordinator {
     core: Arc<Core>,
-    closed: AtomicBool,
+    /// Of this handle: open, closing, closed.
+    handle: AtomicU8,
     shared: bool,
 }
+
+const OPEN: u8 = 0;
+const CLOSING: u8 = 1;
+const CLOSED: u8 = 2;
 
 impl std::fmt::Debug for Coordinator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -110,14 +115,14 @@ impl Coordinator {
     fn handle(core: Arc<Core>, shared: bool) -> Self {
         Coordinator {
             core,
-            closed: AtomicBool::new(false),
+            handle: AtomicU8::new(OPEN),
             shared,
         }
     }
 
     fn live(&self) -> Result<&Arc<Core>> {
         self.core.check_fork()?;
-        if self.closed.load(Ordering::Acquire) {
+        if self.handle.load(Ordering::Acquire) == CLOSED {
             return Err(closed());
         }
         Ok(&self.core)
@@ -275,17 +280,18 @@ impl Coordinator {
     /// says which epochs are not durable.
     pub fn close(&self, timeout: Option<Duration>) -> Result<()> {
         self.core.check_may_block()?;
-        if self.closed.swap(true, Ordering::AcqRel) {
-            return Err(closed());
-        }
+        // Until it is closed others may go on: it may not be closed in time.
+        self.handle
+            .compare_exchange(OPEN, CLOSING, Ordering::AcqRel, Ordering::Acquire)
+            .map_err(|_| closed())?;
         let result = if self.shared {
             registry::give_back(&self.core, timeout)
         } else {
             self.core.close(timeout)
         };
-        if matches!(&result, Err(e) if e.kind() == ErrorKind::Timeout) {
-            self.closed.store(false, Ordering::Release);
-        }
+        let in_time = !matches!(&result, Err(e) if e.kind() == ErrorKind::Timeout);
+        self.handle
+            .store(if in_time { CLOSED } else { OPEN }, Ordering::Release);
         result
     }
 
@@ -306,7 +312,7 @@ impl Drop for Coordinator {
             std::mem::forget(self.core.clone());
             return;
         }
-        if self.closed.load(Ordering::Acquire) {
+        if self.handle.load(Ordering::Acquire) == CLOSED {
             return;
         }
         if core::inside_callback() {

@@ -3,7 +3,8 @@
 
 use super::core::Core;
 use super::options::Options;
-use crate::error::{Error, Result};
+use super::wait::Limit;
+use crate::error::{Error, ErrorKind, Result};
 use crate::storage::fork_generation;
 use crate::sync::{Mutex, Ordering};
 use std::collections::HashMap;
@@ -81,22 +82,31 @@ pub(super) fn get_or_open(
     Ok(core)
 }
 
-/// Gives a handle back; the last one closes. A close that times out keeps it.
+/// Gives a handle back, with all that was staged made durable; the last one
+/// closes. A close that times out keeps it.
 pub(super) fn give_back(core: &Arc<Core>, timeout: Option<Duration>) -> Result<()> {
+    let limit = Limit::after(timeout);
+    // Without the table's lock: it takes as long as the disk does. Another
+    // failure than a timeout comes up again where it matters.
+    if let Err(e) = core.flush(limit.left())
+        && e.kind() == ErrorKind::Timeout
+    {
+        return Err(e);
+    }
     let mut entries = table().entries.lock();
     let Some(entry) = entries
         .get_mut(&core.path)
         .filter(|e| Arc::ptr_eq(&e.core, core))
     else {
-        return core.close(timeout);
+        return core.close(limit.left());
     };
     if entry.handles > 1 {
         entry.handles -= 1;
         return Ok(());
     }
     // The table stays locked, so that nobody opens what is being closed.
-    let result = core.close(timeout);
-    let open = matches!(&result, Err(e) if e.kind() == crate::error::ErrorKind::Timeout);
+    let result = core.close(limit.left());
+    let open = matches!(&result, Err(e) if e.kind() == ErrorKind::Timeout);
     if !open {
         entries.remove(&core.path);
     }

@@ -148,18 +148,28 @@ impl Staging {
             let buffer = &self.buffers[word.buffer()];
             let epoch = buffer.epoch.load(Ordering::Acquire);
             let staged = (word.units + units) * UNIT;
-            if lane.bytes_in(epoch) + len as u64 > bounds.lane {
-                return Reserved::LaneFull;
-            }
-            let in_flight = self.in_flight.load(Ordering::Relaxed);
-            if staged + in_flight > bounds.log {
-                return Reserved::LogFull;
-            }
-            if staged + in_flight > self.limit
+            let in_flight = self.in_flight.load(Ordering::SeqCst);
+            let full = if lane.bytes_in(epoch) + len as u64 > bounds.lane {
+                Some(Reserved::LaneFull)
+            } else if staged + in_flight > bounds.log {
+                Some(Reserved::LogFull)
+            } else if staged + in_flight > self.limit
                 || word.units + units >= SHUT
                 || word.count == COUNT_MASK
             {
-                return Reserved::MemoryFull;
+                Some(Reserved::MemoryFull)
+            } else {
+                None
+            };
+            if let Some(full) = full {
+                // Between the looks at the word and at the rest it may have
+                // been sealed, and counted twice.
+                let again = self.word.load(Ordering::SeqCst);
+                if again == bits {
+                    return full;
+                }
+                bits = again;
+                continue;
             }
             let next = Word {
                 count: word.count + 1,
@@ -240,12 +250,15 @@ impl Staging {
                 count: word.count as u32,
                 payload_len: (word.units * UNIT) as usize,
             };
+            // Before the exchange: no submit may see these bytes nowhere.
+            let bytes = sealed.payload_len as u64;
+            self.in_flight.fetch_add(bytes, Ordering::SeqCst);
             let swapped =
                 self.word
                     .compare_exchange(bits, next.bits(), Ordering::SeqCst, Ordering::SeqCst);
-            if swapped.is_ok() {
-                self.in_flight
-                    .fetch_add(sealed.payload_len as u64, Ordering::Relaxed);
+            if swapped.is_err() {
+                self.in_flight.fetch_sub(bytes, Ordering::SeqCst);
+            } else {
                 let alone = alone.then_some(Alone {
                     epoch: after,
                     assigned_seq: seq,
@@ -268,12 +281,12 @@ impl Staging {
 
     /// Counts memory outside the two buffers.
     pub(crate) fn add_in_flight(&self, bytes: usize) {
-        self.in_flight.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.in_flight.fetch_add(bytes as u64, Ordering::SeqCst);
     }
 
     /// Bytes of a sealed epoch are free again.
     pub(crate) fn release(&self, bytes: usize) {
-        self.in_flight.fetch_sub(bytes as u64, Ordering::Relaxed);
+        self.in_flight.fetch_sub(bytes as u64, Ordering::SeqCst);
     }
 
     /// The current epoch, and how many batches it has.

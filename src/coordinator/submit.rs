@@ -168,19 +168,16 @@ impl Core {
         } else {
             head.commit_seq
         };
-        let mut slot = Slot {
-            // SAFETY: the staging word gave this range to this reservation
-            // alone, and the flusher reads it only after `fill_one`.
-            bytes: unsafe { buffer.pages.slice(GROUP_HEADER + room.offset, room.len) },
+        let slot = Slot {
+            pages: &buffer.pages,
+            offset: GROUP_HEADER + room.offset,
+            len: room.len,
             lane,
             void_seq: if self.assigns() { seq } else { 0 },
             done: false,
             after: || buffer.fill_one(),
         };
-        slot.done = encode(slot.bytes, plan, lane, seq, head, frames);
-        let done = slot.done;
-        drop(slot);
-        if !done {
+        if !slot.fill(|bytes| encode(bytes, plan, lane, seq, head, frames)) {
             return Err(changed());
         }
         Ok(Ticket {
@@ -228,17 +225,16 @@ impl Core {
         } else {
             head.commit_seq
         };
-        let mut slot = Slot {
-            // SAFETY: the pages are this call's own.
-            bytes: unsafe { pages.slice(GROUP_HEADER, plan.len) },
+        let slot = Slot {
+            pages: &pages,
+            offset: GROUP_HEADER,
+            len: plan.len,
             lane,
             void_seq: if self.assigns() { seq } else { 0 },
             done: false,
             after: || {},
         };
-        slot.done = encode(slot.bytes, plan, lane, seq, head, frames);
-        let done = slot.done;
-        drop(slot);
+        let done = slot.fill(|bytes| encode(bytes, plan, lane, seq, head, frames));
         if let Some(before) = before {
             guard.push(Pending::staged(before));
         }
@@ -278,21 +274,40 @@ fn changed() -> Error {
     Error::invalid("frames: they changed while they were read")
 }
 
-/// Reserved bytes: filled with a void item where their writer gave up, by a
+/// A reserved range: filled with a void item where its writer gives up, by a
 /// panic too, because the rest of the epoch must still be written.
 struct Slot<'a, F: Fn()> {
-    bytes: &'a mut [u8],
+    pages: &'a Pages,
+    offset: usize,
+    len: usize,
     lane: u16,
     void_seq: u64,
     done: bool,
     after: F,
 }
 
+impl<F: Fn()> Slot<'_, F> {
+    /// The bytes, for as long as the slot is not given up.
+    fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: the staging word gave this range to this reservation alone
+        // (or the pages are the call's own); the flusher takes a slice of it
+        // only after `after`, when this borrow has ended.
+        unsafe { self.pages.slice(self.offset, self.len) }
+    }
+
+    /// Runs the writer; whether it did its work.
+    fn fill(mut self, write: impl FnOnce(&mut [u8]) -> bool) -> bool {
+        self.done = write(self.bytes());
+        self.done
+    }
+}
+
 impl<F: Fn()> Drop for Slot<'_, F> {
     fn drop(&mut self) {
-        debug_assert_eq!(self.bytes.len() % ITEM_ALIGN, 0);
+        debug_assert_eq!(self.len % ITEM_ALIGN, 0);
         if !self.done {
-            encode_void(self.bytes, self.lane, self.void_seq);
+            let (lane, seq) = (self.lane, self.void_seq);
+            encode_void(self.bytes(), lane, seq);
         }
         (self.after)();
     }

@@ -88,6 +88,9 @@ impl Core {
             return Some(Err(self.no_space(epoch)));
         }
         let left = limit.left();
+        if polls && self.short_of_space.load(Ordering::SeqCst) {
+            return Some(Err(self.no_space(epoch)));
+        }
         if polls || left.is_some_and(|l| l.is_zero()) {
             return Some(Err(timed_out("time is up", epoch)));
         }

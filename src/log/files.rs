@@ -124,9 +124,12 @@ impl LogFiles {
             self.retired.push(path);
             return Ok(());
         }
-        let file = disk
-            .open(&path, OpenMode::Read)
-            .map_err(|e| Error::io("open a segment", &path, &e))?;
+        let file = match disk.open(&path, OpenMode::Read) {
+            Ok(file) => file,
+            // A writer that opens removes names without a group.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(Error::io("open a segment", &path, &e)),
+        };
         let len = file
             .len()
             .map_err(|e| Error::io("measure a segment", &path, &e))?;

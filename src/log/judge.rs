@@ -84,10 +84,11 @@ fn classify(walker: &mut Walker, end: &mut End, miss: Option<Miss>, leftovers: b
         // Row 6.
         Miss::NotNext(_, epoch) => Some(*epoch) > last,
         // Row 11.
-        Miss::Header(HeaderError::Version(_) | HeaderError::Flags(_)) if !leftovers => {
+        Miss::Header(HeaderError::Version(3..) | HeaderError::Flags(_)) if !leftovers => {
             end.newer_format = true;
             false
         }
+        Miss::Header(HeaderError::Version(_)) => true,
         // Row 9.
         Miss::Header(HeaderError::Checksum) => {
             let fresh = walker

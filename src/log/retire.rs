@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::format::group::GroupKind;
 use crate::format::names::Names;
 use crate::format::state::State;
+use crate::storage::OpenMode;
 
 impl LogWriter {
     /// Notes that epochs through `through` are safe elsewhere, and reuses or
@@ -66,16 +67,18 @@ impl LogWriter {
     }
 }
 
+fn nothing(files: &LogFiles) -> bool {
+    files.segments.is_empty()
+        && files.retired.is_empty()
+        && files.spares.is_empty()
+        && files.leftovers.is_empty()
+}
+
 /// Deletes all segments, the prepared files too; gives the number of segments.
 /// Takes the writer's lock. Epoch numbers go on after the last.
 pub(crate) fn cleanup(disk: &Disk, names: &Names) -> Result<usize> {
-    let nothing = |files: &LogFiles| {
-        files.segments.is_empty()
-            && files.retired.is_empty()
-            && files.spares.is_empty()
-            && files.leftovers.is_empty()
-    };
-    if nothing(&LogFiles::list(disk, names)?) {
+    let never_written = disk.open(&names.lock(), OpenMode::Read).is_err();
+    if never_written && nothing(&LogFiles::list(disk, names)?) {
         return Ok(0);
     }
     let lock = WriterLock::take(disk, &names.lock())?;
@@ -96,6 +99,9 @@ pub(crate) fn cleanup_locked(disk: &Disk, names: &Names, lock: &WriterLock) -> R
 
 fn remove_all(disk: &Disk, names: &Names) -> Result<usize> {
     let files = LogFiles::list(disk, names)?;
+    if nothing(&files) {
+        return Ok(0);
+    }
     let mut walker = Walker::new(disk.clone(), files.clone(), None);
     let end = loop {
         match walker.step(false)? {

@@ -38,10 +38,9 @@ pub(super) fn salvage(disk: &Disk, names: &Names) -> Result<Vec<PathBuf>> {
     if !rebuilt && !matches!(&end.error(), Some(e) if e.kind() == ErrorKind::Corrupt) {
         return Ok(moved);
     }
-    let Some(state) = walker.files.state.clone() else {
-        // A log of version 1 alone: the files are the whole of it.
-        move_aside(disk, names, &walker.files, kept, &mut moved)?;
-        return Ok(moved);
+    let state = match walker.files.state.clone() {
+        Some(state) => state,
+        None => State::new(super::open::random_id()?, [0; 16]),
     };
     let cut = (end.segment < kept).then_some((end.segment, end.offset));
     if let Some((segment, offset)) = cut {
@@ -63,6 +62,10 @@ pub(super) fn salvage(disk: &Disk, names: &Names) -> Result<Vec<PathBuf>> {
     Ok(moved)
 }
 
+/// What was in lost files is not known; no session between two looks at a log
+/// comes near this many epochs beyond what is left of it.
+const SALVAGE_GAP: u64 = 1 << 20;
+
 /// No epoch that was ever seen may be given out again.
 fn highest_claim(files: &LogFiles, state: &State, end: &End) -> u64 {
     let names = files.segments.iter().map(|s| s.first_epoch).max();
@@ -71,6 +74,7 @@ fn highest_claim(files: &LogFiles, state: &State, end: &End) -> u64 {
         .max(state.newest_epoch)
         .max(end.highest_leftover)
         .max(names.unwrap_or(0))
+        .saturating_add(SALVAGE_GAP)
 }
 
 /// A state from what the segments say, for a log whose state file is gone.
@@ -85,6 +89,11 @@ fn rebuild_state(disk: &Disk, names: &Names, moved: &mut Vec<PathBuf>) -> Result
     let old = names.state();
     if disk.open(&old, OpenMode::Read).is_ok() {
         rename_aside(disk, names, &old, moved)?;
+    }
+    // Prepared files may hold groups of the identity that is gone.
+    for (_, spare) in &files.spares {
+        disk.remove(spare)
+            .map_err(|e| Error::io("remove a spare", spare, &e))?;
     }
     let mut state = State::new(super::open::random_id()?, [0; 16]);
     if let Some((header, _)) = first {

@@ -12,6 +12,7 @@ use crate::format::group::{
     BLOCK, CertificateFlags, GROUP_HEADER, GroupHeader, GroupKind, Summary, group_len, seal,
 };
 use crate::format::names::Names;
+use crate::storage::OpenMode;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -244,8 +245,11 @@ impl LogWriter {
             return Err(Error::corrupt("roll: another group than before"));
         }
         if self.named.is_none() {
-            let spare = self.spares.take(need, self.next_size)?;
             let path = self.names.segment(epoch);
+            if self.disk.open(&path, OpenMode::Read).is_ok() {
+                return Err(Error::corrupt("roll: there is a segment of this name").in_file(&path));
+            }
+            let spare = self.spares.take(need, self.next_size)?;
             if let Err(e) = self.disk.rename(&spare.path, &path) {
                 let error = Error::io("rename a spare to a segment", &spare.path, &e);
                 self.spares.put_back(spare);

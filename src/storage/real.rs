@@ -67,16 +67,29 @@ impl Storage for RealStorage {
     }
 
     fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
-        let Some(name) = path.file_name() else {
-            return self.resolve(&path.join("db"));
-        };
-        match path.canonicalize() {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let dir = path.parent().unwrap_or(Path::new(""));
-                Ok(or_here(dir).canonicalize()?.join(name))
+        resolve(path, 0)
+    }
+}
+
+/// As many links as Linux follows.
+const MAX_LINKS: u32 = 40;
+
+fn resolve(path: &Path, depth: u32) -> io::Result<PathBuf> {
+    let Some(name) = path.file_name() else {
+        return resolve(&path.join("db"), depth);
+    };
+    match path.canonicalize() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let dir = or_here(path.parent().unwrap_or(Path::new(""))).canonicalize()?;
+            let path = dir.join(name);
+            // A link whose target is not there yet will lead there.
+            match fs::read_link(&path) {
+                Ok(target) if depth < MAX_LINKS => resolve(&dir.join(target), depth + 1),
+                Ok(_) => Err(io::Error::from_raw_os_error(libc::ELOOP)),
+                Err(_) => Ok(path),
             }
-            resolved => resolved,
         }
+        resolved => resolved,
     }
 }
 
