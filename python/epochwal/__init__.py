@@ -1,0 +1,143 @@
+"""epochwal: the durability kit for people who write databases.
+
+A ``Coordinator`` is a parallel page WAL with epoch group commit: threads stage
+the page frames of their transactions, whatever is staged reaches the disk as
+one group with one sync, and committers wait for their epoch. After a crash
+``recover`` gives back exactly the committed prefix::
+
+    with epochwal.Coordinator("app.db") as wal:
+        ticket = wal.commit([(1, page1), (2, page2, 2)], txn_id=7, commit_seq=1)
+
+    for batch in epochwal.recover("app.db"):
+        for page_number, data, db_size_if_commit in batch.frames:
+            ...
+
+``epochwal.aio`` has the same for asyncio.
+"""
+
+import importlib as _importlib
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from epochwal._errors import (
+    AheadError,
+    BusyError,
+    ClosedError,
+    CorruptError,
+    DivergedError,
+    Error,
+    ExistsError,
+    FailedError,
+    FencedError,
+    ForkedError,
+    FormatError,
+    InvalidError,
+    IoError,
+    LockedError,
+    NoSpaceError,
+    NotFoundError,
+    OrderError,
+    OutcomeUnknownError,
+    OutOfMemoryError,
+    Timeout,
+    TooLargeError,
+    UnsupportedError,
+    WalRemovedError,
+)
+from epochwal._native import (
+    Coordinator,
+    Recovery,
+    __version__,
+    cleanup_segments,
+    list_segments,
+    max_durable_epoch,
+    recover,
+    recover_into_file,
+    recover_pages,
+    segment_delete,
+    segment_path,
+    segment_read,
+    segment_write,
+    verify,
+)
+from epochwal._types import (
+    Batch,
+    Epochs,
+    Frame,
+    Latency,
+    Options,
+    Pages,
+    Report,
+    Segment,
+    SegmentRecord,
+    Stats,
+    Suspect,
+    Ticket,
+)
+
+__all__ = [
+    "AheadError",
+    "Batch",
+    "BusyError",
+    "ClosedError",
+    "Coordinator",
+    "CorruptError",
+    "DivergedError",
+    "Epochs",
+    "Error",
+    "ExistsError",
+    "FailedError",
+    "FencedError",
+    "ForkedError",
+    "FormatError",
+    "Frame",
+    "InvalidError",
+    "IoError",
+    "Latency",
+    "LockedError",
+    "NoSpaceError",
+    "NotFoundError",
+    "Options",
+    "OrderError",
+    "OutOfMemoryError",
+    "OutcomeUnknownError",
+    "Pages",
+    "Recovery",
+    "Report",
+    "Segment",
+    "SegmentRecord",
+    "Stats",
+    "Suspect",
+    "Ticket",
+    "Timeout",
+    "TooLargeError",
+    "UnsupportedError",
+    "WalRemovedError",
+    "__version__",
+    "aio",
+    "cleanup_segments",
+    "list_segments",
+    "max_durable_epoch",
+    "recover",
+    "recover_into_file",
+    "recover_pages",
+    "segment_delete",
+    "segment_path",
+    "segment_read",
+    "segment_write",
+    "verify",
+]
+
+for _name in __all__:
+    # As tracebacks, pickles and reprs should name them: where they are found.
+    if isinstance(_value := globals().get(_name), type):
+        _value.__module__ = __name__
+
+if _TYPE_CHECKING:
+    from epochwal import aio
+
+
+def __getattr__(name: str) -> object:
+    # asyncio takes longer to import than all the rest.
+    if name == "aio":
+        return _importlib.import_module("epochwal.aio")
+    raise AttributeError(f"module 'epochwal' has no attribute {name!r}")

@@ -1,0 +1,184 @@
+"""The exceptions, and how the core's errors become one of them."""
+
+from __future__ import annotations
+
+import errno as _errno
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from epochwal._types import Ticket
+
+
+class Error(Exception):
+    """A failure of epochwal. Its text says what was wrong and where.
+
+    ``path`` and ``offset`` name the file and the place in it, ``ticket`` the
+    batch that stays staged although the call failed, ``errno`` the operating
+    system's error number; each is None where it is not known.
+    """
+
+    path: str | None
+    offset: int | None
+    ticket: Ticket | None
+    errno: int | None
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        path: str | None = None,
+        offset: int | None = None,
+        ticket: Ticket | None = None,
+        errno: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.path = path
+        self.offset = offset
+        self.ticket = ticket
+        self.errno = errno
+
+    def __str__(self) -> str:
+        # OSError's own text would begin with the number and leave ours out.
+        return str(self.args[0]) if self.args else ""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        known = {name: getattr(self, name) for name in ("path", "offset", "ticket", "errno")}
+        return type(self), self.args, {**self.__dict__, **known}
+
+
+class CorruptError(Error):
+    """Bytes of a known format version are wrong."""
+
+
+class FormatError(Error):
+    """A newer format, or a file of something else."""
+
+
+class LockedError(Error):
+    """Another writer has the database."""
+
+
+class ClosedError(Error):
+    """The coordinator is closed. Says nothing about durability."""
+
+
+class ForkedError(Error):
+    """The object belongs to the parent of a ``fork()``."""
+
+
+class FailedError(Error):
+    """An earlier failure is final; only opening again goes on."""
+
+
+class OutcomeUnknownError(Error):
+    """A sync failed: the epoch may or may not be on the disk."""
+
+
+class BusyError(Error):
+    """There is no room, and the call was not to wait for any."""
+
+
+class FencedError(Error):
+    """A lower term than the log has seen."""
+
+
+class OrderError(Error):
+    """A sequence or a position out of order."""
+
+
+class WalRemovedError(Error):
+    """The records asked for are pruned."""
+
+
+class AheadError(Error):
+    """The asker is beyond the end of the log."""
+
+
+class DivergedError(Error):
+    """The asker is on another branch of history."""
+
+
+class NotFoundError(Error):
+    """There is no such thing."""
+
+
+class ExistsError(Error):
+    """It is there already."""
+
+
+class UnsupportedError(Error):
+    """The platform or the build lacks what was asked for."""
+
+
+class InvalidError(Error, ValueError):
+    """An argument or an option is out of its range; the text names it."""
+
+
+class TooLargeError(Error, ValueError):
+    """Larger than a configured limit or one of the format."""
+
+
+class OutOfMemoryError(Error, MemoryError):
+    """The system gave no memory."""
+
+
+class IoError(Error, OSError):
+    """A call to the file system failed."""
+
+
+class NoSpaceError(IoError):
+    """No disk space, or the log's configured limit is reached. It heals."""
+
+
+class Timeout(Error, TimeoutError):
+    """The time was up; what was waited for is still pending."""
+
+
+# By the core's numbers, which are those of the C ABI.
+_BY_KIND: dict[int, type[Error]] = {
+    1: Timeout,
+    3: BusyError,
+    -1: InvalidError,
+    -2: OutOfMemoryError,
+    -3: IoError,
+    -4: CorruptError,
+    -5: LockedError,
+    -6: ClosedError,
+    -7: ForkedError,
+    -8: UnsupportedError,
+    -9: TooLargeError,
+    -10: NoSpaceError,
+    -12: FormatError,
+    -13: NotFoundError,
+    -14: ExistsError,
+    -15: FailedError,
+    -16: OutcomeUnknownError,
+    -18: OrderError,
+    -19: FencedError,
+    -20: WalRemovedError,
+    -21: AheadError,
+    -22: DivergedError,
+    -99: FailedError,
+}
+
+# What an OSError's reader expects where no system call failed.
+_ERRNO: dict[type[Error], int] = {
+    IoError: _errno.EIO,
+    NoSpaceError: _errno.ENOSPC,
+    Timeout: _errno.ETIMEDOUT,
+}
+
+
+def from_core(  # noqa: PLR0917
+    kind: int,
+    message: str,
+    path: str | None,
+    offset: int | None,
+    ticket: Ticket | None,
+    errno: int | None,
+) -> Error:
+    """Make the exception for an error of the core."""
+    cls = _BY_KIND.get(kind, Error)
+    if errno is None:
+        errno = _ERRNO.get(cls)
+    return cls(message, path=path, offset=offset, ticket=ticket, errno=errno)

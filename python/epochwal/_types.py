@@ -1,0 +1,231 @@
+"""What calls take and give: plain tuples and dicts with named parts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypedDict
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+else:
+    # Python has no name for it before 3.12.
+    Buffer = Any
+
+StrPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+#: A page's number, its image, and on a committing frame the database's size in pages.
+FrameLike: TypeAlias = tuple[int, Buffer] | tuple[int, Buffer, int]
+Frames: TypeAlias = Iterable[FrameLike]
+
+
+class Ticket(NamedTuple):
+    """The epoch and commit sequence that a staged batch was given."""
+
+    epoch: int
+    commit_seq: int
+
+
+class Frame(NamedTuple):
+    """One page image; ``db_size_if_commit`` is 0 but on a committing frame."""
+
+    page_number: int
+    data: bytes
+    db_size_if_commit: int
+
+
+class Batch(NamedTuple):
+    """One recovered transaction; its frames are in write order."""
+
+    epoch: int
+    commit_seq: int
+    txn_id: int
+    txn_epoch: int
+    frames: list[Frame]
+    metadata: bytes
+
+
+class Epochs(Collection[int]):
+    """A set of epochs, ascending, kept as ranges of first and last."""
+
+    __slots__ = ("ranges",)
+    __match_args__ = ("ranges",)
+
+    #: The ranges, first and last included.
+    ranges: tuple[tuple[int, int], ...]
+
+    def __init__(self, ranges: Iterable[tuple[int, int]] = ()) -> None:
+        self.ranges = tuple(ranges)
+
+    @property
+    def first(self) -> int | None:
+        """The lowest epoch, if any."""
+        return self.ranges[0][0] if self.ranges else None
+
+    @property
+    def last(self) -> int | None:
+        """The highest epoch, if any."""
+        return self.ranges[-1][1] if self.ranges else None
+
+    def __len__(self) -> int:
+        return sum(last - first + 1 for first, last in self.ranges)
+
+    def __iter__(self) -> Iterator[int]:
+        for first, last in self.ranges:
+            yield from range(first, last + 1)
+
+    def __contains__(self, epoch: object) -> bool:
+        return isinstance(epoch, int) and any(
+            first <= epoch <= last for first, last in self.ranges
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return self.ranges == other.ranges if isinstance(other, Epochs) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.ranges)
+
+    def __repr__(self) -> str:
+        return f"Epochs({list(self.ranges)!r})"
+
+
+class Suspect(NamedTuple):
+    """A file in which something torn or corrupt was found, and where."""
+
+    path: str
+    offset: int
+    verdict: Literal["clean", "torn", "corrupt"]
+    reason: str
+
+
+class Report(NamedTuple):
+    """The result of a recovery."""
+
+    #: Segment files read to their end.
+    segments: int
+    #: Batches handed out or, where nothing is handed out, checked.
+    batches: int
+    #: Frames in them: the records applied.
+    records: int
+    #: Bytes of segments read.
+    bytes_read: int
+    #: The epochs that were recovered.
+    epochs: Epochs
+    #: The highest commit sequence; 0 where there was none.
+    highest_commit_seq: int
+    #: Epochs up to this one are checkpointed, and not handed out.
+    checkpoint_epoch: int | None
+    #: Epochs of the tail that only the next open confirms durable.
+    unconfirmed: Epochs
+    #: Database size in pages from the last commit; 0 where none said.
+    db_size: int
+    #: "clean", "torn" (the tail was dropped), "corrupt" (durable prefix only).
+    verdict: Literal["clean", "torn", "corrupt"]
+    #: Torn and corrupt files, in the order of the log.
+    suspects: list[Suspect]
+
+
+class Pages(NamedTuple):
+    """A recovery into memory: each page's number and image."""
+
+    pages: dict[int, bytes]
+    db_size: int
+    report: Report
+
+
+class Segment(NamedTuple):
+    """A segment file as a listing shows it."""
+
+    path: str
+    #: From its name.
+    first_epoch: int
+    #: The last that can be read in it, if any.
+    last_epoch: int | None
+    #: Its length.
+    bytes: int
+    #: 1 or 2; 0 where the header cannot be read.
+    version: int
+    #: Whether the checkpoint has passed it.
+    checkpointed: bool
+
+
+class SegmentRecord(NamedTuple):
+    """One write of one page in a version 1 segment.
+
+    ``end_seq`` is None where the write was aborted. The images may be empty;
+    for ``segment_write`` they are any bytes-like objects.
+    """
+
+    txn_id: int
+    txn_epoch: int
+    epoch: int
+    page_number: int
+    begin_seq: int
+    end_seq: int | None
+    before: Buffer
+    after: Buffer
+
+
+class Latency(TypedDict):
+    """Percentiles of a latency, in nanoseconds."""
+
+    count: int
+    p50: int
+    p90: int
+    p99: int
+    p999: int
+    max: int
+
+
+class Stats(TypedDict):
+    """A coordinator's figures; counters count since it was opened."""
+
+    batches: int
+    frames: int
+    bytes: int
+    epochs: int
+    groups: int
+    group_bytes: int
+    syncs: int
+    spills: int
+    oversize: int
+    contended: int
+    blocked: int
+    refused: int
+    retries: int
+    failures: int
+    checkpoints: int
+    current_epoch: int
+    durable_epoch: int | None
+    checkpoint_epoch: int | None
+    segments_in_use: int
+    segments_free: int
+    log_bytes: int
+    max_log_bytes: int
+    memory_bytes: int
+    max_memory: int
+    lanes: int
+    lanes_in_use: int
+    backlog: list[int]
+    wait: Latency
+    flush: Latency
+
+
+class Options(TypedDict, total=False):
+    """The keywords of a coordinator."""
+
+    slot_count: int | None
+    epoch_interval: float | Literal["off"] | None
+    buffer_capacity: int | None
+    overflow: Literal["spill", "block", "refuse"] | None
+    block_timeout: float | None
+    max_memory: int | None
+    max_batch_bytes: int | None
+    max_log_bytes: int | None
+    sync_policy: Literal["full", "normal", "off"] | None
+    sync_style: Literal["probe", "direct", "buffered"] | None
+    segment_size: int | None
+    segment_format: int | None
+    sequencing: Literal["caller", "coordinator"] | None
+    database_id: Buffer | None
+    salvage: bool
+    shared: bool

@@ -1,0 +1,37 @@
+//! The Python module `epochwal._native`: a thin skin over the Rust core.
+//!
+//! What Python code can define as well as Rust (exceptions, named tuples, the
+//! asyncio face) is defined there; this crate holds what has to touch bytes
+//! or to wait. Three rules hold throughout: a call that may block or touch a
+//! file runs detached from the interpreter; a panic becomes an exception; no
+//! thread of the core ever calls into Python.
+
+mod args;
+mod buffer;
+mod coordinator;
+mod errors;
+mod frames;
+mod options;
+mod recovery;
+mod segments;
+mod shapes;
+mod waiting;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+mod _native {
+    #[pymodule_export]
+    use super::coordinator::Coordinator;
+    #[pymodule_export]
+    use super::recovery::{Recovery, recover, recover_into_file, recover_pages, verify};
+    #[pymodule_export]
+    use super::segments::{
+        cleanup_segments, list_segments, max_durable_epoch, segment_delete, segment_path,
+        segment_read, segment_write,
+    };
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+}

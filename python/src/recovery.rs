@@ -1,0 +1,280 @@
+//! Recovery: the stream of batches, and what is done with it in one call.
+
+use epochwal::recovery::{self, RecoveredBatch, RecoveryReport, Verdict};
+use epochwal::{Error, ErrorKind, Recovery as Core, RecoveryOptions};
+use pyo3::prelude::*;
+use pyo3::types::{PyAny, PyBytes, PyDict, PyList, PyTuple, PyType};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, TryLockError};
+
+use crate::args;
+use crate::errors::{catch, detached, exception};
+use crate::shapes;
+
+/// The batches of a log in replay order: an iterator, and a context manager.
+///
+/// It reads a durable prefix, beside a live writer too, and keeps the
+/// segments from being reused until it is exhausted or closed. `report` says
+/// what was read so far, and is complete once the iteration has ended.
+#[pyclass(module = "epochwal", frozen, weakref)]
+pub(crate) struct Recovery {
+    state: Mutex<State>,
+}
+
+enum State {
+    Reading(Box<Core>),
+    Done(RecoveryReport),
+}
+
+impl State {
+    fn report(&self) -> &RecoveryReport {
+        match self {
+            State::Reading(core) => core.report(),
+            State::Done(report) => report,
+        }
+    }
+
+    /// Lets go of the files; gives them back to be dropped by the caller.
+    fn finish(&mut self) -> Option<Box<Core>> {
+        let done = State::Done(self.report().clone());
+        match std::mem::replace(self, done) {
+            State::Reading(core) => Some(core),
+            State::Done(_) => None,
+        }
+    }
+}
+
+#[pymethods]
+impl Recovery {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let mut state = self.lock(py)?;
+        let State::Reading(core) = &mut *state else {
+            return Ok(None);
+        };
+        let failure = match py.detach(|| catch(|| core.next_batch())) {
+            Ok(Some(found)) => return batch(py, &found).map(Some),
+            Ok(None) => None,
+            Err(error) => Some(error),
+        };
+        let core = state.finish();
+        py.detach(|| drop(core));
+        match failure {
+            None => Ok(None),
+            Some(error) => Err(exception(py, &error, None)),
+        }
+    }
+
+    /// What was read so far.
+    #[getter]
+    fn report<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        report(py, self.lock(py)?.report())
+    }
+
+    /// Lets go of the log's files; the iteration ends. Closing again does
+    /// nothing.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let core = self.lock(py)?.finish();
+        py.detach(|| drop(core));
+        Ok(())
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (kind, value, traceback, /))]
+    fn __exit__<'py>(
+        &self,
+        py: Python<'py>,
+        kind: Option<&Bound<'py, PyType>>,
+        value: Option<&Bound<'py, PyAny>>,
+        traceback: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<()> {
+        let _ = (kind, value, traceback);
+        self.close(py)
+    }
+}
+
+impl Recovery {
+    /// One thread at a time: a lock that waits would wait attached.
+    fn lock(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, State>> {
+        match self.state.try_lock() {
+            Ok(state) => Ok(state),
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => {
+                let error = Error::new(ErrorKind::Busy, "another thread is reading this recovery");
+                Err(exception(py, &error, None))
+            }
+        }
+    }
+}
+
+fn options(
+    durable_prefix: bool,
+    verify_only: bool,
+    delete_segments: bool,
+    database_id: Option<[u8; 16]>,
+) -> RecoveryOptions {
+    RecoveryOptions {
+        durable_prefix,
+        verify_only,
+        delete_segments,
+        database_id,
+    }
+}
+
+/// Opens the log beside the database at path, and returns an iterator over
+/// its batches in replay order.
+///
+/// Damage to anything acknowledged raises CorruptError. With durable_prefix
+/// the iteration ends before the damage instead, and the report lists it.
+/// With verify_only everything is read and checked, and nothing handed out.
+#[pyfunction]
+#[pyo3(signature = (path, *, durable_prefix=false, verify_only=false, database_id=None))]
+pub(crate) fn recover(
+    py: Python<'_>,
+    #[pyo3(from_py_with = args::path)] path: PathBuf,
+    durable_prefix: bool,
+    verify_only: bool,
+    #[pyo3(from_py_with = args::database_id)] database_id: Option<[u8; 16]>,
+) -> PyResult<Recovery> {
+    let options = options(durable_prefix, verify_only, false, database_id);
+    let core = detached(py, || Core::open(&path, &options))?;
+    Ok(Recovery {
+        state: Mutex::new(State::Reading(Box::new(core))),
+    })
+}
+
+/// Recovers into the file target: page n at offset (n-1) x page_size, synced,
+/// its size set by the last commit. With delete_segments the log's segments
+/// are deleted once the file is synced.
+#[pyfunction]
+#[pyo3(signature = (
+    path, target, page_size, *, durable_prefix=false, delete_segments=false, database_id=None,
+))]
+pub(crate) fn recover_into_file<'py>(
+    py: Python<'py>,
+    #[pyo3(from_py_with = args::path)] path: PathBuf,
+    #[pyo3(from_py_with = args::path)] target: PathBuf,
+    #[pyo3(from_py_with = args::page_size)] page_size: u32,
+    durable_prefix: bool,
+    delete_segments: bool,
+    #[pyo3(from_py_with = args::database_id)] database_id: Option<[u8; 16]>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let options = options(durable_prefix, false, delete_segments, database_id);
+    let found = detached(py, || {
+        recovery::recover_into_file(&path, &target, page_size, &options)
+    })?;
+    report(py, &found)
+}
+
+/// Recovers into memory: Pages(pages, db_size, report), where pages maps each
+/// page number to its image of the highest commit sequence.
+#[pyfunction]
+#[pyo3(signature = (path, *, durable_prefix=false, database_id=None))]
+pub(crate) fn recover_pages<'py>(
+    py: Python<'py>,
+    #[pyo3(from_py_with = args::path)] path: PathBuf,
+    durable_prefix: bool,
+    #[pyo3(from_py_with = args::database_id)] database_id: Option<[u8; 16]>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let options = options(durable_prefix, false, false, database_id);
+    let (map, found) = detached(py, || recovery::recover_into_map(&path, &options))?;
+    let pages = PyDict::new(py);
+    // Taken apart, so that each image is freed as its copy is made.
+    for (number, (_, image)) in map.pages {
+        pages.set_item(number, PyBytes::new(py, &image))?;
+    }
+    shapes::PAGES.make(py, (pages, map.db_size, report(py, &found)?))
+}
+
+/// Reads and checks the whole log, and returns the report. Damage does not
+/// raise: the report's verdict is "corrupt" and its suspects say where.
+#[pyfunction]
+#[pyo3(signature = (path, *, database_id=None))]
+pub(crate) fn verify<'py>(
+    py: Python<'py>,
+    #[pyo3(from_py_with = args::path)] path: PathBuf,
+    #[pyo3(from_py_with = args::database_id)] database_id: Option<[u8; 16]>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let options = options(true, true, false, database_id);
+    let found = detached(py, || {
+        let mut core = Core::open(&path, &options)?;
+        while core.next_batch()?.is_some() {}
+        Ok(core.report().clone())
+    })?;
+    report(py, &found)
+}
+
+fn batch<'py>(py: Python<'py>, found: &RecoveredBatch<'_>) -> PyResult<Bound<'py, PyAny>> {
+    let frames = PyList::empty(py);
+    for frame in found.frames.iter() {
+        frames.append(shapes::FRAME.make(
+            py,
+            (
+                frame.page_number,
+                PyBytes::new(py, frame.data),
+                frame.db_size_if_commit,
+            ),
+        )?)?;
+    }
+    shapes::BATCH.make(
+        py,
+        (
+            found.epoch,
+            found.commit_seq,
+            found.txn_id,
+            found.txn_epoch,
+            frames,
+            PyBytes::new(py, found.metadata),
+        ),
+    )
+}
+
+fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Clean => "clean",
+        Verdict::Torn => "torn",
+        Verdict::Corrupt => "corrupt",
+    }
+}
+
+fn epochs<'py>(py: Python<'py>, ranges: &[(u64, u64)]) -> PyResult<Bound<'py, PyAny>> {
+    let ranges = PyTuple::new(py, ranges.iter().copied())?;
+    shapes::EPOCHS.class(py)?.call1((ranges,))
+}
+
+fn report<'py>(py: Python<'py>, found: &RecoveryReport) -> PyResult<Bound<'py, PyAny>> {
+    let suspects = PyList::empty(py);
+    for suspect in &found.suspects {
+        suspects.append(shapes::SUSPECT.make(
+            py,
+            (
+                suspect.path.as_os_str(),
+                suspect.offset,
+                verdict(suspect.verdict),
+                &suspect.reason,
+            ),
+        )?)?;
+    }
+    shapes::REPORT.make(
+        py,
+        (
+            found.segments,
+            found.batches,
+            found.records,
+            found.bytes_read,
+            epochs(py, found.epochs.ranges())?,
+            found.highest_commit_seq,
+            found.checkpoint_epoch,
+            epochs(py, found.unconfirmed.ranges())?,
+            found.db_size,
+            verdict(found.verdict),
+            suspects,
+        ),
+    )
+}

@@ -1,0 +1,231 @@
+"""Who runs while somebody waits, and what ends a wait."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+from support import PATIENCE, Thread, child, page, until
+
+import epochwal
+from epochwal import Coordinator
+
+
+def test_threads_commit_side_by_side(db: Path) -> None:
+    threads, each = 16, 25
+
+    with Coordinator(db, sequencing="coordinator") as wal:
+
+        def committer(thread: int) -> list[epochwal.Ticket]:
+            return [
+                wal.commit([(thread + 1, page(thread, n))], txn_id=thread * each + n)
+                for n in range(1, each + 1)
+            ]
+
+        running = [Thread(functools.partial(committer, n)) for n in range(threads)]
+        for committing in running:
+            committing.get()
+    batches = list(epochwal.recover(db))
+    assert [b.commit_seq for b in batches] == list(range(1, threads * each + 1))
+    assert sorted(b.txn_id for b in batches) == list(range(1, threads * each + 1))
+    for batch in batches:
+        thread, n = divmod(batch.txn_id - 1, each)
+        assert batch.frames == [(thread + 1, page(thread, n + 1), 0)]
+
+
+@pytest.mark.parametrize("size", [2000, 40_000], ids=["small", "large"])
+def test_others_run_while_a_submit_waits_for_room(db: Path, size: int) -> None:
+    with Coordinator(
+        db, epoch_interval="off", overflow="block", buffer_capacity=65536, block_timeout=3600
+    ) as wal:
+
+        def fill() -> int:
+            for n in range(1, 101):
+                wal.submit([(1, page(n, size=size))], txn_id=n, commit_seq=n)
+            return 100
+
+        filler = Thread(fill)
+        # Were the interpreter held by the blocked submit, this would not run.
+        until(lambda: wal.stats()["blocked"] > 0)
+        while filler.is_alive():
+            wal.flush()
+        assert filler.get() == 100
+    assert len(list(epochwal.recover(db))) == 100
+
+
+def test_close_wakes_whoever_waits_for_room(db: Path) -> None:
+    wal = Coordinator(
+        db, epoch_interval="off", overflow="block", buffer_capacity=8192, block_timeout=3600
+    )
+
+    def fill() -> None:
+        for n in range(1, 1000):
+            wal.submit([(1, page(n))], txn_id=n, commit_seq=n)
+
+    filler = Thread(fill)
+    until(lambda: wal.stats()["blocked"] > 0)
+    wal.close()
+    with pytest.raises(epochwal.ClosedError):
+        filler.get()
+
+
+def test_an_image_that_changes_meanwhile_harms_nothing_else(db: Path) -> None:
+    image = bytearray(65536)
+    done = threading.Event()
+
+    def scribble() -> None:
+        value = 0
+        while not done.is_set():
+            value = (value + 1) % 256
+            image[:] = bytes([value]) * len(image)
+
+    with Coordinator(db) as wal:
+        scribbler = Thread(scribble)
+        for n in range(1, 51):
+            wal.commit([(1, image), (2, image), (3, page(n))], txn_id=n, commit_seq=n)
+        done.set()
+        scribbler.get()
+    batches = list(epochwal.recover(db))
+    assert [b.frames[2].data for b in batches] == [page(n) for n in range(1, 51)]
+    assert all(len(f.data) == 65536 for b in batches for f in b.frames[:2])
+
+
+def test_a_recovery_is_read_by_one_thread_at_a_time(db: Path) -> None:
+    with Coordinator(db) as wal:
+        for n in range(1, 201):
+            wal.submit([(1, page(n))], txn_id=n, commit_seq=n)
+    recovery = epochwal.recover(db)
+    seen: list[int] = []
+
+    def read() -> None:
+        while True:
+            try:
+                seen.append(next(recovery).txn_id)
+            except epochwal.BusyError:
+                continue
+            except StopIteration:
+                return
+
+    for thread in [Thread(read) for _ in range(4)]:
+        thread.get()
+    assert sorted(seen) == list(range(1, 201))
+
+
+@pytest.fixture(scope="session")
+def stuck_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the library that holds syncs up."""
+    library = tmp_path_factory.mktemp("stuck") / "stuck_disk.so"
+    source = Path(__file__).with_name("stuck_disk.c")
+    compiler = os.environ.get("CC", "cc")
+    command = [compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"]
+    subprocess.run(command, check=True)
+    return library
+
+
+STUCK = """
+    import os, pathlib, sys, threading
+    import epochwal
+
+    path, gate = sys.argv[1], pathlib.Path(os.environ["STUCK_DISK"])
+    wal = epochwal.Coordinator(path, sync_style="buffered", sequencing="coordinator")
+    wal.commit([(1, b"first")], txn_id=1)
+    gate.touch()
+    # This one leads the flush, and is stuck in its sync.
+    leader = threading.Thread(target=lambda: wal.commit([(1, b"leader")], txn_id=2))
+    leader.start()
+    while not pathlib.Path(f"{gate}.stuck").exists():
+        pass
+    ticket = wal.submit([(1, b"follower")], txn_id=3)
+    {body}
+    gate.unlink()
+    leader.join()
+    wal.close()
+    print("closed", flush=True)
+"""
+
+
+def stuck(body: str) -> str:
+    return STUCK.replace("{body}", body.replace("\n", "\n    "))
+
+
+def test_others_run_while_a_commit_waits_for_the_disk(db: Path, stuck_disk: Path) -> None:
+    gate = db.parent / "gate"
+    code = stuck("""
+assert leader.is_alive() and not wal.poll(ticket)
+for call in (lambda: wal.wait(ticket, 0.05), lambda: wal.flush(0), lambda: wal.close(0)):
+    try:
+        call()
+    except epochwal.Timeout:
+        continue
+    raise AssertionError("it was not stuck")
+assert not wal.closed
+print("still running", flush=True)
+""")
+    with child(code, db, LD_PRELOAD=str(stuck_disk), STUCK_DISK=str(gate)) as process:
+        assert process.line() == "still running"
+        assert process.line() == "closed"
+        assert process.process.wait(PATIENCE) == 0
+    assert [b.txn_id for b in epochwal.recover(db)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("call", "ticket"),
+    [
+        ("wal.wait(ticket)", "None"),
+        ("wal.wait(ticket, timeout=3600)", "None"),
+        ("wal.flush()", "None"),
+        ("wal.close()", "None"),
+        ("wal.commit([(1, b'another')], txn_id=4)", "(ticket.epoch, 4)"),
+    ],
+)
+def test_ctrl_c_ends_a_wait(db: Path, stuck_disk: Path, call: str, ticket: str) -> None:
+    gate = db.parent / "gate"
+    code = stuck(f"""
+import signal
+called = threading.Event()
+def interrupt():
+    # Runs once the main thread lets go of the interpreter: in the call.
+    called.wait()
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt).start()
+try:
+    called.set()
+    {call}
+except KeyboardInterrupt as interrupted:
+    # The batch of a commit is staged, and its ticket is not lost.
+    assert getattr(interrupted, "ticket", None) == {ticket}
+else:
+    raise AssertionError("it was not interrupted")
+assert not wal.closed
+""")
+    with child(code, db, LD_PRELOAD=str(stuck_disk), STUCK_DISK=str(gate)) as process:
+        assert process.line() == "closed"
+        assert process.process.wait(PATIENCE) == 0
+    # What was staged when the wait ended became durable all the same.
+    assert [b.txn_id for b in epochwal.recover(db)][:3] == [1, 2, 3]
+
+
+def test_a_handler_that_returns_does_not_end_a_wait(db: Path, stuck_disk: Path) -> None:
+    gate = db.parent / "gate"
+    code = stuck("""
+import signal
+def handler(*_):
+    print("handled", flush=True)
+    gate.unlink()
+signal.signal(signal.SIGUSR1, handler)
+print("waiting", flush=True)
+wal.wait(ticket)
+assert wal.poll(ticket)
+gate.touch()
+""")
+    with child(code, db, LD_PRELOAD=str(stuck_disk), STUCK_DISK=str(gate)) as process:
+        assert process.line() == "waiting"
+        os.kill(process.pid, signal.SIGUSR1)
+        assert process.line() == "handled"
+        assert process.line() == "closed"
+        assert process.process.wait(PATIENCE) == 0
