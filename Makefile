@@ -124,7 +124,7 @@ lint: build/python.stamp
 	cd python && $(BIN)/mypy
 	cd python && $(BIN)/stubtest epochwal._native
 	$(BIN)/mypy --strict tests/reader
-	$(BIN)/mypy --strict tests/cross
+	MYPYPATH=tests/reader:examples/demo $(BIN)/mypy --strict tests/cross
 	$(BIN)/mypy --strict tests/docs
 	$(BIN)/mypy --strict examples/demo
 

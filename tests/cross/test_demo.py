@@ -14,8 +14,9 @@ from workload import Source, capture
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_demo(tmp_path: Path, examples: Path, seed: int) -> None:
-    command = [sys.executable, ROOT / "examples" / "demo" / "demo.py", "--transactions", "300"]
-    command += ["--seed", str(seed), "--dir", tmp_path / "demo", "--examples", examples]
+    command = [sys.executable, str(ROOT / "examples" / "demo" / "demo.py")]
+    command += ["--transactions", "300", "--seed", str(seed)]
+    command += ["--dir", str(tmp_path / "demo"), "--examples", str(examples)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()

@@ -9,7 +9,8 @@ import pytest
 from reader import Log, read_log
 from writer import BLOCK, Item, LogWriter, V1Record, write_v1
 
-Found = tuple[str, list[int], list[tuple[int, int, list[tuple[int, bytes, int]]]]]
+Rows = list[tuple[int, int, list[tuple[int, bytes, int]]]]
+Found = tuple[str, list[int], Rows]
 
 
 FIELDS = ["version", "header_flags", "link", "generation", "first_epoch", "segment_size"]
@@ -128,11 +129,11 @@ def by_rust(db: Path) -> Found:
         return "format", [], []
     except epochwal.CorruptError:
         verdict = "corrupt"
-    rows = []
+    rows: Rows = []
     try:
         with epochwal.recover(db, durable_prefix=True) as batches:
             for b in batches:
-                rows.append((b.epoch, b.commit_seq, [tuple(f) for f in b.frames]))
+                rows.append((b.epoch, b.commit_seq, [(f[0], f[1], f[2]) for f in b.frames]))
         epochs = list(batches.report.epochs)
         assert batches.report.verdict == verdict
     except epochwal.CorruptError:

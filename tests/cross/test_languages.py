@@ -1,7 +1,8 @@
 """Written in one language, read in another, compared in content."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Literal
 
 import epochwal
 import pytest
@@ -13,13 +14,17 @@ Run = Callable[..., str]
 Rows = list[tuple[int, int, list[tuple[int, bytes, int]]]]
 
 
+def plain(frames: Iterable[tuple[int, bytes, int]]) -> list[tuple[int, bytes, int]]:
+    return [(page, data, size) for page, data, size in frames]
+
+
 def wanted(made: list[list[Frame]]) -> Rows:
-    return [(n, n, [tuple(f) for f in frames]) for n, frames in enumerate(made, start=1)]
+    return [(n, n, plain(frames)) for n, frames in enumerate(made, start=1)]
 
 
 def by_module(db: Path) -> Rows:
     with epochwal.recover(db) as batches:
-        return [(b.txn_id, b.commit_seq, [tuple(f) for f in b.frames]) for b in batches]
+        return [(b.txn_id, b.commit_seq, plain(b.frames)) for b in batches]
 
 
 def by_reader(db: Path) -> Rows:
@@ -58,7 +63,9 @@ def test_from_python_to_c_and_cpp(tmp_path: Path, run: Run, language: str) -> No
 
 
 @pytest.mark.parametrize("style", ["direct", "buffered"])
-def test_python_in_many_segments_with_a_checkpoint(tmp_path: Path, style: str) -> None:
+def test_python_in_many_segments_with_a_checkpoint(
+    tmp_path: Path, style: Literal["direct", "buffered"]
+) -> None:
     made = transactions(3, 200)
     db = tmp_path / "app.db"
     with epochwal.Coordinator(db, segment_size=65536, sync_style=style) as wal:
@@ -70,7 +77,7 @@ def test_python_in_many_segments_with_a_checkpoint(tmp_path: Path, style: str) -
     assert log.verdict == "clean" and len(log.segments) > 2
     assert (log.floor is None) is False
     assert [(b.txn_id, b.frames) for b in log.batches] == [
-        (n, [tuple(f) for f in made[n - 1]]) for n in range(101, 201)
+        (n, plain(made[n - 1])) for n in range(101, 201)
     ]
     assert [b.metadata for b in log.batches] == [str(n).encode() for n in range(101, 201)]
     assert by_module(db) == wanted(made)[100:]
