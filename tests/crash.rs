@@ -28,6 +28,8 @@ use ledger::{Check, Ledger};
 use session::{Plan, State};
 use verify::{check_dense, verify};
 
+/// Crashed disks looked at, unless the environment says otherwise.
+const STATES: u64 = 40_000;
 /// Up to this many choices all crashes of a state are made: 2^4, or more
 /// where a sector has several versions.
 const EXHAUSTIVE: usize = 4;
@@ -49,22 +51,27 @@ struct Explorer {
 }
 
 impl Explorer {
-    /// Runs the plan on the disk and crashes at states of it: all of them, or
-    /// as many as the budget gives.
+    /// Runs the plan on the disk and crashes at its states. Each state gets
+    /// its share of the budget, deeper levels only look at a few.
     fn explore(&mut self, disk: &SimStorage, ledger: Ledger, plan: &Plan, depth: u32) -> Check {
         let session = session::run(disk, ledger, plan, &mut self.rng)?;
         let states = session.states.len() as u64;
-        // Deeper levels look at a few states each.
-        let share = if depth == 0 { states } else { 3 };
+        let wanted = if depth == 0 { states } else { 3 };
         for (i, state) in session.states.iter().enumerate() {
-            let chosen = self.rng.chance(share.min(states), states);
-            if self.left == 0 || !chosen {
+            if !self.rng.chance(wanted.min(states), states) {
                 continue;
             }
+            let all = self.left;
+            if depth == 0 {
+                self.left = (all / (states - i as u64)).max(1).min(all);
+            }
+            let share = self.left;
             self.crash_at(state, &session.ledger, depth)
                 .map_err(|why| {
-                    format!("depth {depth}, state {i} of {states} (operation {}): {why}", state.operation)
+                    let operation = state.operation;
+                    format!("depth {depth}, state {i} of {states} (operation {operation}): {why}")
                 })?;
+            self.left = all - (share - self.left);
         }
         Ok(())
     }
@@ -127,7 +134,7 @@ fn explore(plan: Plan, seed: u64, states: u64) -> u64 {
 
 /// A small workload of one thread, at each of its operations.
 fn small(format: u32, style: SyncStyle) {
-    let states = knob("EPOCHWAL_CRASH_STATES").unwrap_or(6000) / 8;
+    let states = knob("EPOCHWAL_CRASH_STATES").unwrap_or(STATES) / 8;
     for sequencing in [Sequencing::Caller, Sequencing::Coordinator] {
         let plan = Plan {
             threads: 1,
@@ -169,10 +176,10 @@ fn random_workloads() {
         explore(plan, seed, 100_000);
         return;
     }
-    let mut left = knob("EPOCHWAL_CRASH_STATES").unwrap_or(6000);
+    let mut left = knob("EPOCHWAL_CRASH_STATES").unwrap_or(STATES);
     for seed in 1.. {
         let plan = Plan::random(&mut SimRng::new(seed));
-        left = left.saturating_sub(explore(plan, seed, left.min(300)));
+        left -= explore(plan, seed, left.min(1000));
         if left == 0 {
             return;
         }
