@@ -98,18 +98,3 @@ fn check_prefix(
     );
     Ok(())
 }
-
-/// Where the coordinator assigns them, the sequences of what is there are
-/// dense: lost ones were given again.
-pub fn check_dense(disk: &SimStorage) -> Check {
-    let got = Place::sim(disk).recover_all();
-    for pair in got.windows(2) {
-        ensure!(
-            pair[0].seq + 1 == pair[1].seq,
-            "sequence {} follows {}",
-            pair[1].seq,
-            pair[0].seq
-        );
-    }
-    Ok(())
-}

@@ -1,0 +1,208 @@
+//! Calls to the file system that fail, one at a time and in every way.
+//!
+//! A log is believed when it says "durable", so it may say so only when it
+//! is: after an error, after half a write, after a sync that failed once and
+//! would succeed the next time. Here each call of a workload fails once in
+//! each way it can. Whatever the caller was told before must hold after a
+//! crash, the errors must be the ones that `Coordinator::wait` promises, and
+//! an open afterwards must go on.
+
+mod common;
+#[path = "crash/ledger.rs"]
+mod ledger;
+#[path = "faults/space.rs"]
+mod space;
+#[path = "crash/verify.rs"]
+mod verify;
+#[path = "faults/waiters.rs"]
+mod waiters;
+#[path = "faults/workload.rs"]
+mod workload;
+
+use common::{PATIENCE, Place, commit, small};
+use epochwal::coordinator::SyncStyle;
+use epochwal::recovery::{RecoveryOptions, max_durable_epoch_on};
+use epochwal::storage::sim::{Call, FaultPlan, SimStorage};
+use epochwal::{ErrorKind, Options};
+use workload::Workload;
+
+const CALLS: [Call; 12] = [
+    Call::Open,
+    Call::Rename,
+    Call::Remove,
+    Call::SyncDir,
+    Call::List,
+    Call::Read,
+    Call::Write,
+    Call::SyncData,
+    Call::SyncAll,
+    Call::Len,
+    Call::SetLen,
+    Call::Lock,
+];
+
+/// Runs the workload with the plan; gives the errors that the caller saw.
+fn run_with(
+    style: SyncStyle,
+    format: u32,
+    call: Call,
+    plan: FaultPlan,
+) -> Vec<(&'static str, ErrorKind)> {
+    let text = format!("{style:?}, format {format}, {plan:?}");
+    let mut workload = Workload::new(style, format);
+    workload.fail(call, plan);
+    let ran = workload.run().and_then(|()| workload.crash());
+    if let Err(why) = ran {
+        panic!("{text}: {why} (errors seen: {:?})", workload.errors);
+    }
+    workload.errors
+}
+
+/// Calls `test` with a plan for each call of the workload: the kind of call,
+/// and which of its kind fails.
+fn sweep(test: impl Fn(SyncStyle, u32, Call, u64)) {
+    for (style, format) in [
+        (SyncStyle::Direct, 2),
+        (SyncStyle::Buffered, 2),
+        (SyncStyle::Buffered, 1),
+    ] {
+        let mut workload = Workload::new(style, format);
+        workload.run().expect("nothing fails");
+        assert_eq!(workload.errors, []);
+        for call in CALLS {
+            for n in 1..=workload.disk.calls(call) {
+                test(style, format, call, n);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_io_error_is_never_a_false_acknowledgement() {
+    sweep(|style, format, call, n| {
+        let errors = run_with(
+            style,
+            format,
+            call,
+            FaultPlan::error(call, libc::EIO).nth(n),
+        );
+        for (what, kind) in errors {
+            let allowed: &[ErrorKind] = match what {
+                "open" => &[ErrorKind::Io, ErrorKind::Unsupported],
+                "wait" => &[ErrorKind::OutcomeUnknown, ErrorKind::Failed],
+                "submit" => &[ErrorKind::Failed],
+                _ => &[ErrorKind::Io, ErrorKind::Failed, ErrorKind::OutcomeUnknown],
+            };
+            assert!(
+                allowed.contains(&kind),
+                "{call:?} {n}: {what} says {kind:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn no_space_heals_unless_a_sync_says_it() {
+    sweep(|style, format, call, n| {
+        if matches!(call, Call::List | Call::Read | Call::Len | Call::Lock) {
+            return; // They take no space.
+        }
+        let plan = FaultPlan::error(call, libc::ENOSPC).nth(n);
+        let errors = run_with(style, format, call, plan);
+        let syncs = matches!(call, Call::SyncDir | Call::SyncData | Call::SyncAll);
+        for (what, kind) in errors {
+            let healing = matches!(kind, ErrorKind::NoSpace | ErrorKind::Unsupported);
+            assert!(healing || syncs, "{call:?} {n}: {what} says {kind:?}");
+            let lost = what == "wait" && kind == ErrorKind::NoSpace && syncs;
+            assert!(!lost, "{call:?} {n}: a failed sync was called no space");
+        }
+    });
+}
+
+#[test]
+fn an_interruption_is_not_seen() {
+    sweep(|style, format, call, n| {
+        let plan = FaultPlan::error(call, libc::EINTR).nth(n);
+        let errors = run_with(style, format, call, plan);
+        if matches!(call, Call::Read | Call::Write) {
+            assert_eq!(errors, [], "{call:?} {n}");
+        }
+    });
+}
+
+#[test]
+fn a_short_read_or_write_is_not_seen() {
+    sweep(|style, format, call, n| {
+        let lengths: &[usize] = match call {
+            Call::Read => &[1, 24, 4095],
+            Call::Write => &[0, 1, 511, 4096],
+            _ => &[],
+        };
+        for length in lengths {
+            let plan = FaultPlan::short(call, *length).nth(n);
+            let errors = run_with(style, format, call, plan);
+            assert_eq!(errors, [], "{call:?} {n} of {length} bytes");
+        }
+    });
+}
+
+/// A log of several segments that was not closed.
+fn unclosed() -> SimStorage {
+    let disk = SimStorage::new();
+    let place = Place::sim(&disk);
+    let options = Options {
+        segment_size: 16 << 10,
+        ..small()
+    };
+    let wal = place.open(&options).unwrap();
+    for txn in 1..=12 {
+        commit(&wal, txn).unwrap();
+    }
+    let left = disk.snapshot();
+    wal.close(PATIENCE).unwrap();
+    left
+}
+
+/// Row 16 of the decision table: what can't be read is neither torn nor
+/// corrupt, and nothing is cut for it.
+#[test]
+fn an_error_while_reading_is_no_verdict() {
+    let left = unclosed();
+    let whole = Place::sim(&left).recover_all();
+    assert_eq!(whole.len(), 12);
+    for call in [Call::Open, Call::List, Call::Read, Call::Len, Call::Lock] {
+        for errno in [libc::EIO, libc::EACCES, libc::EMFILE] {
+            for n in 1.. {
+                let disk = left.snapshot();
+                let fault = disk.fail(FaultPlan::error(call, errno).nth(n));
+                let place = Place::sim(&disk);
+                let read = place.recover(&RecoveryOptions::default());
+                let prefix = RecoveryOptions {
+                    durable_prefix: true,
+                    ..RecoveryOptions::default()
+                };
+                if fault.hits() == 0 {
+                    break;
+                }
+                let error = read.expect_err("a call failed");
+                assert_eq!(error.kind(), ErrorKind::Io, "{call:?} {n}: {error:?}");
+                assert_eq!(place.recover_all(), whole, "once more");
+                disk.fail(FaultPlan::error(call, errno).nth(n));
+                let error = place.recover(&prefix).expect_err("a call failed");
+                assert_eq!(error.kind(), ErrorKind::Io, "prefix: {error:?}");
+                disk.clear_faults();
+                disk.fail(FaultPlan::error(call, errno).nth(n));
+                if let Err(error) = max_durable_epoch_on(place.disk.clone(), &place.db) {
+                    assert_eq!(error.kind(), ErrorKind::Io, "durable: {error:?}");
+                }
+                disk.clear_faults();
+                disk.fail(FaultPlan::error(call, errno).nth(n));
+                if let Err(error) = place.open(&small()) {
+                    assert_eq!(error.kind(), ErrorKind::Io, "open: {error:?}");
+                }
+                disk.clear_faults();
+                assert_eq!(place.recover_all(), whole, "nothing was cut");
+            }
+        }
+    }
+}
