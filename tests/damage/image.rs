@@ -1,0 +1,205 @@
+//! A log as bytes in memory, to be spoiled and put on a disk again.
+
+use super::common::{Got, PATIENCE, Place, commit, small};
+use epochwal::coordinator::{SyncPolicy, SyncStyle};
+use epochwal::recovery::{GroupInfo, RecoveredBatch, Recovery, RecoveryOptions, inspect_on};
+use epochwal::storage::sim::SimStorage;
+use epochwal::storage::{OpenMode, Storage, read_exact_at, write_all_at};
+use epochwal::{Error, Options, RecoveryReport};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+pub const BLOCK: usize = 4096;
+const DIR: &str = "/data";
+
+/// Files by name; the lock file is left out, it has no lasting content.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+pub fn files_of(disk: &SimStorage) -> Files {
+    let mut files = Files::new();
+    for name in disk.list(Path::new(DIR)).unwrap() {
+        let name = name.into_string().unwrap();
+        if name.ends_with("-wal-lock") {
+            continue;
+        }
+        let file = disk
+            .open(&Path::new(DIR).join(&name), OpenMode::Read)
+            .unwrap();
+        let mut bytes = vec![0; file.len().unwrap() as usize];
+        read_exact_at(&*file, &mut bytes, 0).unwrap();
+        files.insert(name, bytes);
+    }
+    files
+}
+
+/// A machine whose disk holds these files.
+pub fn disk_of(files: &Files) -> SimStorage {
+    let disk = SimStorage::new();
+    disk.make_dirs(Path::new(DIR));
+    for (name, bytes) in files {
+        let path = Path::new(DIR).join(name);
+        let file = disk.open(&path, OpenMode::CreateNew).unwrap();
+        write_all_at(&*file, bytes, 0, 1).unwrap();
+        file.sync_all().unwrap();
+    }
+    disk.sync_dir(Path::new(DIR)).unwrap();
+    disk
+}
+
+/// An undamaged log, and what is in it.
+#[derive(Clone)]
+pub struct Log {
+    pub files: Files,
+    pub truth: Vec<Got>,
+    /// Groups with the file that each stands in, in order; marks too.
+    pub groups: Vec<(String, GroupInfo)>,
+}
+
+impl Log {
+    pub fn of(disk: &SimStorage) -> Log {
+        let files = files_of(disk);
+        let copy = disk_of(&files);
+        let place = Place::sim(&copy);
+        let seen = inspect_on(place.disk.clone(), &place.db).unwrap();
+        let mut groups = Vec::new();
+        for segment in seen.segments {
+            let name = segment.info.path.file_name().unwrap().to_str().unwrap();
+            let named = segment.groups.into_iter().map(|g| (name.to_owned(), g));
+            groups.extend(named);
+        }
+        Log {
+            truth: place.recover_all(),
+            files,
+            groups,
+        }
+    }
+
+    pub fn segments(&self) -> Vec<String> {
+        let names = self.files.keys().filter(|n| n.contains("-wal-seg-"));
+        names.cloned().collect()
+    }
+
+    pub fn state(&self) -> String {
+        let mut names = self.files.keys();
+        names.find(|n| n.ends_with("-wal-state")).unwrap().clone()
+    }
+
+    /// The batches up to and including an epoch.
+    pub fn through(&self, epoch: u64) -> &[Got] {
+        let count = self.truth.iter().take_while(|b| b.epoch <= epoch).count();
+        &self.truth[..count]
+    }
+
+    /// The files with a change to one of them.
+    pub fn with(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> Files {
+        let mut files = self.files.clone();
+        change(files.get_mut(name).expect("a file of the log"));
+        files
+    }
+
+    /// The files with a change to a group's bytes.
+    pub fn with_group(&self, group: usize, change: impl FnOnce(&mut [u8])) -> Files {
+        let (name, info) = &self.groups[group];
+        let range = info.offset as usize..(info.offset + info.length) as usize;
+        self.with(name, |bytes| change(&mut bytes[range]))
+    }
+
+    /// The last group that is not a mark.
+    pub fn last_data(&self) -> usize {
+        let last = self.groups.iter().rposition(|(_, g)| g.kind == "pages");
+        last.unwrap()
+    }
+}
+
+pub fn options() -> Options {
+    Options {
+        segment_size: 16 << 10,
+        sync_style: SyncStyle::Buffered,
+        ..small()
+    }
+}
+
+/// What becomes of a log whose workload is done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Closed: a mark and the state file cover all.
+    Closed,
+    /// Killed: nothing covers the last group.
+    Killed,
+}
+
+/// Commits `txns`, after a checkpoint of everything where `first` says so.
+pub fn log(options: &Options, old: u64, txns: u64, ending: Ending) -> Log {
+    let disk = SimStorage::new();
+    let wal = Place::sim(&disk).open(options).unwrap();
+    for txn in 1..=old {
+        commit(&wal, txn).unwrap();
+        if txn % 4 == 0 {
+            wal.checkpoint(wal.durable_epoch().unwrap().unwrap())
+                .unwrap();
+        }
+    }
+    for txn in old + 1..=old + txns {
+        commit(&wal, txn).unwrap();
+    }
+    if ending == Ending::Closed {
+        wal.close(PATIENCE).unwrap();
+    }
+    Log::of(&disk.snapshot())
+}
+
+pub fn closed() -> Log {
+    log(&options(), 0, 9, Ending::Closed)
+}
+
+pub fn killed() -> Log {
+    log(&options(), 0, 8, Ending::Killed)
+}
+
+/// Its segments were segments before.
+pub fn reused() -> Log {
+    log(&options(), 16, 9, Ending::Closed)
+}
+
+/// Claims nothing: no group says that another is durable.
+pub fn unsynced() -> Log {
+    let options = Options {
+        sync_policy: SyncPolicy::Off,
+        ..options()
+    };
+    log(&options, 0, 8, Ending::Killed)
+}
+
+/// What a stream gave before it ended, and how it ended.
+pub fn read(
+    disk: &SimStorage,
+    options: &RecoveryOptions,
+) -> (Vec<Got>, Result<RecoveryReport, Error>) {
+    let place = Place::sim(disk);
+    let mut got = Vec::new();
+    let mut stream = match Recovery::open_on(place.disk.clone(), &place.db, options) {
+        Ok(stream) => stream,
+        Err(error) => return (got, Err(error)),
+    };
+    loop {
+        match stream.next_batch() {
+            Ok(Some(batch)) => got.push(own(&batch)),
+            Ok(None) => return (got, Ok(stream.report().clone())),
+            Err(error) => return (got, Err(error)),
+        }
+    }
+}
+
+fn own(batch: &RecoveredBatch<'_>) -> Got {
+    let frames = batch.frames.iter();
+    Got {
+        epoch: batch.epoch,
+        seq: batch.commit_seq,
+        txn: batch.txn_id,
+        txn_epoch: batch.txn_epoch,
+        frames: frames
+            .map(|f| (f.page_number, f.db_size_if_commit, f.data.to_vec()))
+            .collect(),
+        metadata: batch.metadata.to_vec(),
+    }
+}

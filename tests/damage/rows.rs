@@ -1,0 +1,263 @@
+//! The decision table of `docs/format.md`, a test for each row. (Row 16, a
+//! read that fails, is in `tests/faults.rs`.)
+
+use super::fix::{fix_header, fix_prelude};
+use super::image::{BLOCK, Ending, Files, Log, closed, killed, log, options, reused, unsynced};
+use super::judge::{Ruling, check_salvage, rule};
+use epochwal::Options;
+
+/// The ruling, and up to which epoch the log was read.
+fn ruling(files: &Files, log: &Log) -> (Ruling, u64) {
+    let (ruling, got) = rule(files, log);
+    if ruling == Ruling::Corrupt {
+        check_salvage(files, log, &got);
+    }
+    (ruling, got.last().map_or(0, |b| b.epoch))
+}
+
+/// A group in the middle of a segment in the middle of the log.
+const MIDDLE: usize = 3;
+
+fn before(log: &Log, group: usize) -> u64 {
+    log.groups[group].1.previous_epoch
+}
+
+fn flip_body(bytes: &mut [u8]) {
+    bytes[200] ^= 1;
+}
+
+fn unlink(bytes: &mut [u8]) {
+    bytes[28] ^= 1;
+    fix_header(bytes);
+}
+
+fn blank(bytes: &mut [u8]) {
+    bytes[..BLOCK].fill(0);
+}
+
+fn spoil_checksum(bytes: &mut [u8]) {
+    bytes[124] ^= 1;
+}
+
+#[test]
+fn row_01_a_group_that_is_right() {
+    for log in [closed(), killed(), reused(), unsynced()] {
+        let last = log.truth.last().unwrap().epoch;
+        assert_eq!(ruling(&log.files, &log), (Ruling::Clean, last));
+    }
+}
+
+#[test]
+fn row_02_the_log_goes_on_in_the_next_segment() {
+    let log = killed();
+    assert!(log.segments().len() >= 3);
+    // What stands behind the last group of a segment does not matter.
+    let first = &log.segments()[0];
+    let end = log.groups.iter().filter(|(name, _)| name == first);
+    let end = end.map(|(_, g)| g.offset + g.length).max().unwrap() as usize;
+    let files = log.with(first, |bytes| bytes[end..].fill(0xa5));
+    let last = log.truth.last().unwrap().epoch;
+    assert_eq!(ruling(&files, &log), (Ruling::Clean, last));
+}
+
+#[test]
+fn row_03_a_wrong_body_that_a_watermark_covers() {
+    let log = killed();
+    let files = log.with_group(MIDDLE, flip_body);
+    assert_eq!(ruling(&files, &log), (Ruling::Corrupt, before(&log, MIDDLE)));
+    let log = closed();
+    let last = log.last_data();
+    let files = log.with_group(last, flip_body);
+    assert_eq!(ruling(&files, &log), (Ruling::Corrupt, before(&log, last)));
+}
+
+#[test]
+fn row_04_a_wrong_body_that_none_covers() {
+    let log = killed();
+    let last = log.last_data();
+    let files = log.with_group(last, flip_body);
+    assert_eq!(ruling(&files, &log), (Ruling::Torn, before(&log, last)));
+}
+
+#[test]
+fn row_05_a_header_of_another_place_in_the_log_that_is_covered() {
+    let log = killed();
+    let files = log.with_group(MIDDLE, unlink);
+    assert_eq!(ruling(&files, &log), (Ruling::Corrupt, before(&log, MIDDLE)));
+}
+
+#[test]
+fn row_06_a_header_of_another_place_in_the_log_that_is_not() {
+    let log = killed();
+    let last = log.last_data();
+    let files = log.with_group(last, unlink);
+    assert_eq!(ruling(&files, &log), (Ruling::Torn, before(&log, last)));
+}
+
+#[test]
+fn row_07_nothing_where_a_covered_group_should_stand() {
+    let log = killed();
+    let files = log.with_group(MIDDLE, blank);
+    assert_eq!(ruling(&files, &log), (Ruling::Corrupt, before(&log, MIDDLE)));
+    let log = closed();
+    let last = log.last_data();
+    let files = log.with_group(last, blank);
+    assert_eq!(ruling(&files, &log), (Ruling::Corrupt, before(&log, last)));
+}
+
+#[test]
+fn row_08_nothing_before_groups_that_were_never_called_durable() {
+    let log = unsynced();
+    let files = log.with_group(MIDDLE, blank);
+    assert_eq!(ruling(&files, &log), (Ruling::Torn, before(&log, MIDDLE)));
+}
+
+#[test]
+fn row_09_a_broken_header_in_files_never_reused() {
+    let log = killed();
+    let last = log.last_data();
+    let files = log.with_group(last, spoil_checksum);
+    assert_eq!(ruling(&files, &log), (Ruling::Torn, before(&log, last)));
+}
+
+#[test]
+fn row_10_the_end_of_the_log() {
+    let log = killed();
+    let last = log.last_data();
+    let files = log.with_group(last, blank);
+    assert_eq!(ruling(&files, &log), (Ruling::Clean, before(&log, last)));
+    // In a reused file a broken header may be a stale one.
+    let log = super::image::log(&options(), 16, 8, Ending::Killed);
+    let last = log.last_data();
+    let files = log.with_group(last, spoil_checksum);
+    assert_eq!(ruling(&files, &log), (Ruling::Clean, before(&log, last)));
+}
+
+#[test]
+fn row_11_a_newer_format() {
+    let log = killed();
+    let last = log.last_data();
+    for (at, value) in [(4, 3), (5, 1), (6, 1), (7, 0x80)] {
+        let files = log.with_group(last, |bytes| {
+            bytes[at] = value;
+            fix_prelude(bytes);
+        });
+        assert_eq!(ruling(&files, &log), (Ruling::Newer, before(&log, last)));
+    }
+    // With groups of ours behind it, it is damage.
+    let files = log.with_group(MIDDLE, |bytes| {
+        bytes[4] = 3;
+        fix_prelude(bytes);
+    });
+    assert_eq!(ruling(&files, &log).0, Ruling::Corrupt);
+}
+
+#[test]
+fn row_12_a_file_that_is_cut() {
+    for log in [killed(), closed(), reused()] {
+        for name in log.segments() {
+            let whole = log.files[&name].len();
+            let blocks = (0..whole).step_by(BLOCK);
+            let odd = [1, 23, 127, BLOCK - 1, BLOCK + 1, whole - 512, whole - 1];
+            for len in blocks.chain(odd) {
+                let files = log.with(&name, |bytes| bytes.truncate(len));
+                let (ruling, _) = ruling(&files, &log);
+                assert_eq!(ruling, Ruling::Corrupt, "{name} cut to {len}");
+            }
+        }
+    }
+}
+
+#[test]
+fn row_13_a_segment_of_another_place() {
+    let log = reused();
+    let other = log_of_another_database();
+    let (mine, theirs) = (log.segments(), other.segments());
+    for name in &mine {
+        for from in &theirs {
+            let files = log.with(name, |bytes| bytes.clone_from(&other.files[from]));
+            let (ruling, _) = ruling(&files, &log);
+            assert_eq!(ruling, Ruling::Corrupt, "{name} is another's {from}");
+        }
+        for from in mine.iter().filter(|from| *from != name) {
+            let files = log.with(name, |bytes| bytes.clone_from(&log.files[from]));
+            let (ruling, _) = ruling(&files, &log);
+            assert_eq!(ruling, Ruling::Corrupt, "{name} is {from}");
+        }
+    }
+}
+
+fn log_of_another_database() -> Log {
+    log(&options(), 16, 9, Ending::Closed)
+}
+
+#[test]
+fn row_14_a_segment_is_missing() {
+    for log in [closed(), reused(), killed()] {
+        for name in log.segments() {
+            let mut files = log.files.clone();
+            files.remove(&name);
+            assert_eq!(ruling(&files, &log).0, Ruling::Corrupt, "without {name}");
+        }
+        let mut files = log.files.clone();
+        files.retain(|name, _| !name.contains("-wal-seg-"));
+        assert_eq!(ruling(&files, &log).0, Ruling::Corrupt, "without any");
+    }
+}
+
+#[test]
+fn row_15_no_state_file() {
+    let log = closed();
+    let state = log.state();
+    let mut without = log.files.clone();
+    without.remove(&state);
+    let blank = log.with(&state, |bytes| bytes.fill(0));
+    let empty = log.with(&state, Vec::clear);
+    let damaged = log.with(&state, |bytes| {
+        bytes[20] ^= 1;
+        bytes[BLOCK + 20] ^= 1;
+    });
+    for (files, what) in [
+        (without, "missing"),
+        (blank, "blank"),
+        (empty, "empty"),
+        (damaged, "damaged"),
+    ] {
+        let (ruling, got) = rule(&files, &log);
+        assert_eq!((ruling, got.len()), (Ruling::Corrupt, 0), "{what}");
+        // The segments say enough to keep all that they hold.
+        check_salvage(&files, &log, &log.truth);
+    }
+    // One copy is enough.
+    for copy in [0, BLOCK] {
+        let files = log.with(&state, |bytes| bytes[copy + 20] ^= 1);
+        let last = log.truth.last().unwrap().epoch;
+        assert_eq!(ruling(&files, &log), (Ruling::Clean, last));
+    }
+}
+
+#[test]
+fn row_17_a_segment_of_version_one_that_does_not_parse() {
+    let one = Options {
+        segment_format: 1,
+        ..options()
+    };
+    let log = log(&one, 0, 5, Ending::Closed);
+    let segments = log.segments();
+    assert_eq!(segments.len(), 5);
+    for (i, name) in segments.iter().enumerate() {
+        let cut = log.with(name, |bytes| bytes.truncate(bytes.len() - 1));
+        let longer = log.with(name, |bytes| bytes.push(0));
+        for files in [cut, longer] {
+            assert_eq!(ruling(&files, &log), (Ruling::Corrupt, i as u64));
+        }
+        let mut newer = log.with(name, |bytes| {
+            bytes[4] = 3;
+            fix_prelude(bytes);
+        });
+        newer.remove(&log.state());
+        let last = i + 1 == segments.len();
+        let (found, _) = rule(&newer, &log);
+        assert_eq!(found == Ruling::Newer, last, "{name}: {found:?}");
+    }
+}
