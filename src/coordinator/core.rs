@@ -134,7 +134,8 @@ impl Core {
             salvaged,
         } = open_log(disk, names, log_options)?;
         let next_seq = writer.highest_seq().saturating_add(1);
-        if options.sequencing == Sequencing::Coordinator && next_seq > LAST_SEQUENCE {
+        let assigns = options.sequencing == Sequencing::Coordinator;
+        if assigns && next_seq > LAST_SEQUENCE {
             return Err(Error::new(
                 ErrorKind::TooLarge,
                 format!("commit sequence {next_seq}: the log's numbers are used up"),
@@ -143,7 +144,8 @@ impl Core {
         }
         let (segments, spares) = writer.segment_counts();
         let (log_bytes, floor) = (writer.log_bytes(), writer.floor());
-        let staging = Staging::new(options.max_memory, options.slot_count, next_epoch, next_seq)?;
+        let base_seq = if assigns { next_seq } else { 0 };
+        let staging = Staging::new(options.max_memory, options.slot_count, next_epoch, base_seq)?;
         Ok(Core {
             options: options.clone(),
             path: names.dir().join(names.database()),

@@ -101,6 +101,13 @@ impl State {
         if crc32c(&bytes[..STATE_COPY - 4]) != get_u32(bytes, STATE_COPY - 4) {
             return Err(StateError::Damaged);
         }
+        // Counting on from these must not wrap; nothing that counted gets there.
+        if [16, 80, 88]
+            .iter()
+            .any(|at| get_u64(bytes, *at) > u64::MAX >> 1)
+        {
+            return Err(StateError::Damaged);
+        }
         let version = get_u32(bytes, 8);
         let flags = get_u32(bytes, 12);
         if version != VERSION || flags & !(FLAG_FLOOR | FLAG_CLEAN) != 0 {

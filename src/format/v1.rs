@@ -272,6 +272,12 @@ impl fmt::Display for Reason {
     }
 }
 
+/// How many bytes [`encode`] makes of the records.
+pub fn encoded_len(records: &[Record<'_>]) -> usize {
+    let bytes = |r: &Record<'_>| LENGTH_BYTES + r.encoded_len();
+    prelude::LEN + records.iter().map(bytes).sum::<usize>()
+}
+
 /// Reads the header and judges it, without looking at the records.
 ///
 /// `file_len` is the length of the whole file and `name_epoch` the epoch of
@@ -479,11 +485,10 @@ pub fn encode(epoch: u64, records: &[Record<'_>]) -> Result<Vec<u8>> {
     }
     let count = u32::try_from(records.len())
         .map_err(|_| Error::new(ErrorKind::TooLarge, "more than 2^32 - 1 records"))?;
-    let mut len = prelude::LEN;
     for (index, record) in records.iter().enumerate() {
         check(epoch, index, record)?;
-        len += LENGTH_BYTES + record.encoded_len();
     }
+    let len = encoded_len(records);
     let mut sorted: Vec<&Record<'_>> = records.iter().collect();
     sorted.sort_by_key(|r| r.replay_key());
 

@@ -138,6 +138,7 @@ fn place(walker: &Walker, beyond: &Beyond) -> End {
         verdict: Verdict::Clean,
         newer_format: false,
         segment: walker.at,
+        position: walker.pos,
         offset: walker.pos,
         path,
         reason: String::new(),

@@ -319,7 +319,7 @@ impl Tail {
         let zeros = vec![0; BLOCK as usize];
         let torn = (self.end.verdict == crate::recovery::Verdict::Torn
             && self.end.segment < self.files.segments.len())
-        .then_some((self.end.segment, self.end.offset));
+        .then_some((self.end.segment, self.end.position));
         for (segment, offset) in self.end.leftovers.iter().copied().chain(torn) {
             let entry = &self.files.segments[segment];
             if offset + BLOCK <= entry.len {
@@ -438,6 +438,7 @@ impl TailWalk {
 /// header.
 pub(super) fn start_segment(files: &LogFiles, limit: usize) -> usize {
     let mut start = limit;
+    let cheap = cheap_start(files, limit);
     let saved = files.state.as_ref().map_or(0, |s| s.watermark);
     while start > 0 {
         start -= 1;
@@ -452,10 +453,27 @@ pub(super) fn start_segment(files: &LogFiles, limit: usize) -> usize {
             }),
         };
         if covers {
-            return start;
+            return start.min(cheap);
         }
     }
     0
+}
+
+/// Opening checks this much of the log's end although a watermark covers it:
+/// damage is best heard of early, and reading a whole long log is not.
+const CHECKED_AT_OPEN: u64 = 128 << 20;
+
+fn cheap_start(files: &LogFiles, limit: usize) -> usize {
+    let mut bytes = 0u64;
+    let mut start = limit;
+    while start > 0 {
+        bytes = bytes.saturating_add(files.segments[start - 1].len);
+        if bytes > CHECKED_AT_OPEN {
+            break;
+        }
+        start -= 1;
+    }
+    start
 }
 
 fn live_segments(

@@ -22,6 +22,11 @@ pub(super) fn salvage(disk: &Disk, names: &Names) -> Result<Vec<PathBuf>> {
         Err(e) if e.kind() == ErrorKind::Corrupt => (rebuild_state(disk, names, &mut moved)?, true),
         Err(e) => return Err(e),
     };
+    // An open deletes what the state file calls retired; one who salvages has
+    // reason to doubt it.
+    for path in &files.retired {
+        rename_aside(disk, names, path, &mut moved)?;
+    }
     let mut walker = Walker::new(disk.clone(), files, None);
     let mut kept = 0;
     let mut newest = None;
@@ -42,7 +47,7 @@ pub(super) fn salvage(disk: &Disk, names: &Names) -> Result<Vec<PathBuf>> {
         Some(state) => state,
         None => State::new(super::open::random_id()?, [0; 16]),
     };
-    let cut = (end.segment < kept).then_some((end.segment, end.offset));
+    let cut = (end.segment < kept).then_some((end.segment, end.position));
     if let Some((segment, offset)) = cut {
         cut_segment(disk, names, &walker.files, segment, offset, &mut moved)?;
     }

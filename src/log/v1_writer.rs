@@ -4,7 +4,7 @@ use super::Disk;
 use crate::error::{Error, Result};
 use crate::format::item::{ItemHead, ItemKind};
 use crate::format::names::Names;
-use crate::format::v1::Record;
+use crate::format::v1::{Record, encoded_len};
 use crate::segment::write_segment_on;
 use std::path::PathBuf;
 
@@ -44,10 +44,7 @@ pub(crate) fn write_epoch(
         return Ok(None);
     }
     let db_path = names.dir().join(names.database());
+    let size = encoded_len(&records) as u64;
     let path = write_segment_on(&**disk, &db_path, epoch, &records)?;
-    let size = disk
-        .open(&path, crate::storage::OpenMode::Read)
-        .and_then(|f| f.len())
-        .map_err(|e| Error::io("measure a segment", &path, &e))?;
     Ok(Some((path, size)))
 }

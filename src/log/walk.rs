@@ -34,8 +34,11 @@ pub(crate) struct End {
     pub(crate) newer_format: bool,
     /// The segment at which reading stopped; the number of segments at the end.
     pub(crate) segment: usize,
-    pub(crate) offset: u64,
+    /// Where in it the next group would stand.
+    pub(crate) position: u64,
+    /// Where something is wrong, which may be further on.
     pub(crate) path: PathBuf,
+    pub(crate) offset: u64,
     pub(crate) reason: String,
     /// Headers of this log beyond the end, with epochs above it: (segment, offset).
     pub(crate) leftovers: Vec<(usize, u64)>,
@@ -254,6 +257,7 @@ impl Walker {
             verdict: Verdict::Clean,
             newer_format: false,
             segment: self.at,
+            position: self.pos,
             offset: self.pos,
             path: self.files.segments[at].path.clone(),
             reason: String::new(),
@@ -586,9 +590,11 @@ pub(super) fn first_header_damage(files: &LogFiles, entry: &SegmentEntry) -> Opt
     let (header, _) = GroupHeader::parse(&entry.head).ok()?;
     let log_id = files.state.as_ref().map(|s| s.log_id);
     let why = ours(&header, entry, 0, log_id).err()?;
-    // A reused file keeps its old groups until the first new one is written.
+    // A reused file keeps its old groups, which were retired, until the first
+    // new one is written.
     let newest = files.segments.last().is_some_and(|l| l.path == entry.path);
-    let stale = log_id == Some(header.log_id) && header.generation < entry.generation;
+    let retired = files.state.as_ref().map_or(0, |s| s.retired_generation);
+    let stale = log_id == Some(header.log_id) && header.generation <= retired;
     if newest && stale {
         return None;
     }

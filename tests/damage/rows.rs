@@ -64,7 +64,10 @@ fn row_02_the_log_goes_on_in_the_next_segment() {
 fn row_03_a_wrong_body_that_a_watermark_covers() {
     let log = killed();
     let files = log.with_group(MIDDLE, flip_body);
-    assert_eq!(ruling(&files, &log), (Ruling::Corrupt, before(&log, MIDDLE)));
+    assert_eq!(
+        ruling(&files, &log),
+        (Ruling::Corrupt, before(&log, MIDDLE))
+    );
     let log = closed();
     let last = log.last_data();
     let files = log.with_group(last, flip_body);
@@ -83,7 +86,10 @@ fn row_04_a_wrong_body_that_none_covers() {
 fn row_05_a_header_of_another_place_in_the_log_that_is_covered() {
     let log = killed();
     let files = log.with_group(MIDDLE, unlink);
-    assert_eq!(ruling(&files, &log), (Ruling::Corrupt, before(&log, MIDDLE)));
+    assert_eq!(
+        ruling(&files, &log),
+        (Ruling::Corrupt, before(&log, MIDDLE))
+    );
 }
 
 #[test]
@@ -98,7 +104,10 @@ fn row_06_a_header_of_another_place_in_the_log_that_is_not() {
 fn row_07_nothing_where_a_covered_group_should_stand() {
     let log = killed();
     let files = log.with_group(MIDDLE, blank);
-    assert_eq!(ruling(&files, &log), (Ruling::Corrupt, before(&log, MIDDLE)));
+    assert_eq!(
+        ruling(&files, &log),
+        (Ruling::Corrupt, before(&log, MIDDLE))
+    );
     let log = closed();
     let last = log.last_data();
     let files = log.with_group(last, blank);
