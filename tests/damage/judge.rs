@@ -117,7 +117,10 @@ pub fn check_salvage(files: &Files, log: &Log, prefix: &[Got]) {
         opened => opened.expect("a salvaging open"),
     };
     let after = files_of(&disk);
-    for (name, bytes) in files.iter().filter(|(n, _)| n.contains("-wal-seg-")) {
+    // Below the oldest they are retired, and go.
+    let oldest = &log.segments()[0];
+    let segments = files.iter().filter(|(n, _)| n.contains("-wal-seg-"));
+    for (name, bytes) in segments.filter(|(n, _)| *n >= oldest) {
         let kept = after
             .iter()
             .any(|(n, b)| n.starts_with(name.as_str()) && b == bytes);
