@@ -12,6 +12,10 @@ pub const FRAME_HEADER: usize = 12;
 /// Items start and end at multiples of this.
 pub const ITEM_ALIGN: usize = 8;
 
+/// How much is copied before it is checksummed: little enough to be in the
+/// first-level cache still, enough for few calls.
+const CHECKSUM_STRETCH: usize = 16 << 10;
+
 /// What an item holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ItemKind {
@@ -126,16 +130,15 @@ pub fn encode(
 ) -> bool {
     debug_assert_eq!(out.len(), plan.len);
     write_header(out, ItemKind::Pages, plan, lane, commit_seq, head);
-    let mut crc = crc32c(&out[4..ITEM_HEADER]);
-    let mut at = ITEM_HEADER;
-    let mut put = |out: &mut [u8], upto: usize| {
+    let mut crc = 0;
+    let mut at = 4;
+    let mut put = |out: &[u8], upto: usize| {
         crc = crc32c_append(crc, &out[at..upto]);
         at = upto;
     };
-    let end = ITEM_HEADER + head.metadata.len();
+    let mut end = ITEM_HEADER + head.metadata.len();
     out[ITEM_HEADER..end].copy_from_slice(head.metadata);
-    put(out, end);
-    let mut end = end;
+    let mut summed = 0;
     for index in 0..plan.frames as usize {
         let frame = frames.frame(index);
         let data_at = end + FRAME_HEADER;
@@ -147,15 +150,17 @@ pub fn encode(
         put_u32(out, end + 4, frame.db_size_if_commit);
         put_u32(out, end + 8, frame.data.len() as u32);
         out[data_at..next].copy_from_slice(frame.data);
-        put(out, next);
         end = next;
+        if end - summed >= CHECKSUM_STRETCH {
+            put(out, end);
+            summed = end;
+        }
     }
     if end.next_multiple_of(ITEM_ALIGN) != out.len() {
         return false;
     }
     out[end..].fill(0);
-    let len = out.len();
-    put(out, len);
+    put(out, out.len());
     put_u32(out, 0, crc);
     true
 }

@@ -8,7 +8,7 @@ use super::state_file::sync_file;
 use crate::error::{Error, Result};
 use crate::format::group::BLOCK;
 use crate::format::names::Names;
-use crate::storage::{OpenMode, write_all_at};
+use crate::storage::{OpenMode, uninterrupted, write_all_at};
 use crate::sync::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -220,7 +220,8 @@ fn write_zeros(disk: &Disk, path: &Path, size: u64, style: Style, sync: bool) ->
         at += n;
     }
     if sync {
-        sync_file(&*file, "sync a new segment file", path)?;
+        // Not final: the file is thrown away, and the next try makes a new one.
+        uninterrupted(|| file.sync_all()).map_err(|e| fail("sync a new segment file", e))?;
     }
     Ok(())
 }
