@@ -58,8 +58,15 @@ pub(super) fn judge(walker: &mut Walker, miss: Option<Miss>) -> Result<End> {
         );
         return Ok(end);
     }
+    // Row 11: its prelude's checksum is right, so it is no damage to a version
+    // that is known, whatever the state file says of later epochs.
+    let newer = matches!(
+        miss,
+        Some(Miss::Header(HeaderError::Version(3..) | HeaderError::Flags(_)))
+    );
+    let contradicted = beyond.watermark > last || !beyond.leftovers.is_empty();
     // Rows 3, 5 and 7.
-    if covered {
+    if covered && (contradicted || !newer) {
         end.verdict = Verdict::Corrupt;
         end.reason = format!(
             "{reason}; epochs up to {} were durable, only {} can be read",

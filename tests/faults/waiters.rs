@@ -164,3 +164,22 @@ fn a_failed_sync_is_not_healed_by_one_that_succeeds() {
     let after = Place::sim(&disk.crash_nothing()).recover_all();
     assert_eq!(after.len(), 2, "the open wrote it again");
 }
+
+/// What a sync left undone for want of space it never does; only a file that
+/// nothing relies on yet may be thrown away and made again.
+#[test]
+fn no_space_in_a_sync_is_final() {
+    let disk = SimStorage::new();
+    let place = Place::sim(&disk);
+    let wal = place.open(&buffered()).unwrap();
+    let first = submit(&wal, 1).unwrap();
+    wal.wait(first.epoch, PATIENCE).unwrap();
+    disk.fail(FaultPlan::error(Call::SyncAll, libc::ENOSPC).on("-wal-seg-"));
+    let lost = submit(&wal, 2).unwrap();
+    for _ in 0..2 {
+        let error = wal.wait(lost.epoch, PATIENCE).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error:?}");
+    }
+    let error = submit(&wal, 3).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Failed, "{error:?}");
+}

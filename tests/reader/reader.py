@@ -339,14 +339,18 @@ class Reader:
             # unless this segment's own end says more.
             return at == len(self.segments[index].data)
         if following.version == 1:
-            return following.name_epoch > self.last
+            # Nothing links it to this one: what the rest of this says decides.
+            watermark, later = self._look_through(self.segments[index], at)
+            return not later and watermark <= max(self.last, 0)
         return self.before is not None and self._continues(following, 0) is not None
 
     # Judging the place where the log stops.
 
     def _judge(self, index: int, at: int, header: Header | None, damage: Damage | None) -> None:
         segment = self.segments[index]
-        watermark, later = self._look_on(index, at)
+        found, later = self._look_on(index, at)
+        state = self.log.state
+        watermark = max(found, state.watermark if state else 0)
         # A watermark of 0 claims nothing, also where no epoch was read at all.
         gone = watermark > max(self.last, 0)
         offset = damage.offset if damage else at
@@ -357,6 +361,12 @@ class Reader:
         if here and here.segment_size > len(segment.data):
             reason = f"cut to {len(segment.data)} of {here.segment_size} bytes"
             self._stop("corrupt", 12, segment.path, at, reason)
+        prelude = parse_prelude(segment.data, at) if at < len(segment.data) else None
+        newer = prelude is not None and (prelude.version > 2 or bool(prelude.flags))
+        if prelude and newer and not later and found <= max(self.last, 0):
+            reason = f"version {prelude.version}, flags {prelude.flags:#x}"
+            self._refuse_later(segment, at, index)
+            self._stop("format", 11, segment.path, at + 4, reason)
         if header:
             self._end(segment, offset, 3 if gone else 4, gone, reason, index)
         if here and here.epoch > self.last:
@@ -364,16 +374,8 @@ class Reader:
             self._end(segment, offset, 5 if gone else 6, gone, reason, index)
         if gone:
             self._end(segment, offset, 7, True, reason, index)
-        prelude = parse_prelude(segment.data, at) if at < len(segment.data) else None
-        if prelude and (prelude.version > 2 or prelude.flags):
-            if not later:
-                reason = f"version {prelude.version}, flags {prelude.flags:#x}"
-                self._refuse_later(segment, at, index)
-                self._stop("format", 11, segment.path, at + 4, reason)
-            self._end(segment, offset, 8, False, reason, index)
         if later:
             self._end(segment, offset, 8, False, reason, index)
-        state = self.log.state
         magic = bytes(segment.data[at : at + 4]) == b"LAWP"
         magic = magic and not checksums_right(segment.data, at)
         if magic and state and state.retired_generation == 0:
@@ -381,21 +383,25 @@ class Reader:
         self._end(segment, offset, 10, False, "", index)
 
     def _look_on(self, index: int, at: int) -> tuple[int, bool]:
-        """The highest watermark from here on, and whether a header above it is ours."""
-        state = self.log.state
-        watermark = state.watermark if state else 0
-        later = False
+        """The highest watermark in what follows, and whether a header above is ours."""
+        watermark, later = 0, False
         for segment in self.segments[index:]:
             if segment.version == 1:
                 # It has its name only since it and all before it were durable.
                 watermark = max(watermark, segment.name_epoch)
                 continue
             start = at if segment is self.segments[index] else 0
-            for block in range(start, len(segment.data), BLOCK):
-                header = self._ours(segment, block)
-                if header:
-                    watermark = max(watermark, header.watermark)
-                    later = later or header.epoch > self.last
+            found, above = self._look_through(segment, start)
+            watermark, later = max(watermark, found), later or above
+        return watermark, later
+
+    def _look_through(self, segment: Segment, at: int) -> tuple[int, bool]:
+        watermark, later = 0, False
+        for block in range(at, len(segment.data), BLOCK):
+            header = self._ours(segment, block)
+            if header:
+                watermark = max(watermark, header.watermark)
+                later = later or header.epoch > self.last
         return watermark, later
 
     def _end(
