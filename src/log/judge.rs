@@ -62,7 +62,9 @@ pub(super) fn judge(walker: &mut Walker, miss: Option<Miss>) -> Result<End> {
     // that is known, whatever the state file says of later epochs.
     let newer = matches!(
         miss,
-        Some(Miss::Header(HeaderError::Version(3..) | HeaderError::Flags(_)))
+        Some(Miss::Header(
+            HeaderError::Version(3..) | HeaderError::Flags(_)
+        ))
     );
     let contradicted = beyond.watermark > last || !beyond.leftovers.is_empty();
     // Rows 3, 5 and 7.
@@ -95,7 +97,6 @@ fn classify(walker: &mut Walker, end: &mut End, miss: Option<Miss>, leftovers: b
             end.newer_format = true;
             false
         }
-        Miss::Header(HeaderError::Version(_)) => true,
         // Row 9.
         Miss::Header(HeaderError::Checksum) => {
             let fresh = walker

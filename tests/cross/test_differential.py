@@ -99,7 +99,7 @@ class Builder:
         field = self.rng.choice(FIELDS)
         value = self.rng.choice([0, 1, 3, 4096, self.epoch, self.epoch + 1, 2**32 - 1])
         if field == "version":
-            value = self.rng.choice([3, 9, 0xFFFF])
+            value = self.rng.choice([0, 1, 3, 9, 0xFFFF])
         elif field == "header_flags":
             value &= 0xFFFF
         self.group(**{field: value})
