@@ -28,7 +28,7 @@ pub use stats::{Latency, Stats};
 use self::core::{Core, Phase, closed};
 use crate::batch::{Batch, BatchHead, FrameSource};
 use crate::error::{Error, ErrorKind, Result, Ticket};
-use crate::recovery::names_of;
+use crate::log::names_of;
 use crate::storage::{RealStorage, Storage};
 use crate::sync::{AtomicU8, Ordering};
 use std::os::fd::OwnedFd;

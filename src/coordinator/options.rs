@@ -1,6 +1,7 @@
 //! The coordinator's configuration, its defaults and ranges.
 
 use crate::error::{Error, Result};
+pub use crate::log::{SyncPolicy, SyncStyle};
 use std::time::Duration;
 
 /// When a staged batch on which nobody waits is sealed.
@@ -21,29 +22,6 @@ pub enum Overflow {
     Block,
     /// Answer busy at once.
     Refuse,
-}
-
-/// What "durable" costs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SyncPolicy {
-    /// Data and metadata.
-    Full,
-    /// Data and what is needed to read it back (`fdatasync`).
-    Normal,
-    /// Nothing is synced and no watermark is claimed: an epoch is called
-    /// durable when it is written.
-    Off,
-}
-
-/// How groups reach the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SyncStyle {
-    /// Direct where a probe at open shows that it works, else buffered.
-    Probe,
-    /// `O_DIRECT|O_DSYNC`; opening fails where the file system refuses it.
-    Direct,
-    /// Buffered writes and a sync call.
-    Buffered,
 }
 
 /// Who numbers the commits.

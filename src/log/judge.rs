@@ -2,10 +2,10 @@
 //! "Reading"): a torn tail, corruption, or simply the end.
 
 use super::files::Version;
-use super::walk::{End, Miss, Walker, first_header_damage, ours};
+use super::place::{Miss, Verdict, first_header_damage, ours};
+use super::walk::{End, Walker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::{BLOCK, GROUP_HEADER, GroupHeader, GroupKind, HeaderError, has_magic};
-use crate::recovery::Verdict;
 
 /// What is found beyond the end.
 #[derive(Default)]

@@ -6,9 +6,12 @@
 //! writing, `writer` appends groups, `retire` lets segments go.
 
 mod files;
+mod identity;
 mod judge;
 mod lock;
 mod open;
+mod place;
+mod policy;
 mod retire;
 mod salvage;
 mod segment_file;
@@ -20,14 +23,28 @@ mod window;
 mod writer;
 
 pub(crate) use files::{LogFiles, Version};
+pub(crate) use identity::check_database_id;
 pub(crate) use lock::{ReaderHold, WriterLock};
-pub(crate) use open::{OpenedLog, check_database_id, last_epoch, open_log};
+pub(crate) use open::{OpenedLog, last_epoch, open_log};
+pub use place::Verdict;
+pub use policy::{SyncPolicy, SyncStyle};
 pub(crate) use retire::{cleanup, cleanup_locked};
 pub(crate) use walk::{End, Group, Step, Walker};
 pub(crate) use writer::{GroupInput, LogOptions, LogWriter, is_transient};
 
+use crate::error::{Error, Result};
+use crate::format::names::Names;
 use crate::storage::Storage;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The storage as everyone here shares it.
 pub(crate) type Disk = Arc<dyn Storage>;
+
+/// The names of a database's files; its path is resolved first.
+pub(crate) fn names_of(disk: &Disk, db_path: &Path) -> Result<Names> {
+    let resolved = disk
+        .resolve(db_path)
+        .map_err(|e| Error::io("resolve the path", db_path, &e))?;
+    Ok(Names::new(&resolved))
+}

@@ -3,14 +3,16 @@
 
 use super::Disk;
 use super::files::{LogFiles, Version};
+use super::identity::{check_database_id, random_id};
 use super::lock::WriterLock;
+use super::place::Verdict;
+use super::policy::SyncPolicy;
 use super::salvage;
 use super::segment_file::{SegmentFile, choose_style};
 use super::spare::SparePool;
 use super::state_file::{StateFile, sync_dir, sync_failed, sync_file};
 use super::walk::{End, Step, Walker};
 use super::writer::{Active, LiveSegment, LogOptions, LogWriter};
-use crate::coordinator::SyncPolicy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::{BLOCK, GroupHeader, GroupKind};
 use crate::format::names::Names;
@@ -156,38 +158,6 @@ impl LogWriter {
     }
 }
 
-/// An identity for a new log.
-pub(super) fn random_id() -> Result<[u8; 16]> {
-    let mut id = [0u8; 16];
-    // SAFETY: the pointer and the length are those of `id`.
-    let got = unsafe { libc::getrandom(id.as_mut_ptr().cast(), id.len(), 0) };
-    if got != id.len() as isize {
-        let e = std::io::Error::last_os_error();
-        return Err(Error::new(ErrorKind::Io, format!("getrandom: {e}")));
-    }
-    Ok(id)
-}
-
-pub(crate) fn check_database_id(files: &LogFiles, wanted: Option<[u8; 16]>) -> Result<()> {
-    let Some(wanted) = wanted else {
-        return Ok(());
-    };
-    let (own, empty) = match &files.state {
-        Some(state) => (state.database_id, files.segments.is_empty()),
-        None => ([0; 16], files.segments.is_empty()),
-    };
-    let unmarked = own == [0; 16] && empty;
-    if own == wanted || unmarked {
-        return Ok(());
-    }
-    let why = if own == [0; 16] {
-        "database_id: the log was made without one"
-    } else {
-        "database_id: the log belongs to another database"
-    };
-    Err(Error::new(ErrorKind::Format, why).in_file(&files.names.state()))
-}
-
 fn remove_files<'a>(disk: &Disk, paths: impl Iterator<Item = &'a PathBuf>) -> Result<()> {
     for path in paths {
         disk.remove(path)
@@ -317,7 +287,7 @@ impl Tail {
     fn settle(&self, disk: &Disk, sync: bool) -> Result<()> {
         let mut touched: Vec<usize> = Vec::new();
         let zeros = vec![0; BLOCK as usize];
-        let torn = (self.end.verdict == crate::recovery::Verdict::Torn
+        let torn = (self.end.verdict == Verdict::Torn
             && self.end.segment < self.files.segments.len())
         .then_some((self.end.segment, self.end.position));
         for (segment, offset) in self.end.leftovers.iter().copied().chain(torn) {

@@ -3,10 +3,10 @@
 use super::Disk;
 use super::files::LogFiles;
 use super::lock::WriterLock;
+use super::policy::SyncPolicy;
 use super::state_file::{StateFile, sync_dir};
 use super::walk::{Step, Walker};
 use super::writer::LogWriter;
-use crate::coordinator::SyncPolicy;
 use crate::error::{Error, Result};
 use crate::format::group::GroupKind;
 use crate::format::names::Names;
@@ -115,7 +115,7 @@ fn remove_all(disk: &Disk, names: &Names) -> Result<usize> {
     let last = walker.last();
     let state = match files.state.clone() {
         Some(state) => state,
-        None => State::new(super::open::random_id()?, [0; 16]),
+        None => State::new(super::identity::random_id()?, [0; 16]),
     };
     let mut file = StateFile::open(disk, &names.state(), state, true)?;
     let beyond = end.highest_leftover.max(last.unwrap_or(0));

@@ -45,7 +45,7 @@ pub(super) fn salvage(disk: &Disk, names: &Names) -> Result<Vec<PathBuf>> {
     }
     let state = match walker.files.state.clone() {
         Some(state) => state,
-        None => State::new(super::open::random_id()?, [0; 16]),
+        None => State::new(super::identity::random_id()?, [0; 16]),
     };
     let cut = (end.segment < kept).then_some((end.segment, end.position));
     if let Some((segment, offset)) = cut {
@@ -100,7 +100,7 @@ fn rebuild_state(disk: &Disk, names: &Names, moved: &mut Vec<PathBuf>) -> Result
         disk.remove(spare)
             .map_err(|e| Error::io("remove a spare", spare, &e))?;
     }
-    let mut state = State::new(super::open::random_id()?, [0; 16]);
+    let mut state = State::new(super::identity::random_id()?, [0; 16]);
     if let Some((header, _)) = first {
         state.log_id = header.log_id;
         state.retired_generation = header.generation.saturating_sub(1);

@@ -1,8 +1,8 @@
 //! How bytes reach a segment: the sync style, and what a failure means.
 
 use super::Disk;
+use super::policy::{SyncPolicy, SyncStyle};
 use super::state_file::sync_failed;
-use crate::coordinator::{SyncPolicy, SyncStyle};
 use crate::error::{Error, ErrorKind, Result, is_no_space};
 use crate::format::group::BLOCK;
 use crate::format::state::SCRATCH_OFFSET;

@@ -1,18 +1,17 @@
 //! Following the log, group by group, and judging where it ends: the decision
 //! table of `docs/format.md`. The rows are named in the comments.
 
-use super::files::{LogFiles, SegmentEntry, Version};
+use super::files::{LogFiles, Version};
 use super::lock::ReaderHold;
+use super::place::{Miss, Verdict, first_header_damage, ours};
 use super::window::Window;
 use super::{Disk, judge};
 use crate::error::{Error, Result};
 use crate::format::group::{
-    BLOCK, CERTIFICATE, Certificate, GROUP_HEADER, GroupHeader, GroupKind, HeaderError, LaneCounts,
-    Summary,
+    BLOCK, CERTIFICATE, Certificate, GROUP_HEADER, GroupHeader, GroupKind, LaneCounts, Summary,
 };
 use crate::format::item::ItemHead;
 use crate::format::v1;
-use crate::recovery::Verdict;
 use crate::storage::{File, OpenMode};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -82,19 +81,6 @@ pub(crate) struct Chain {
     pub(crate) link: Option<u32>,
     /// The highest sequence, where the coordinator assigned it.
     pub(crate) assigned: Option<u64>,
-}
-
-/// Why there is no group at a place.
-pub(super) enum Miss {
-    NoRoom,
-    Header(HeaderError),
-    /// Right checksums, but not this place of this log.
-    NotOurs(&'static str),
-    /// Ours, but not the next one.
-    NotNext(&'static str, u64),
-    Body(String),
-    /// Whatever else is there, this is damage (rows 12 and 13).
-    Damage(String),
 }
 
 /// Follows a log from its oldest live segment.
@@ -555,48 +541,4 @@ impl Walker {
             .map_err(|e| Error::io("read a segment", path, &e))?;
         Ok((bytes, &self.items))
     }
-}
-
-/// Whether a header belongs to this place of this log.
-pub(super) fn ours(
-    header: &GroupHeader,
-    entry: &SegmentEntry,
-    pos: u64,
-    log_id: Option<[u8; 16]>,
-) -> std::result::Result<(), &'static str> {
-    if log_id.is_some_and(|id| id != header.log_id) {
-        return Err("header: of another log");
-    }
-    if header.segment_epoch != entry.first_epoch {
-        return Err("header: of a file of another name");
-    }
-    if header.generation != entry.generation {
-        return Err("header: of another generation of the file");
-    }
-    if header.position != pos {
-        return Err("header: of another place in the file");
-    }
-    Ok(())
-}
-
-/// Rows 12 and 13: what is wrong with a segment as a whole.
-pub(super) fn first_header_damage(files: &LogFiles, entry: &SegmentEntry) -> Option<String> {
-    if entry.len < BLOCK || !entry.len.is_multiple_of(BLOCK) {
-        return Some(format!(
-            "file is {} bytes long: cut, or no segment",
-            entry.len
-        ));
-    }
-    let (header, _) = GroupHeader::parse(&entry.head).ok()?;
-    let log_id = files.state.as_ref().map(|s| s.log_id);
-    let why = ours(&header, entry, 0, log_id).err()?;
-    // A reused file keeps its old groups, which were retired, until the first
-    // new one is written.
-    let newest = files.segments.last().is_some_and(|l| l.path == entry.path);
-    let retired = files.state.as_ref().map_or(0, |s| s.retired_generation);
-    let stale = log_id == Some(header.log_id) && header.generation <= retired;
-    if newest && stale {
-        return None;
-    }
-    Some(format!("{why} (segment swapped, renamed or missing)"))
 }

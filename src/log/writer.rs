@@ -2,11 +2,11 @@
 
 use super::Disk;
 use super::lock::WriterLock;
+use super::policy::{SyncPolicy, SyncStyle};
 use super::segment_file::{SegmentFile, Style};
 use super::spare::SparePool;
 use super::state_file::{StateFile, sync_dir};
 use super::v1_writer;
-use crate::coordinator::{SyncPolicy, SyncStyle};
 use crate::error::{Error, Result};
 use crate::format::group::{
     BLOCK, CertificateFlags, GROUP_HEADER, GroupHeader, GroupKind, Summary, group_len, seal,

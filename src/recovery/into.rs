@@ -2,9 +2,9 @@
 
 use super::report::RecoveryReport;
 use super::stream::Recovery;
-use super::{RecoveryOptions, names_of, real};
+use super::{RecoveryOptions, real};
 use crate::error::{Error, Result};
-use crate::log::{Disk, LogFiles, WriterLock, cleanup_locked};
+use crate::log::{Disk, LogFiles, WriterLock, cleanup_locked, names_of};
 use crate::storage::{File, OpenMode, uninterrupted, write_all_at};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;

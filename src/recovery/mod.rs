@@ -14,7 +14,9 @@ pub use stream::{RecoveredBatch, Recovery};
 
 use crate::error::{Error, Result};
 use crate::format::names::Names;
-use crate::log::{Disk, LogFiles, ReaderHold, Step, Version, Walker, cleanup, last_epoch};
+use crate::log::{
+    Disk, LogFiles, ReaderHold, Step, Version, Walker, cleanup, last_epoch, names_of,
+};
 use crate::storage::RealStorage;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -34,13 +36,6 @@ pub struct RecoveryOptions {
     pub delete_segments: bool,
     /// Identity of the database, checked against the log's.
     pub database_id: Option<[u8; 16]>,
-}
-
-pub(crate) fn names_of(disk: &Disk, db_path: &Path) -> Result<Names> {
-    let resolved = disk
-        .resolve(db_path)
-        .map_err(|e| Error::io("resolve the path", db_path, &e))?;
-    Ok(Names::new(&resolved))
 }
 
 fn real() -> Disk {

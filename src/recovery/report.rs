@@ -1,18 +1,7 @@
 //! What recovery found.
 
+pub use crate::log::Verdict;
 use std::path::PathBuf;
-
-/// How a log, or a place in it, was judged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Verdict {
-    /// Nothing is wrong.
-    #[default]
-    Clean,
-    /// What a crash leaves of groups that were never acknowledged.
-    Torn,
-    /// Damage to something acknowledged.
-    Corrupt,
-}
 
 /// A file in which something was found.
 #[derive(Clone, Debug, PartialEq, Eq)]

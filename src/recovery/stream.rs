@@ -1,13 +1,13 @@
 //! The stream of recovered batches.
 
 use super::report::{EpochRanges, RecoveryReport, SuspectFile, Verdict};
-use super::{RecoveryOptions, names_of, read_walker, real};
+use super::{RecoveryOptions, read_walker, real};
 use crate::batch::Frame;
 use crate::error::{Error, Result};
 use crate::format::bytes::get_u32;
 use crate::format::group::GroupKind;
 use crate::format::item::{ITEM_HEADER, ItemHead, ItemKind};
-use crate::log::{Disk, End, Group, LogFiles, Step, Walker, check_database_id};
+use crate::log::{Disk, End, Group, LogFiles, Step, Walker, check_database_id, names_of};
 use std::path::Path;
 
 /// One batch, borrowed from the stream until the next call.
