@@ -38,7 +38,7 @@ TEST_ENV := CC='$(CC)' CXX='$(CXX)' EPOCHWAL_LIB_DIR='$(LIB)' EPOCHWAL_EXAMPLES=
 .PHONY: help
 help:
 	@echo 'make demo          real SQLite commits, a SIGKILL, and what comes back'
-	@echo 'make test          all tests: test-rust test-c test-cpp test-python test-cross'
+	@echo 'make test          lint, then all tests: test-rust test-c test-cpp test-python test-cross'
 	@echo 'make lint          rustfmt, clippy, ruff, mypy, stubtest, pyright'
 	@echo 'make header        regenerate include/epochwal.h'
 	@echo 'make install       PREFIX=$(PREFIX)'
@@ -93,7 +93,7 @@ demo: build/python.stamp $(C_EXAMPLES) $(CPP_EXAMPLES)
 # What is tested
 
 .PHONY: test test-rust test-c test-cpp test-python test-cross
-test: test-rust test-c test-cpp test-python test-cross
+test: lint test-rust test-c test-cpp test-python test-cross
 
 test-rust:
 	$(CARGO) test --quiet --workspace
