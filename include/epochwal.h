@@ -844,7 +844,8 @@ ewal_status ewal_checkpoint(ewal_coordinator coordinator,
                             uint64_t through_epoch,
                             ewal_error *error);
 
-// The highest epoch that recovery would give back, and whether there is any.
+// The highest durable epoch, and whether there is any: the last on the disk,
+// or that of the last checkpoint where nothing above it is there.
 //
 // Ownership: out_any may be NULL.
 // Threads: any, also beside a live writer.
@@ -986,6 +987,8 @@ ewal_status ewal_segment_delete(const char *db_path,
 typedef struct {
   // How many were measured.
   uint64_t count;
+  // All of them together.
+  uint64_t sum;
   // Median.
   uint64_t p50;
   // 90th percentile.

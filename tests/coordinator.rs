@@ -183,7 +183,7 @@ fn bad_batches_are_refused_by_field() {
     let place = Place::sim(&SimStorage::new());
     let wal = place
         .open(&Options {
-            max_batch_bytes: 100_000,
+            max_batch_bytes: 99_000,
             ..small()
         })
         .unwrap();
@@ -683,4 +683,43 @@ fn direct_style_is_refused_where_the_disk_refuses_it() {
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     let wal = place.open(&small()).expect("the probe falls back");
     commit(&wal, 1).unwrap();
+}
+
+#[test]
+fn nothing_is_deleted_of_a_corrupt_log() {
+    everywhere(|place, options| {
+        let wal = place.open(options).unwrap();
+        for txn in 1..=60 {
+            let data = page(txn, 1, 512);
+            let ticket = wal
+                .submit(&Batch {
+                    txn_id: txn,
+                    txn_epoch: 0,
+                    commit_seq: txn,
+                    frames: &one_frame(&data),
+                    metadata: &[],
+                })
+                .unwrap();
+            wal.wait(ticket.epoch, PATIENCE).unwrap();
+        }
+        wal.close(PATIENCE).unwrap();
+        let segments = list_segments_on(place.disk.clone(), &place.db).unwrap();
+        let file = place
+            .disk
+            .open(&segments[1].path, epochwal::storage::OpenMode::Write)
+            .unwrap();
+        file.write_at(&[0xff], 300).unwrap();
+        let prefix = RecoveryOptions {
+            durable_prefix: true,
+            delete_segments: true,
+            ..RecoveryOptions::default()
+        };
+        let report =
+            recover_into_file_on(place.disk.clone(), &place.db, &place.db, 512, &prefix).unwrap();
+        assert_eq!(report.verdict, Verdict::Corrupt);
+        let cleanup = cleanup_segments_on(place.disk.clone(), &place.db).unwrap_err();
+        assert_eq!(cleanup.kind(), ErrorKind::Corrupt);
+        let after = list_segments_on(place.disk.clone(), &place.db).unwrap();
+        assert_eq!(after.len(), segments.len());
+    });
 }

@@ -44,7 +44,7 @@ class Coordinator:
         slot_count: int | None = None,
         epoch_interval: float | Literal["off"] | None = None,
         buffer_capacity: int | None = None,
-        overflow: Literal["spill", "block", "refuse"] | None = None,
+        overflow_policy: Literal["spill", "block", "refuse"] | None = None,
         block_timeout: float | None = None,
         max_memory: int | None = None,
         max_batch_bytes: int | None = None,

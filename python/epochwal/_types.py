@@ -169,6 +169,7 @@ class Latency(TypedDict):
     """Percentiles of a latency, in nanoseconds."""
 
     count: int
+    sum: int
     p50: int
     p90: int
     p99: int
@@ -216,7 +217,7 @@ class Options(TypedDict, total=False):
     slot_count: int | None
     epoch_interval: float | Literal["off"] | None
     buffer_capacity: int | None
-    overflow: Literal["spill", "block", "refuse"] | None
+    overflow_policy: Literal["spill", "block", "refuse"] | None
     block_timeout: float | None
     max_memory: int | None
     max_batch_bytes: int | None

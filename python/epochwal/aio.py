@@ -80,7 +80,7 @@ class Coordinator:
         """Stage a batch; see ``epochwal.Coordinator.submit``.
 
         It holds up the loop while a lane is full, unless the coordinator was
-        opened with ``overflow="refuse"`` and answers ``BusyError`` instead.
+        opened with ``overflow_policy="refuse"`` and answers ``BusyError`` instead.
         """
         return self._wal.submit(
             frames,

@@ -37,7 +37,7 @@ const LARGE: usize = 64 << 10;
 /// epoch_interval=0.01          seconds that a batch waits at most when nobody
 ///                              waits for it; "off": until somebody does
 /// buffer_capacity=4 MiB        bytes per lane
-/// overflow="spill"             a full lane: "spill", "block", "refuse"
+/// overflow_policy="spill"             a full lane: "spill", "block", "refuse"
 /// block_timeout=10.0           seconds that a submit waits for room
 /// max_memory=256 MiB           over all lanes and groups in flight
 /// max_batch_bytes=64 MiB       a larger batch is refused
@@ -72,7 +72,7 @@ pub(crate) struct Coordinator {
 impl Coordinator {
     #[new]
     #[pyo3(signature = (
-        path, *, slot_count=None, epoch_interval=None, buffer_capacity=None, overflow=None,
+        path, *, slot_count=None, epoch_interval=None, buffer_capacity=None, overflow_policy=None,
         block_timeout=None, max_memory=None, max_batch_bytes=None, max_log_bytes=None,
         sync_policy=None, sync_style=None, segment_size=None, segment_format=None,
         sequencing=None, database_id=None, salvage=false, shared=false,
@@ -84,7 +84,7 @@ impl Coordinator {
         slot_count: Option<Bound<'py, PyAny>>,
         epoch_interval: Option<Bound<'py, PyAny>>,
         buffer_capacity: Option<Bound<'py, PyAny>>,
-        overflow: Option<Bound<'py, PyAny>>,
+        overflow_policy: Option<Bound<'py, PyAny>>,
         block_timeout: Option<Bound<'py, PyAny>>,
         max_memory: Option<Bound<'py, PyAny>>,
         max_batch_bytes: Option<Bound<'py, PyAny>>,
@@ -102,7 +102,7 @@ impl Coordinator {
             slot_count,
             epoch_interval,
             buffer_capacity,
-            overflow,
+            overflow_policy,
             block_timeout,
             max_memory,
             max_batch_bytes,
@@ -568,6 +568,7 @@ fn latency<'py>(py: Python<'py>, latency: &Latency) -> PyResult<Bound<'py, PyDic
     let dict = PyDict::new(py);
     for (name, value) in [
         ("count", latency.count),
+        ("sum", latency.sum),
         ("p50", latency.p50),
         ("p90", latency.p90),
         ("p99", latency.p99),

@@ -19,7 +19,7 @@ pub(crate) struct Keywords<'py> {
     pub(crate) slot_count: Given<'py>,
     pub(crate) epoch_interval: Given<'py>,
     pub(crate) buffer_capacity: Given<'py>,
-    pub(crate) overflow: Given<'py>,
+    pub(crate) overflow_policy: Given<'py>,
     pub(crate) block_timeout: Given<'py>,
     pub(crate) max_memory: Given<'py>,
     pub(crate) max_batch_bytes: Given<'py>,
@@ -72,7 +72,12 @@ impl Keywords<'_> {
         if let Some(time) = time(py, "block_timeout", self.block_timeout)? {
             options.block_timeout = time;
         }
-        choose("overflow", self.overflow, OVERFLOWS, &mut options.overflow)?;
+        choose(
+            "overflow_policy",
+            self.overflow_policy,
+            OVERFLOWS,
+            &mut options.overflow,
+        )?;
         choose(
             "sync_policy",
             self.sync_policy,

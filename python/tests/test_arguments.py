@@ -237,7 +237,7 @@ def test_bad_paths_are_refused(tmp_path: Path) -> None:
         ("epoch_interval", math.inf),
         ("epoch_interval", "never"),
         ("buffer_capacity", 100),
-        ("overflow", "explode"),
+        ("overflow_policy", "explode"),
         ("block_timeout", 4000),
         ("block_timeout", -1),
         ("max_memory", 1),
@@ -268,7 +268,7 @@ def test_an_option_out_of_range_is_named(db: Path, name: str, value: Any) -> Non
         ("epoch_interval", b"off"),
         ("epoch_interval", []),
         ("block_timeout", "1"),
-        ("overflow", 1),
+        ("overflow_policy", 1),
         ("database_id", "sixteen letters!"),
         ("salvage", "yes"),
         ("unheard_of", 1),
@@ -286,7 +286,7 @@ def test_none_and_zero_are_the_defaults(db: Path) -> None:
         keywords: Any = dict.fromkeys(names, nothing)
         if nothing == 0:
             # Words have no zero.
-            for word in ("overflow", "sync_policy", "sync_style", "sequencing"):
+            for word in ("overflow_policy", "sync_policy", "sync_style", "sequencing"):
                 del keywords[word]
         with Coordinator(db, database_id=bytes(16), **keywords) as wal:
             stats = wal.stats()
@@ -298,7 +298,7 @@ def test_every_option_is_taken(db: Path) -> None:
         "slot_count": 3,
         "epoch_interval": 0.5,
         "buffer_capacity": 1 << 16,
-        "overflow": "block",
+        "overflow_policy": "block",
         "block_timeout": 1.5,
         "max_memory": 1 << 20,
         "max_batch_bytes": 1 << 18,

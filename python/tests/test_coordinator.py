@@ -125,7 +125,7 @@ def test_assigned_sequences_are_dense(db: Path) -> None:
 
 def test_a_full_lane_that_refuses_is_busy(db: Path) -> None:
     with Coordinator(
-        db, epoch_interval="off", overflow="refuse", buffer_capacity=8192, slot_count=1
+        db, epoch_interval="off", overflow_policy="refuse", buffer_capacity=8192, slot_count=1
     ) as wal:
         with pytest.raises(epochwal.BusyError):
             for n in range(1, 100):

@@ -51,7 +51,7 @@ pub struct Options {
     pub block_timeout: Duration,
     /// Bytes staged and in flight over all lanes, 64 KiB to 1 GiB.
     pub max_memory: u64,
-    /// The largest batch that is taken, 4 KiB to 1 GiB.
+    /// The most page data of a batch, 4 KiB to 1 GiB.
     pub max_batch_bytes: u64,
     /// Bytes of log past which a submit answers "no space" until a
     /// checkpoint, at least 64 KiB; none: no limit.

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub struct Latency {
     /// How many were measured.
     pub count: u64,
+    /// All of them together.
+    pub sum: u64,
     /// Median.
     pub p50: u64,
     /// 90th percentile.
@@ -149,6 +151,13 @@ impl Stats {
                 let _ = writeln!(out, "epochwal_{name}{{db=\"{label}\"}} {value}");
             }
         }
+        let _ = writeln!(out, "# TYPE epochwal_backlog_frames gauge");
+        for (lane, frames) in self.backlog.iter().enumerate() {
+            let _ = writeln!(
+                out,
+                "epochwal_backlog_frames{{db=\"{label}\",lane=\"{lane}\"}} {frames}"
+            );
+        }
         for (name, latency) in [("wait", self.wait), ("flush", self.flush)] {
             let name = format!("epochwal_{name}_seconds");
             let _ = writeln!(out, "# TYPE {name} summary");
@@ -165,6 +174,8 @@ impl Stats {
                     "{name}{{db=\"{label}\",quantile=\"{quantile}\"}} {seconds}"
                 );
             }
+            let sum = latency.sum as f64 / 1e9;
+            let _ = writeln!(out, "{name}_sum{{db=\"{label}\"}} {sum}");
             let _ = writeln!(out, "{name}_count{{db=\"{label}\"}} {}", latency.count);
         }
         out
@@ -186,6 +197,7 @@ const BUCKETS: usize = ((64 - SUB_BITS as usize) << SUB_BITS) + (1 << SUB_BITS);
 /// on the commit path.)
 pub(crate) struct Histogram {
     buckets: Box<[AtomicU64]>,
+    sum: AtomicU64,
     max: AtomicU64,
 }
 
@@ -193,12 +205,14 @@ impl Histogram {
     pub(crate) fn new() -> Self {
         Histogram {
             buckets: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(),
+            sum: AtomicU64::new(0),
             max: AtomicU64::new(0),
         }
     }
 
     pub(crate) fn record(&self, value: u64) {
         self.buckets[bucket_of(value)].fetch_add(1, Relaxed);
+        self.sum.fetch_add(value, Relaxed);
         self.max.fetch_max(value, Relaxed);
     }
 
@@ -219,6 +233,7 @@ impl Histogram {
         };
         Latency {
             count,
+            sum: self.sum.load(Relaxed),
             p50: at(500),
             p90: at(900),
             p99: at(990),
@@ -267,7 +282,7 @@ mod tests {
             h.record(v);
         }
         let s = h.snapshot();
-        assert_eq!((s.count, s.max), (1000, 1000));
+        assert_eq!((s.count, s.sum, s.max), (1000, 500_500, 1000));
         assert!((500..=575).contains(&s.p50), "{s:?}");
         assert!((990..=1000).contains(&s.p99), "{s:?}");
     }

@@ -28,7 +28,21 @@ impl Core {
         if plan.len as u64 > self.options.max_memory {
             return Err(Error::new(
                 ErrorKind::TooLarge,
-                format!("batch: more than max_memory ({})", self.options.max_memory),
+                format!(
+                    "batch: {} bytes with headers are above max_memory ({})",
+                    plan.len, self.options.max_memory
+                ),
+            ));
+        }
+        if let Some(limit) = self.options.max_log_bytes
+            && plan.len as u64 > limit
+        {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                format!(
+                    "batch: {} bytes never fit max_log_bytes ({limit})",
+                    plan.len
+                ),
             ));
         }
         if plan.len as u64 > self.options.buffer_capacity {

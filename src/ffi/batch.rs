@@ -53,7 +53,7 @@ pub struct ewal_batch {
 // SAFETY: repr(C), plain data, the size first.
 unsafe impl Sized32 for ewal_batch {
     const NAME: &'static str = "batch";
-    const FIRST: usize = size_of::<ewal_batch>();
+    const FIRST: usize = std::mem::offset_of!(ewal_batch, metadata);
 }
 
 /// What a staged batch was given. Begin with all zeros or nothing at all; the

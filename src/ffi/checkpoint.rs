@@ -67,7 +67,8 @@ pub unsafe extern "C" fn ewal_checkpoint(
     unsafe { guard::with_coordinator(coordinator, error, body) }
 }
 
-/// The highest epoch that recovery would give back, and whether there is any.
+/// The highest durable epoch, and whether there is any: the last on the disk,
+/// or that of the last checkpoint where nothing above it is there.
 ///
 /// Ownership: out_any may be NULL.
 /// Threads: any, also beside a live writer.

@@ -17,6 +17,8 @@ use std::ffi::c_char;
 pub struct ewal_latency {
     /// How many were measured.
     pub count: u64,
+    /// All of them together.
+    pub sum: u64,
     /// Median.
     pub p50: u64,
     /// 90th percentile.
@@ -230,6 +232,7 @@ fn to_c(stats: &Stats) -> ewal_stats {
 fn latency(latency: Latency) -> ewal_latency {
     ewal_latency {
         count: latency.count,
+        sum: latency.sum,
         p50: latency.p50,
         p90: latency.p90,
         p99: latency.p99,

@@ -12,6 +12,8 @@ pub const FRAME_HEADER: usize = 12;
 /// Items start and end at multiples of this.
 pub const ITEM_ALIGN: usize = 8;
 
+/// The largest item.
+pub const MAX_ITEM: u64 = 2 << 30;
 /// How much is copied before it is checksummed: little enough to be in the
 /// first-level cache still, enough for few calls.
 const CHECKSUM_STRETCH: usize = 16 << 10;
@@ -41,7 +43,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Checks a batch's fields and adds up its size. Errors name the field.
+    /// Checks a batch's fields and adds up its size, at most `max_bytes` of page
+    /// data. Errors name the field.
     pub fn of(
         head: &BatchHead<'_>,
         frames: &(impl FrameSource + ?Sized),
@@ -64,14 +67,14 @@ impl Plan {
             return Err(Error::invalid("frames: a batch has at least one"));
         }
         // Checked before the loop, so that an absurd count costs nothing.
-        let too_large = || {
+        let too_large = |what: String| {
             Error::new(
                 ErrorKind::TooLarge,
-                format!("batch: more than max_batch_bytes ({max_bytes})"),
+                format!("batch: {what} are above max_batch_bytes ({max_bytes})"),
             )
         };
-        if count as u64 > max_bytes / (FRAME_HEADER as u64 + 1) || count > u32::MAX as usize {
-            return Err(too_large());
+        if count as u64 > max_bytes || count > u32::MAX as usize {
+            return Err(too_large(format!("{count} frames of a byte or more")));
         }
         let mut len = (ITEM_HEADER + head.metadata.len()) as u64;
         let mut bytes = 0u64;
@@ -99,12 +102,21 @@ impl Plan {
             }
             len += (FRAME_HEADER + frame.data.len()) as u64;
             bytes += frame.data.len() as u64;
-            if len > max_bytes {
-                return Err(too_large());
+            if bytes > max_bytes {
+                return Err(too_large(format!(
+                    "the first {} frames, {bytes} bytes,",
+                    index + 1
+                )));
             }
             if frame.db_size_if_commit != 0 {
                 db_size = frame.db_size_if_commit;
             }
+        }
+        if len > MAX_ITEM {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                format!("batch: {len} bytes with its frames' headers are above {MAX_ITEM}"),
+            ));
         }
         Ok(Plan {
             len: (len as usize).next_multiple_of(ITEM_ALIGN),

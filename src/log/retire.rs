@@ -104,7 +104,7 @@ fn remove_all(disk: &Disk, names: &Names) -> Result<usize> {
     }
     let mut walker = Walker::new(disk.clone(), files.clone(), None);
     let end = loop {
-        match walker.step(false)? {
+        match walker.step(true)? {
             Step::Group(_) | Step::Epoch(..) => {}
             Step::End(end) => break end,
         }

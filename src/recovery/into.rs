@@ -1,9 +1,10 @@
 //! Recovery into a map of pages, and into a database file.
 
-use super::report::RecoveryReport;
+use super::report::{RecoveryReport, Verdict};
 use super::stream::Recovery;
 use super::{RecoveryOptions, real};
 use crate::error::{Error, Result};
+use crate::format::names::Names;
 use crate::log::{Disk, LogFiles, WriterLock, cleanup_locked, names_of};
 use crate::storage::{File, OpenMode, uninterrupted, write_all_at};
 use std::collections::{BTreeMap, HashMap};
@@ -49,14 +50,15 @@ pub fn recover_into_map_on(
 }
 
 /// Recovers into a database file: page n at offset (n-1) x `page_size`. The
-/// file is made where it is missing, synced, and set to the size of the last
+/// file is made where it is missing and there is anything to recover, synced, and set to the size of the last
 /// `db_size_if_commit`.
 ///
 /// Each page gets the image with the highest commit sequence. Every frame must
 /// be `page_size` bytes (1 to 65536). The whole log is checked before the
 /// first byte is written, so a corrupt log leaves the file as it was; a
 /// failure to write leaves a part of the pages, and doing it again mends that.
-/// With `delete_segments` the writer's lock is held throughout. Nobody else
+/// With `delete_segments` the writer's lock is held throughout; of a corrupt log
+/// (durable prefix) nothing is deleted. Nobody else
 /// may use the file meanwhile.
 pub fn recover_into_file(
     db_path: &Path,
@@ -98,6 +100,10 @@ pub fn recover_into_file_on(
     if options.verify_only {
         return Ok(checked.report().clone());
     }
+    if checked.report().records == 0 {
+        // Nothing to recover: a target that is not there stays so.
+        return finish_empty(checked, lock, &disk, &names);
+    }
     drop(checked);
     let file = disk
         .open(target, OpenMode::WriteOrCreate)
@@ -117,10 +123,36 @@ pub fn recover_into_file_on(
     let report = stream.report().clone();
     drop(stream);
     pages.finish(&disk, report.db_size)?;
-    if let Some(lock) = &lock {
-        cleanup_locked(&disk, &names, lock)?;
-    }
+    delete_segments(lock.as_ref(), &report, &disk, &names)?;
     Ok(report)
+}
+
+fn finish_empty(
+    checked: Recovery,
+    lock: Option<WriterLock>,
+    disk: &Disk,
+    names: &Names,
+) -> Result<RecoveryReport> {
+    let report = checked.report().clone();
+    drop(checked);
+    delete_segments(lock.as_ref(), &report, disk, names)?;
+    Ok(report)
+}
+
+/// Deletes what was recovered; of a log that is corrupt nothing, since what
+/// lies beyond the damage was not.
+fn delete_segments(
+    lock: Option<&WriterLock>,
+    report: &RecoveryReport,
+    disk: &Disk,
+    names: &Names,
+) -> Result<()> {
+    match lock {
+        Some(lock) if report.verdict != Verdict::Corrupt => {
+            cleanup_locked(disk, names, lock).map(drop)
+        }
+        _ => Ok(()),
+    }
 }
 
 struct PageFile<'a> {

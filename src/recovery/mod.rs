@@ -32,7 +32,7 @@ pub struct RecoveryOptions {
     /// Read and check everything, hand out nothing.
     pub verify_only: bool,
     /// Recovery into a file only: delete the segments after the file is
-    /// synced. Takes the writer's lock.
+    /// synced, unless the log is corrupt. Takes the writer's lock.
     pub delete_segments: bool,
     /// Identity of the database, checked against the log's.
     pub database_id: Option<[u8; 16]>,
