@@ -132,6 +132,13 @@ impl Error {
         e
     }
 
+    /// A failed system call that is about no file.
+    pub(crate) fn system(what: &str, error: &io::Error) -> Self {
+        let mut e = Self::new(ErrorKind::Io, format!("{what}: {error}"));
+        e.0.os = error.raw_os_error();
+        e
+    }
+
     pub(crate) fn at(mut self, path: &Path, offset: u64) -> Self {
         self.0.path = Some(path.to_path_buf());
         self.0.offset = Some(offset);
@@ -198,11 +205,11 @@ impl Error {
     }
 }
 
-/// ENOSPC and EDQUOT are the errors that heal when space returns.
+/// The errors that heal when space returns, or a limit on it is raised.
 pub(crate) fn is_no_space(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
-        Some(code) if code == libc::ENOSPC || code == libc::EDQUOT
+        Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG)
     )
 }
 

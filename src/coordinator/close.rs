@@ -51,7 +51,7 @@ impl Core {
 
     fn close_log(&self, guard: &mut FlushGuard<'_>) -> Result<()> {
         if self.phase() == Phase::Failed {
-            return Err(self.refusal());
+            return Err(self.not_durable(guard, &self.refusal()));
         }
         // The buffers change places only while none is pending.
         if let Err(error) = self.write_pending(guard) {

@@ -1,6 +1,6 @@
 //! Descriptors that become readable when the durable epoch advances.
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::sync::{AtomicBool, Mutex, Ordering};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -16,7 +16,7 @@ impl Events {
     /// A new eventfd: non-blocking, close-on-exec, the caller's to close.
     /// With `signalled` it is readable at once.
     pub(super) fn add(&self, signalled: bool) -> Result<OwnedFd> {
-        let fail = |e: io::Error| Error::new(ErrorKind::Io, format!("eventfd: {e}"));
+        let fail = |e: io::Error| Error::system("eventfd", &e);
         // SAFETY: no memory is involved; the result is checked.
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
         if fd < 0 {

@@ -4,6 +4,7 @@
 //! is handed on, the lowest free one first. With more threads than lanes some
 //! share one.
 
+use crate::storage::fork_generation;
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -83,11 +84,15 @@ struct Held {
     id: u64,
     lane: u16,
     lanes: Weak<Lanes>,
+    born: u32,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(lanes) = self.lanes.upgrade() {
+        // In the child of a fork the owners' lock may be held by nobody who lives.
+        if self.born == fork_generation()
+            && let Some(lanes) = self.lanes.upgrade()
+        {
             lanes.give_back(self.lane);
         }
     }
@@ -135,6 +140,7 @@ impl Lanes {
             id: self.id,
             lane,
             lanes: Arc::downgrade(self),
+            born: fork_generation(),
         };
         HELD.with(|all| {
             let mut all = all.borrow_mut();

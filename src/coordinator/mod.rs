@@ -300,6 +300,8 @@ impl Coordinator {
     /// What is durable stays durable; nothing else is acknowledged.
     pub fn fail(&self, cause: Error) {
         if !self.core.is_forked() {
+            // Nothing is sealed after this, so what is in flight is known.
+            self.core.staging.block();
             let sealed = self.core.staging.current().0.saturating_sub(1);
             self.core.fail(cause, sealed);
         }

@@ -93,7 +93,16 @@ pub(super) fn give_back(core: &Arc<Core>, timeout: Option<Duration>) -> Result<(
     {
         return Err(e);
     }
-    let mut entries = table().entries.lock();
+    let entries = match limit.left() {
+        None => Some(table().entries.lock()),
+        Some(left) => table().entries.try_lock_for(left),
+    };
+    let Some(mut entries) = entries else {
+        return Err(Error::new(
+            ErrorKind::Timeout,
+            "another database is being opened or closed: still open",
+        ));
+    };
     let Some(entry) = entries
         .get_mut(&core.path)
         .filter(|e| Arc::ptr_eq(&e.core, core))

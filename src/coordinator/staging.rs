@@ -113,6 +113,8 @@ pub(crate) struct Staging {
     word: AtomicU64,
     buffers: [EpochBuffer; 2],
     in_flight: AtomicU64,
+    /// Odd while a seal is under way.
+    seals: AtomicU64,
     limit: u64,
 }
 
@@ -127,6 +129,7 @@ impl Staging {
             word: AtomicU64::new(0),
             buffers,
             in_flight: AtomicU64::new(0),
+            seals: AtomicU64::new(0),
             limit,
         })
     }
@@ -139,6 +142,7 @@ impl Staging {
     /// lane's lock is held by the caller, so its use is exact.
     pub(crate) fn reserve(&self, len: usize, lane: &mut LaneUse, bounds: Bounds) -> Reserved {
         let units = len as u64 / UNIT;
+        let mut seals = self.seals.load(Ordering::SeqCst);
         let mut bits = self.word.load(Ordering::SeqCst);
         loop {
             let word = Word::from_bits(bits);
@@ -162,13 +166,14 @@ impl Staging {
                 None
             };
             if let Some(full) = full {
-                // Between the looks at the word and at the rest it may have
-                // been sealed, and counted twice.
+                // Around a seal the epoch is counted twice: look again.
                 let again = self.word.load(Ordering::SeqCst);
-                if again == bits {
+                let seals_now = self.seals.load(Ordering::SeqCst);
+                if again == bits && seals_now == seals && seals.is_multiple_of(2) {
                     return full;
                 }
-                bits = again;
+                crate::sync::spin();
+                (bits, seals) = (again, seals_now);
                 continue;
             }
             let next = Word {
@@ -252,13 +257,16 @@ impl Staging {
             };
             // Before the exchange: no submit may see these bytes nowhere.
             let bytes = sealed.payload_len as u64;
+            self.seals.fetch_add(1, Ordering::SeqCst);
             self.in_flight.fetch_add(bytes, Ordering::SeqCst);
             let swapped =
                 self.word
                     .compare_exchange(bits, next.bits(), Ordering::SeqCst, Ordering::SeqCst);
             if swapped.is_err() {
                 self.in_flight.fetch_sub(bytes, Ordering::SeqCst);
-            } else {
+            }
+            self.seals.fetch_add(1, Ordering::SeqCst);
+            if swapped.is_ok() {
                 let alone = alone.then_some(Alone {
                     epoch: after,
                     assigned_seq: seq,

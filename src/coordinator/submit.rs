@@ -2,8 +2,8 @@
 //! buffer.
 
 use super::buffer::Pages;
-use super::core::{Core, inside_callback};
-use super::flush::{Pending, Source};
+use super::core::{Core, Phase, inside_callback};
+use super::flush::{FlushGuard, Pending, Source};
 use super::options::{Overflow, SPILL_BYTES};
 use super::staging::{Bounds, Reservation, Reserved};
 use crate::batch::{BatchHead, FrameSource};
@@ -222,18 +222,19 @@ impl Core {
         }
         // What was sealed before goes first, and frees the other buffer.
         if guard.has_pending() {
-            self.write_pending(&mut guard)?;
+            self.write_before(&mut guard)?;
         }
         if self.staging.memory() + plan.len as u64 > self.options.max_memory {
             self.seal_into(&mut guard);
-            self.write_pending(&mut guard)?;
+            self.write_before(&mut guard)?;
         }
         let pages = Pages::new(group_len(plan.len as u64, 1) as usize)?;
         let lane = self.lanes.mine();
+        self.staging.add_in_flight(plan.len);
         let Some((before, alone)) = self.staging.seal_around() else {
+            self.staging.release(plan.len);
             return Err(self.refusal());
         };
-        self.staging.add_in_flight(plan.len);
         let seq = if self.assigns() {
             alone.assigned_seq
         } else {
@@ -273,6 +274,15 @@ impl Core {
             epoch: alone.epoch,
             commit_seq: seq,
         })
+    }
+
+    /// Writes what stands in the way of the ordered path.
+    fn write_before(&self, guard: &mut FlushGuard<'_>) -> Result<()> {
+        self.write_pending(guard)
+            .map_err(|error| match self.phase() {
+                Phase::Open => error.recast(error.kind(), "nothing was kept"),
+                _ => self.refusal(),
+            })
     }
 
     fn count_alone(&self, lane: u16, plan: &Plan) {

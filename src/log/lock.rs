@@ -6,7 +6,8 @@
 //! | bytes of the lock file | meaning |
 //! | --- | --- |
 //! | lock on byte 0 | exclusive: the writer |
-//! | lock from byte 16 to the end | shared: readers; exclusive: segments are being retired |
+//! | lock on byte 16 + e and further | shared: a reader of segments that begin at epoch e or above |
+//! | lock on bytes 16 to 16 + e | exclusive: segments that begin at or below epoch e are being retired |
 //! | content 0..8 | durable epoch plus 1 while a writer lives; 0 while it opens |
 //!
 //! The content is a hint between living processes, never synced, and ignored
@@ -67,23 +68,25 @@ impl WriterLock {
         write_all_at(&*self.file, &word.to_le_bytes(), 0, 1)
     }
 
-    /// Runs `retire` while no reader is there and none can come. None: a
-    /// reader holds the segments.
+    /// Runs `retire` while no reader holds a segment that begins at or below
+    /// epoch `through`, and none can come. None: a reader does.
     pub(crate) fn without_readers<T>(
         &self,
+        through: u64,
         retire: impl FnOnce() -> Result<T>,
     ) -> Result<Option<T>> {
         let fail = |what: &str, e: io::Error| Error::io(what, &self.path, &e);
+        let len = through.saturating_add(1);
         let alone = self
             .file
-            .try_lock(LockMode::Exclusive, READERS.0, READERS.1)
+            .try_lock(LockMode::Exclusive, READERS.0, len)
             .map_err(|e| fail("lock the segments", e))?;
         if !alone {
             return Ok(None);
         }
         let result = retire();
         self.file
-            .unlock(READERS.0, READERS.1)
+            .unlock(READERS.0, len)
             .map_err(|e| fail("unlock the segments", e))?;
         result.map(Some)
     }
@@ -124,6 +127,16 @@ impl ReaderHold {
                 return Ok(());
             }
             wait_a_little(begun, "segments are being retired", &self.path)?;
+        }
+    }
+
+    /// Lets go of all segments that begin below `epoch`: they were not there.
+    pub(crate) fn narrow(&self, epoch: u64) -> Result<()> {
+        match &self.file {
+            Some(file) if epoch > 0 => file
+                .unlock(READERS.0, epoch)
+                .map_err(|e| Error::io("unlock the segments", &self.path, &e)),
+            _ => Ok(()),
         }
     }
 

@@ -45,7 +45,7 @@ pub(crate) struct OpenedLog {
 pub(crate) fn open_log(disk: &Disk, names: &Names, options: LogOptions) -> Result<OpenedLog> {
     let lock = Arc::new(WriterLock::take(disk, &names.lock())?);
     let salvaged = if options.salvage {
-        let salvaged = lock.without_readers(|| salvage::salvage(disk, names))?;
+        let salvaged = lock.without_readers(u64::MAX, || salvage::salvage(disk, names))?;
         salvaged.ok_or_else(|| {
             Error::new(ErrorKind::Locked, "salvage: a reader holds the segments")
                 .in_file(&names.lock())

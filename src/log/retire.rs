@@ -6,8 +6,8 @@ use super::lock::WriterLock;
 use super::policy::SyncPolicy;
 use super::state_file::{StateFile, sync_dir};
 use super::walk::{Step, Walker};
-use super::writer::LogWriter;
-use crate::error::{Error, Result};
+use super::writer::{LogWriter, is_transient};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::GroupKind;
 use crate::format::names::Names;
 use crate::format::state::State;
@@ -25,11 +25,26 @@ impl LogWriter {
             .count();
         let count = if self.named.is_some() { 0 } else { count };
         let lock = self.lock.clone();
-        let done = lock.without_readers(|| self.retire(through, count));
+        let newest = self.live[..count].last().map_or(0, |s| s.first_epoch);
+        let done = lock.without_readers(newest, || self.retire(through, count));
         if done?.is_none() {
             self.state.save(|s| s.floor = s.floor.max(Some(through)))?;
         }
         Ok(())
+    }
+
+    /// Tries again what a checkpoint left because a reader held it.
+    pub(super) fn retire_what_readers_held(&mut self) -> Result<()> {
+        let oldest = self.live.first().map(|s| s.last_epoch);
+        match (self.floor(), oldest) {
+            (Some(floor), Some(oldest)) if oldest > 0 && oldest <= floor => {
+                match self.checkpoint(floor) {
+                    Err(e) if e.kind() == ErrorKind::NoSpace || is_transient(&e) => Ok(()),
+                    done => done,
+                }
+            }
+            _ => Ok(()),
+        }
     }
 
     fn retire(&mut self, through: u64, count: usize) -> Result<()> {
@@ -55,9 +70,7 @@ impl LogWriter {
         self.live.drain(..count);
         for segment in &gone {
             // Oversize files and those of version 1 are not worth keeping.
-            let keep = segment.generation > 0
-                && segment.size <= self.options.segment_size
-                && segment.size >= self.next_size;
+            let keep = segment.generation > 0 && segment.size <= self.options.segment_size;
             self.spares.retire(&segment.path, segment.size, keep)?;
         }
         if claims && count > 0 {
@@ -87,13 +100,9 @@ pub(crate) fn cleanup(disk: &Disk, names: &Names) -> Result<usize> {
 
 /// As [`cleanup`], under a lock that the caller holds.
 pub(crate) fn cleanup_locked(disk: &Disk, names: &Names, lock: &WriterLock) -> Result<usize> {
-    let removed = lock.without_readers(|| remove_all(disk, names))?;
+    let removed = lock.without_readers(u64::MAX, || remove_all(disk, names))?;
     removed.ok_or_else(|| {
-        Error::new(
-            crate::error::ErrorKind::Locked,
-            "a reader holds the segments",
-        )
-        .in_file(&names.lock())
+        Error::new(ErrorKind::Locked, "a reader holds the segments").in_file(&names.lock())
     })
 }
 

@@ -47,22 +47,31 @@ pub(super) fn salvage(disk: &Disk, names: &Names) -> Result<Vec<PathBuf>> {
         Some(state) => state,
         None => State::new(super::identity::random_id()?, [0; 16]),
     };
+    // Before the first file moves: after a crash in between the numbers go on
+    // all the same, and what is missing is missed.
+    let next = highest_claim(&walker.files, &state, &end).saturating_add(1);
+    let listed = walker.files.segments.iter().map(|s| s.generation).max();
+    let mut file = StateFile::open(disk, &names.state(), state, true)?;
+    file.save(|s| {
+        s.next_epoch = s.next_epoch.max(next);
+        s.clean = false;
+        if rebuilt {
+            s.newest_generation = s.newest_generation.max(listed.unwrap_or(0));
+        }
+    })?;
+    sync_dir(disk, names.dir())?;
     let cut = (end.segment < kept).then_some((end.segment, end.position));
     if let Some((segment, offset)) = cut {
         cut_segment(disk, names, &walker.files, segment, offset, &mut moved)?;
     }
     move_aside(disk, names, &walker.files, kept, &mut moved)?;
-    let next = highest_claim(&walker.files, &state, &end).saturating_add(1);
     let last = walker.last();
     let highest_seq = walker.chain.assigned;
-    let mut file = StateFile::open(disk, &names.state(), state, true)?;
     file.save(|s| {
         s.newest_generation = newest.unwrap_or(s.retired_generation);
         // Lowered, never raised: the tail is confirmed by the open.
         s.watermark = s.watermark.min(last.unwrap_or(0));
         s.highest_seq = highest_seq.unwrap_or(s.highest_seq);
-        s.next_epoch = s.next_epoch.max(next);
-        s.clean = false;
     })?;
     Ok(moved)
 }

@@ -5,7 +5,7 @@
 use super::Disk;
 use super::segment_file::Style;
 use super::state_file::sync_file;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::BLOCK;
 use crate::format::names::Names;
 use crate::storage::{OpenMode, uninterrupted, write_all_at};
@@ -121,30 +121,41 @@ impl SparePool {
         }
     }
 
-    /// A spare of at least `need` bytes: a ready one, or one of `size` made now.
+    /// A spare of at least `need` bytes: a ready one of at least `size`, or one
+    /// made now. Where the disk has no room for that, a smaller one that will
+    /// do: a short segment is better than none.
     pub(crate) fn take(&self, need: u64, size: u64) -> Result<Spare> {
         self.settle();
-        {
-            let mut ready = self.ready.lock();
-            let fits = ready
-                .iter()
-                .enumerate()
-                .filter(|(_, s)| s.size >= need)
-                .min_by_key(|(_, s)| s.size)
-                .map(|(i, _)| i);
-            if let Some(index) = fits {
-                return Ok(ready.remove(index));
+        let size = size.max(need);
+        if let Some(spare) = self.take_ready(size) {
+            return Ok(spare);
+        }
+        let mut size = size;
+        loop {
+            let number = self.next.fetch_add(1, Relaxed);
+            let made = create(&self.disk, &self.names, number, size, self.style, self.sync);
+            match made {
+                Err(e) if e.kind() == ErrorKind::NoSpace => {
+                    if let Some(spare) = self.take_ready(need) {
+                        return Ok(spare);
+                    }
+                    let smaller = (size / 2).next_multiple_of(BLOCK).max(need);
+                    if smaller >= size {
+                        return Err(e);
+                    }
+                    size = smaller;
+                }
+                made => return made,
             }
         }
-        let number = self.next.fetch_add(1, Relaxed);
-        create(
-            &self.disk,
-            &self.names,
-            number,
-            size.max(need),
-            self.style,
-            self.sync,
-        )
+    }
+
+    /// The smallest ready spare of at least `size` bytes.
+    fn take_ready(&self, size: u64) -> Option<Spare> {
+        let mut ready = self.ready.lock();
+        let fits = ready.iter().enumerate().filter(|(_, s)| s.size >= size);
+        let (index, _) = fits.min_by_key(|(_, s)| s.size)?;
+        Some(ready.remove(index))
     }
 
     /// Puts a spare back that was taken and not used.
@@ -152,9 +163,29 @@ impl SparePool {
         self.ready.lock().push(spare);
     }
 
+    /// Removes the smallest spare where there are enough and it is smaller than
+    /// one that could be kept in its place.
+    fn make_way(&self, size: u64) -> Result<()> {
+        let mut ready = self.ready.lock();
+        if ready.len() < KEEP {
+            return Ok(());
+        }
+        let smallest = ready.iter().enumerate().min_by_key(|(_, s)| s.size);
+        if let Some((index, _)) = smallest.filter(|(_, s)| s.size < size) {
+            let path = ready.remove(index).path;
+            self.disk
+                .remove(&path)
+                .map_err(|e| Error::io("remove a spare", &path, &e))?;
+        }
+        Ok(())
+    }
+
     /// Takes in a file that was a segment, or removes it where there are
     /// enough. The caller syncs the directory.
     pub(crate) fn retire(&self, path: &Path, size: u64, keep: bool) -> Result<()> {
+        if keep && size > 0 {
+            self.make_way(size)?;
+        }
         if keep && size > 0 && self.ready() < KEEP {
             let number = self.next.fetch_add(1, Relaxed);
             let spare = self.names.spare(number);

@@ -138,6 +138,15 @@ impl Walker {
         self.ended = false;
     }
 
+    /// Holds only what was listed, so that a checkpoint need not wait for this
+    /// reader to let go of what it never saw.
+    pub(crate) fn narrow_hold(&self) -> Result<()> {
+        match (&self.hold, self.files.segments.first()) {
+            (Some(hold), Some(oldest)) => hold.narrow(oldest.first_epoch),
+            _ => Ok(()),
+        }
+    }
+
     /// Asks whether a writer lives, and how far it is durable.
     pub(crate) fn refresh_live(&mut self) -> Result<bool> {
         let Some(hold) = &mut self.hold else {
@@ -182,6 +191,44 @@ impl Walker {
     /// is checked and its items are listed; without, header and certificate.
     pub(crate) fn step(&mut self, body: bool) -> Result<Step> {
         loop {
+            match self.step_listed(body) {
+                // A writer that opened meanwhile removes names without a group.
+                Err(e) if e.os_error() == Some(libc::ENOENT) && self.relist()? => {
+                    self.ended = false;
+                }
+                step => return step,
+            }
+        }
+    }
+
+    /// Lists the files again if a writer came and went since they were listed:
+    /// each that opens saves the state. Says whether one did.
+    fn relist(&mut self) -> Result<bool> {
+        if self.hold.is_none() || self.cap.is_some() {
+            return Ok(false);
+        }
+        let files = LogFiles::list(&self.disk, &self.files.names)?;
+        let update = |files: &LogFiles| files.state.as_ref().map(|s| s.update);
+        if update(&files) == update(&self.files) {
+            return Ok(false);
+        }
+        let here = self.files.segments.get(self.at).map(|s| s.first_epoch);
+        let at = match here {
+            Some(epoch) => files.segments.partition_point(|s| s.first_epoch < epoch),
+            None => self.at.min(files.segments.len()),
+        };
+        if files.segments.get(at).map(|s| s.first_epoch) != here {
+            self.pos = 0;
+        }
+        self.at = at;
+        self.files = files;
+        self.window.clear();
+        self.open = None;
+        Ok(true)
+    }
+
+    fn step_listed(&mut self, body: bool) -> Result<Step> {
+        loop {
             if self.at >= self.files.segments.len() || self.ended {
                 self.ended = true;
                 return self.finish(None);
@@ -204,7 +251,7 @@ impl Walker {
                     return Ok(Step::Group(Box::new(group)));
                 }
                 // A writer may have come since: what was read may be its doing.
-                Err(_) if self.refresh_live()? => {}
+                Err(_) if self.refresh_live()? || self.relist()? => {}
                 Err(miss) => {
                     if !matches!(miss, Miss::Damage(_)) && self.next_segment_continues()? {
                         // Row 2.
@@ -223,7 +270,7 @@ impl Walker {
         match self.cap {
             None => false,
             Some(None) => true,
-            Some(Some(cap)) => self.chain.epoch.is_some_and(|last| last >= cap),
+            Some(Some(cap)) => self.last().is_some_and(|last| last >= cap),
         }
     }
 

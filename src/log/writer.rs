@@ -246,8 +246,13 @@ impl LogWriter {
         }
         if self.named.is_none() {
             let path = self.names.segment(epoch);
-            if self.disk.open(&path, OpenMode::Read).is_ok() {
-                return Err(Error::corrupt("roll: there is a segment of this name").in_file(&path));
+            match self.disk.open(&path, OpenMode::Read) {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                Err(e) => return Err(Error::io("look for a segment of the name", &path, &e)),
+                Ok(_) => {
+                    let why = "roll: there is a segment of this name";
+                    return Err(Error::corrupt(why).in_file(&path));
+                }
             }
             let spare = self.spares.take(need, self.next_size)?;
             if let Err(e) = self.disk.rename(&spare.path, &path) {
@@ -286,7 +291,7 @@ impl LogWriter {
         self.live.push(segment);
         self.named = None;
         self.prepared = false;
-        Ok(())
+        self.retire_what_readers_held()
     }
 
     /// The clean end: a mark whose watermark covers all groups, and the state

@@ -3,6 +3,7 @@
 use super::report::{RecoveryReport, Verdict};
 use super::stream::Recovery;
 use super::{RecoveryOptions, real};
+use crate::batch::Frame;
 use crate::error::{Error, Result};
 use crate::format::names::Names;
 use crate::log::{Disk, LogFiles, WriterLock, cleanup_locked, names_of};
@@ -53,9 +54,10 @@ pub fn recover_into_map_on(
 /// file is made where it is missing and there is anything to recover, synced, and set to the size of the last
 /// `db_size_if_commit`.
 ///
-/// Each page gets the image with the highest commit sequence. Every frame must
-/// be `page_size` bytes (1 to 65536). The whole log is checked before the
-/// first byte is written, so a corrupt log leaves the file as it was; a
+/// Each page gets the image with the highest commit sequence, for which some 30
+/// bytes of memory are needed per page. Every frame must be `page_size` bytes (1
+/// to 65536). The whole log is checked before the first byte is written, so a
+/// corrupt log or a wrong page size leaves the file as it was; a
 /// failure to write leaves a part of the pages, and doing it again mends that.
 /// With `delete_segments` the writer's lock is held throughout; of a corrupt log
 /// (durable prefix) nothing is deleted. Nobody else
@@ -91,12 +93,12 @@ pub fn recover_into_file_on(
         Some(_) => Recovery::alone(disk.clone(), LogFiles::list(&disk, &names)?, options),
         None => Recovery::open_on(disk.clone(), db_path, options),
     };
-    let check = RecoveryOptions {
-        verify_only: true,
-        ..options.clone()
-    };
-    let mut checked = stream(&check)?;
-    while checked.next_batch()?.is_some() {}
+    let mut checked = stream(options)?;
+    while let Some(batch) = checked.next_batch()? {
+        for frame in &batch.frames {
+            check_size(frame, page_size)?;
+        }
+    }
     if options.verify_only {
         return Ok(checked.report().clone());
     }
@@ -125,6 +127,17 @@ pub fn recover_into_file_on(
     pages.finish(&disk, report.db_size)?;
     delete_segments(lock.as_ref(), &report, &disk, &names)?;
     Ok(report)
+}
+
+fn check_size(frame: &Frame<'_>, page_size: u32) -> Result<()> {
+    if frame.data.len() == page_size as usize {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "page_size: page {} has {} bytes in the log, not {page_size}",
+        frame.page_number,
+        frame.data.len()
+    )))
 }
 
 fn finish_empty(
@@ -165,13 +178,6 @@ struct PageFile<'a> {
 
 impl PageFile<'_> {
     fn put(&mut self, commit_seq: u64, page_number: u32, data: &[u8]) -> Result<()> {
-        if data.len() != self.page_size as usize {
-            return Err(Error::invalid(format!(
-                "page_size: page {page_number} has {} bytes in the log, not {}",
-                data.len(),
-                self.page_size
-            )));
-        }
         let newest = self.newest.entry(page_number).or_insert(commit_seq);
         if commit_seq < *newest {
             return Ok(());

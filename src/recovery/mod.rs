@@ -69,6 +69,7 @@ fn read_walker(disk: &Disk, names: &Names) -> Result<Walker> {
     // to there is in the listing.
     walker.refresh_live()?;
     walker.files = LogFiles::list(disk, names)?;
+    walker.narrow_hold()?;
     Ok(walker)
 }
 
@@ -100,10 +101,15 @@ pub fn list_segments_on(disk: Disk, db_path: &Path) -> Result<Vec<SegmentInfo>> 
     let mut list = Vec::new();
     for path in &files.retired {
         let first = crate::format::names::segment_epoch(path).unwrap_or(0);
-        let len = disk
+        let measured = disk
             .open(path, crate::storage::OpenMode::Read)
-            .and_then(|f| f.len())
-            .map_err(|e| Error::io("measure a segment", path, &e))?;
+            .and_then(|f| f.len());
+        let len = match measured {
+            Ok(len) => len,
+            // No part of the log, so nothing keeps it.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(Error::io("measure a segment", path, &e)),
+        };
         list.push(SegmentInfo {
             path: path.clone(),
             first_epoch: first,

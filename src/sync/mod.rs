@@ -8,3 +8,8 @@ pub(crate) use futex::{futex_wait, futex_wake};
 pub(crate) use lock::{Condvar, Mutex, MutexGuard};
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 pub(crate) use std::thread;
+
+/// Lets others go on while something that takes a few instructions is awaited.
+pub(crate) fn spin() {
+    std::hint::spin_loop();
+}
