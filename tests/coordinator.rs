@@ -723,3 +723,25 @@ fn nothing_is_deleted_of_a_corrupt_log() {
         assert_eq!(after.len(), segments.len());
     });
 }
+
+#[test]
+fn the_log_is_not_recovered_into_itself() {
+    everywhere(|place, options| {
+        let wal = place.open(options).unwrap();
+        commit(&wal, 1).unwrap();
+        wal.close(PATIENCE).unwrap();
+        let segment = list_segments_on(place.disk.clone(), &place.db).unwrap()[0]
+            .path
+            .clone();
+        let mut state = place.db.clone().into_os_string();
+        state.push("-wal-state");
+        for target in [segment, state.into()] {
+            let none = RecoveryOptions::default();
+            let error = recover_into_file_on(place.disk.clone(), &place.db, &target, 512, &none)
+                .unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid);
+            assert!(error.message().starts_with("target"), "{error}");
+        }
+        assert_eq!(place.recover_all().len(), 1);
+    });
+}

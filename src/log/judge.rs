@@ -35,7 +35,7 @@ pub(super) fn judge(walker: &mut Walker, miss: Option<Miss>) -> Result<End> {
     let (expected, present) = walker.files.expected_and_present();
     let covered = claimed > last;
     let mut end = place(walker, &beyond);
-    let reason = miss.as_ref().map_or("", reason_of);
+    let reason = miss.as_ref().map_or("the log ends here", reason_of);
     // Rows 12 and 13.
     if let Some(Miss::Damage(why)) = &miss {
         end.verdict = Verdict::Corrupt;

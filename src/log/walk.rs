@@ -3,7 +3,7 @@
 
 use super::files::{LogFiles, Version};
 use super::lock::ReaderHold;
-use super::place::{Miss, Verdict, first_header_damage, ours};
+use super::place::{Miss, Verdict, first_header_damage, newer_format, ours};
 use super::window::Window;
 use super::{Disk, judge};
 use crate::error::{Error, Result};
@@ -333,6 +333,11 @@ impl Walker {
     fn try_group(&mut self, body: bool) -> Result<std::result::Result<Group, Miss>> {
         let (index, pos) = (self.at, self.pos);
         let entry = self.files.segments[index].clone();
+        if pos == 0
+            && let Some(newer) = newer_format(&entry.head)
+        {
+            return Ok(Err(Miss::Header(newer)));
+        }
         if pos == 0
             && let Some(damage) = first_header_damage(&self.files, &entry)
         {

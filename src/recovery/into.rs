@@ -85,6 +85,7 @@ pub fn recover_into_file_on(
         )));
     }
     let names = names_of(&disk, db_path)?;
+    refuse_own_files(&disk, &names, target)?;
     let lock = match options.delete_segments {
         true => Some(WriterLock::take(&disk, &names.lock())?),
         false => None,
@@ -127,6 +128,21 @@ pub fn recover_into_file_on(
     pages.finish(&disk, report.db_size)?;
     delete_segments(lock.as_ref(), &report, &disk, &names)?;
     Ok(report)
+}
+
+/// The log must not be written over with what is recovered from it.
+fn refuse_own_files(disk: &Disk, names: &Names, target: &Path) -> Result<()> {
+    let resolved = disk
+        .resolve(target)
+        .map_err(|e| Error::io("resolve the target", target, &e))?;
+    let beside = resolved.parent() == Some(names.dir());
+    let own = resolved
+        .file_name()
+        .is_some_and(|name| names.classify(name).is_some());
+    if beside && own {
+        return Err(Error::invalid("target: is a file of the log itself").in_file(target));
+    }
+    Ok(())
 }
 
 fn check_size(frame: &Frame<'_>, page_size: u32) -> Result<()> {
