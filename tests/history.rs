@@ -1,6 +1,6 @@
 //! What happens to a log over its life: other options in each session, files
 //! that other sessions left, salvage and what comes after it, numbers that run
-//! out, readers and closes that meet a writer at a bad moment.
+//! out, logs too long to be looked through, closes at a bad moment.
 //!
 //! The sweeps of `crash.rs`, `faults.rs` and `damage.rs` take one kind of
 //! session and break it everywhere. These tests are the other way round: a
@@ -14,10 +14,10 @@ mod handles;
 mod links;
 #[path = "history/log.rs"]
 mod log;
+#[path = "history/long.rs"]
+mod long;
 #[path = "history/numbers.rs"]
 mod numbers;
-#[path = "history/readers.rs"]
-mod readers;
 #[path = "history/salvage.rs"]
 mod salvage;
 #[path = "history/syncs.rs"]

@@ -82,9 +82,10 @@ fn submits_go_on_while_a_close_fails_to_come_in_time() {
     };
     let wal = Place::sim(&disk).open(&options).unwrap();
     commit(&wal, 1).unwrap();
-    let gate = disk.block_on_path(Call::SyncAll, "-wal-seg-");
     let attempts = AtomicU64::new(0);
     let last = std::thread::scope(|scope| {
+        // In here, so that a failing test opens it before it waits for threads.
+        let gate = disk.block_on_path(Call::SyncAll, "-wal-seg-");
         let writer = scope.spawn(|| commit(&wal, 2));
         gate.wait_blocked();
         let closer = scope.spawn(|| {

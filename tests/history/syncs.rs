@@ -101,8 +101,9 @@ fn readers_are_told_before_anyone_else() {
     let disk = SimStorage::new();
     let wal = Place::sim(&disk).open(&roomy()).unwrap();
     let first = commit(&wal, 1).unwrap().epoch;
-    let gate = disk.block_on_path(Call::Write, "-wal-lock");
     std::thread::scope(|scope| {
+        // In here, so that a failing test opens it before it waits for threads.
+        let gate = disk.block_on_path(Call::Write, "-wal-lock");
         let writer = scope.spawn(|| commit(&wal, 2));
         gate.wait_blocked();
         assert_eq!(wal.durable_epoch().unwrap(), Some(first));
