@@ -4,9 +4,10 @@
 //! is handed on, the lowest free one first. With more threads than lanes some
 //! share one.
 
-use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::sync::{Mutex, MutexGuard, thread_local};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 /// What a lane holds of one epoch, and what it has counted since open.
@@ -72,6 +73,7 @@ pub(crate) struct Lanes {
     owners: Mutex<Owners>,
 }
 
+/// Names only, nothing is ordered by it: a plain atomic, also under a model.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 thread_local! {
