@@ -22,6 +22,10 @@ pub(crate) const fn spins(_count: u32) -> u32 {
 /// One time in so many a wait ends for no reason, or a limit runs out early.
 const WHIM: u32 = 8;
 
+/// A limit from here on never runs out: who sleeps under it and is not woken
+/// is found as one of those who sleep for ever.
+const NEVER: Duration = Duration::from_secs(30 * 60);
+
 /// A thread asleep on a word.
 struct Sleeper {
     word: usize,
@@ -78,7 +82,7 @@ impl Drop for Place {
 }
 
 /// Sleeps while `word` is `expected`. Returns early for no reason now and
-/// then; a `timeout` runs out whenever the scheduler likes, and then the clock
+/// then; a `timeout` below [`NEVER`] runs out whenever the scheduler likes, and then the clock
 /// says so.
 pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) {
     // The look and the falling asleep are one step, as the kernel's are.
@@ -87,7 +91,7 @@ pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Durati
     }
     let place = Place::take(word);
     let on_a_whim = || thread_rng().gen_ratio(1, WHIM);
-    match timeout {
+    match timeout.filter(|&t| t < NEVER) {
         None if on_a_whim() => {}
         None => place.0.wait(),
         Some(patience) => {
