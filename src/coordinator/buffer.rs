@@ -2,7 +2,7 @@
 //! page-aligned, so that direct I/O takes it without a copy.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::sync::{AtomicU32, AtomicU64, Ordering, futex_wait, futex_wake};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, futex_wait, futex_wake, spins};
 use std::ptr::NonNull;
 
 /// What stays resident of a buffer after a flush; more is given back.
@@ -129,7 +129,7 @@ impl EpochBuffer {
 
     /// Waits until `count` reservations are filled: those that the seal found.
     pub(crate) fn wait_filled(&self, count: u32) {
-        for _ in 0..64 {
+        for _ in 0..spins(64) {
             if self.filled.load(Ordering::Acquire) == count {
                 return;
             }

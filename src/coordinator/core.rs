@@ -13,11 +13,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::names::Names;
 use crate::log::{Disk, LogOptions, OpenedLog, open_log};
 use crate::storage::fork_generation;
-use crate::sync::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Mutex, Ordering};
+use crate::sync::{
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64, Instant, Mutex, Ordering, thread_local,
+};
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Where the coordinator is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

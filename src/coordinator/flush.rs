@@ -7,10 +7,10 @@ use super::staging::Sealed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::{CertificateFlags, GROUP_HEADER, LaneCounts, Summary, group_len};
 use crate::log::{GroupInput, LogWriter, is_transient};
-use crate::sync::{MutexGuard, Ordering};
+use crate::sync::{Instant, MutexGuard, Ordering, thread};
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Where a sealed epoch's bytes are.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl FlushGuard<'_> {
 
 impl Drop for FlushGuard<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() && self.core.phase() == Phase::Open {
+        if thread::panicking() && self.core.phase() == Phase::Open {
             let unknown = self.pending_range().map_or(0, |r| r.1);
             let error = Error::new(ErrorKind::Panic, "a panic while flushing");
             self.core.fail(error, unknown);

@@ -5,9 +5,10 @@
 //! share one.
 
 use crate::storage::fork_generation;
-use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::sync::{Mutex, MutexGuard, thread_local};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 /// What a lane holds of one epoch, and what it has counted since open.
@@ -73,6 +74,7 @@ pub(crate) struct Lanes {
     owners: Mutex<Owners>,
 }
 
+/// Names only, nothing is ordered by it: a plain atomic, also under a model.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 thread_local! {

@@ -10,8 +10,8 @@ use crate::batch::{BatchHead, FrameSource};
 use crate::error::{Error, ErrorKind, Result, Ticket};
 use crate::format::group::{GROUP_HEADER, group_len};
 use crate::format::item::{ITEM_ALIGN, Plan, encode, encode_void};
-use crate::sync::Ordering;
-use std::time::{Duration, Instant};
+use crate::sync::{Instant, Ordering};
+use std::time::Duration;
 
 impl Core {
     /// Stages a batch. `arm`: nobody is going to wait at once, so the ticker

@@ -2,8 +2,8 @@
 
 use super::core::Core;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sync::Ordering;
-use std::time::{Duration, Instant};
+use crate::sync::{Instant, Ordering};
+use std::time::Duration;
 
 /// A waiter that has less time than this does not lead, because a write can't
 /// be broken off; the ticker's thread flushes for it.

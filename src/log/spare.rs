@@ -9,11 +9,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::BLOCK;
 use crate::format::names::Names;
 use crate::storage::{OpenMode, uninterrupted, write_all_at};
-use crate::sync::Mutex;
+use crate::sync::{AtomicU64, Mutex, Ordering::Relaxed, thread};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::thread::JoinHandle;
 
 /// Spares kept: one for the next roll, one for the roll after a checkpoint.
 const KEEP: usize = 2;
@@ -34,7 +32,7 @@ pub(crate) struct SparePool {
     sync: bool,
     next: AtomicU64,
     ready: Arc<Mutex<Vec<Spare>>>,
-    job: Mutex<Option<JoinHandle<()>>>,
+    job: Mutex<Option<thread::JoinHandle<()>>>,
 }
 
 impl SparePool {
@@ -108,7 +106,7 @@ impl SparePool {
                 ready.lock().push(spare);
             }
         };
-        *job = std::thread::Builder::new()
+        *job = thread::Builder::new()
             .name("epochwal-spare".into())
             .spawn(work)
             .ok();

@@ -8,12 +8,12 @@
 //!
 //! Nothing is poisoned: what a panic leaves half done is the owner's to tell.
 
-use super::{AtomicU32, Ordering, futex_wait, futex_wake};
+use super::{AtomicU32, Instant, Ordering, futex_wait, futex_wake, spins};
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
@@ -95,7 +95,7 @@ impl<T: ?Sized> Mutex<T> {
 
     #[cold]
     fn wait(&self, end: Option<Instant>) -> bool {
-        for _ in 0..SPINS {
+        for _ in 0..spins(SPINS) {
             if self.take_free() {
                 return true;
             }
@@ -190,7 +190,7 @@ impl Condvar {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "shuttle")))]
 mod tests {
     use super::*;
     use std::sync::Arc;

@@ -1,0 +1,214 @@
+//! The futex, the clock and the threads of a world that a model checker runs.
+//!
+//! All threads of one execution share one thread of the system, so that what
+//! belongs to the execution is kept in that thread, without locks: between two
+//! scheduling points nobody else runs.
+
+use shuttle::rand::{Rng, thread_rng};
+use shuttle::sync::atomic::AtomicU32;
+use shuttle::sync::{Condvar, Mutex};
+use std::cell::{Cell, RefCell};
+use std::ops::Add;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+/// One look is as good as many: what happens between two of them happens
+/// between a look and a sleep as well.
+pub(crate) const fn spins(_count: u32) -> u32 {
+    1
+}
+
+/// One time in so many a wait ends for no reason, or a limit runs out early.
+const WHIM: u32 = 8;
+
+/// A limit from here on never runs out: who sleeps under it and is not woken
+/// is found as one of those who sleep for ever.
+const NEVER: Duration = Duration::from_secs(30 * 60);
+
+/// A thread asleep on a word.
+struct Sleeper {
+    word: usize,
+    woken: Mutex<bool>,
+    bell: Condvar,
+}
+
+impl Sleeper {
+    fn wake(&self) {
+        // A panic of a thread that unwinds poisons what others let go meanwhile.
+        *self.woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.bell.notify_one();
+    }
+
+    fn is_woken(&self) -> bool {
+        *self.woken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait(&self) {
+        let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*woken {
+            woken = self
+                .bell
+                .wait(woken)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+thread_local! {
+    static SLEEPERS: RefCell<Vec<Arc<Sleeper>>> = const { RefCell::new(Vec::new()) };
+    static NOW: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// A place among the sleepers.
+struct Place(Arc<Sleeper>);
+
+impl Place {
+    fn take(word: &AtomicU32) -> Place {
+        let sleeper = Arc::new(Sleeper {
+            word: std::ptr::from_ref(word).addr(),
+            woken: Mutex::new(false),
+            bell: Condvar::new(),
+        });
+        SLEEPERS.with_borrow_mut(|all| all.push(sleeper.clone()));
+        Place(sleeper)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        SLEEPERS.with_borrow_mut(|all| all.retain(|s| !Arc::ptr_eq(s, &self.0)));
+    }
+}
+
+/// Sleeps while `word` is `expected`. Returns early for no reason now and
+/// then; a `timeout` below [`NEVER`] runs out whenever the scheduler likes, and then the clock
+/// says so.
+pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) {
+    // The look and the falling asleep are one step, as the kernel's are.
+    if word.load(Ordering::SeqCst) != expected {
+        return;
+    }
+    let place = Place::take(word);
+    let on_a_whim = || thread_rng().gen_ratio(1, WHIM);
+    match timeout.filter(|&t| t < NEVER) {
+        None if on_a_whim() => {}
+        None => place.0.wait(),
+        Some(patience) => {
+            let end = NOW.get().saturating_add(patience);
+            while !place.0.is_woken() {
+                if on_a_whim() {
+                    NOW.set(NOW.get().max(end));
+                    break;
+                }
+                shuttle::thread::yield_now();
+            }
+        }
+    }
+}
+
+/// Wakes up to `count` threads that wait on `word`, in any order.
+pub(crate) fn futex_wake(word: &AtomicU32, count: i32) {
+    // Whatever changed the word, others may act before the wake.
+    shuttle::thread::sleep(Duration::ZERO);
+    let word = std::ptr::from_ref(word).addr();
+    let mut woken = Vec::new();
+    SLEEPERS.with_borrow_mut(|all| {
+        for _ in 0..count {
+            let here: Vec<usize> = (0..all.len()).filter(|&i| all[i].word == word).collect();
+            if here.is_empty() {
+                break;
+            }
+            let one = here[thread_rng().gen_range(0..here.len())];
+            woken.push(all.remove(one));
+        }
+    });
+    woken.iter().for_each(|s| s.wake());
+}
+
+/// A moment of the execution's clock, which only waits that run out advance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Instant(Duration);
+
+impl Instant {
+    pub(crate) fn now() -> Instant {
+        Instant(NOW.get())
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        Instant::now().saturating_duration_since(self)
+    }
+
+    pub(crate) fn checked_add(self, more: Duration) -> Option<Instant> {
+        self.0.checked_add(more).map(Instant)
+    }
+
+    pub(crate) fn checked_duration_since(self, earlier: Instant) -> Option<Duration> {
+        self.0.checked_sub(earlier.0)
+    }
+
+    pub(crate) fn saturating_duration_since(self, earlier: Instant) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Instant;
+
+    fn add(self, more: Duration) -> Instant {
+        Instant(self.0 + more)
+    }
+}
+
+/// What the crate uses of `std::thread`.
+pub(crate) mod thread {
+    use std::io;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// Of whichever thread of the execution: they are one to the system. Who
+    /// asks compares with what it was before.
+    pub(crate) use std::thread::panicking;
+
+    pub(crate) struct Builder(shuttle::thread::Builder);
+
+    impl Builder {
+        pub(crate) fn new() -> Builder {
+            Builder(shuttle::thread::Builder::new())
+        }
+
+        pub(crate) fn name(self, name: String) -> Builder {
+            Builder(self.0.name(name))
+        }
+
+        pub(crate) fn spawn<T: Send + 'static>(
+            self,
+            run: impl FnOnce() -> T + Send + 'static,
+        ) -> io::Result<JoinHandle<T>> {
+            let finished = Arc::new(AtomicBool::new(false));
+            let done = finished.clone();
+            let inner = self.0.spawn(move || {
+                let result = run();
+                done.store(true, Ordering::SeqCst);
+                result
+            })?;
+            Ok(JoinHandle { inner, finished })
+        }
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct JoinHandle<T> {
+        inner: shuttle::thread::JoinHandle<T>,
+        finished: Arc<AtomicBool>,
+    }
+
+    impl<T> JoinHandle<T> {
+        pub(crate) fn join(self) -> shuttle::thread::Result<T> {
+            self.inner.join()
+        }
+
+        pub(crate) fn is_finished(&self) -> bool {
+            self.finished.load(Ordering::SeqCst)
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Full lanes, and batches larger than a lane.
+
+use crate::commit::options;
+use crate::harness::*;
+use epochwal::Options;
+use epochwal::coordinator::{EpochInterval, Overflow, Sequencing};
+use std::time::Duration;
+
+/// A lane takes one of the batches: the second of an epoch blocks.
+fn narrow() -> Options {
+    Options {
+        slot_count: 1,
+        buffer_capacity: 4096,
+        overflow: Overflow::Block,
+        ..options()
+    }
+}
+
+#[test]
+fn blocked_submitters_are_woken_when_there_is_room() {
+    explore(500, || {
+        let disk = Disk::new();
+        let wal = disk.open(&Options {
+            epoch_interval: EpochInterval::After(Duration::from_millis(1)),
+            ..narrow()
+        });
+        let theirs = wal.clone();
+        threads(3, move |i| {
+            for round in 0..2 {
+                submit(&theirs, 10 * i + round, 3000).expect("room comes");
+            }
+        });
+        wal.close(None).expect("close");
+        assert_eq!(recover(disk.sim.crash_nothing()).len(), 6);
+    });
+}
+
+/// Without a ticker room comes from those who commit.
+#[test]
+fn committers_make_room_for_each_other() {
+    explore(500, || {
+        let disk = Disk::new();
+        let wal = disk.open(&narrow());
+        let (ours, theirs) = (disk.clone(), wal.clone());
+        threads(3, move |i| {
+            for round in 0..2 {
+                let txn = 10 * i + round;
+                let ticket = submit(&theirs, txn, 3000).expect("room comes");
+                theirs.wait(ticket.epoch, None).expect("wait");
+                assert_durable(&ours, txn, &ticket);
+            }
+        });
+        wal.close(None).expect("close");
+    });
+}
+
+/// The ordered path beside ordinary batches: sequences stay dense, epochs in
+/// their order, and each batch where its ticket says.
+#[test]
+fn large_batches_keep_their_place() {
+    explore(500, || {
+        let disk = Disk::new();
+        let wal = disk.open(&Options {
+            buffer_capacity: 4096,
+            sequencing: Sequencing::Coordinator,
+            ..options()
+        });
+        let (ours, theirs) = (disk.clone(), wal.clone());
+        let mut tickets = threads(3, move |i| {
+            [(10 * i, 64), (10 * i + 1, if i < 3 { 6000 } else { 32 })].map(|(txn, len)| {
+                let ticket = submit_unnumbered(&theirs, txn, len).expect("submit");
+                if i != 2 {
+                    theirs.wait(ticket.epoch, None).expect("wait");
+                    assert_durable(&ours, txn, &ticket);
+                }
+                (ticket.commit_seq, ticket, txn)
+            })
+        })
+        .concat();
+        wal.close(None).expect("close");
+        tickets.sort_unstable_by_key(|t| t.0);
+        let seqs: Vec<u64> = tickets.iter().map(|t| t.0).collect();
+        assert_eq!(seqs, (1..=6).collect::<Vec<u64>>());
+        assert!(tickets.is_sorted_by_key(|t| t.1.epoch), "{tickets:?}");
+        let found = recover(disk.sim.crash_nothing());
+        for (_, ticket, txn) in &tickets {
+            assert!(
+                holds(&found, *txn, ticket),
+                "{txn}: {ticket:?} in {found:?}"
+            );
+        }
+    });
+}
+
+/// A large batch that nobody waits for is the ticker's.
+#[test]
+fn a_large_batch_alone_becomes_durable() {
+    explore(400, || {
+        let disk = Disk::new();
+        let wal = disk.open(&Options {
+            buffer_capacity: 4096,
+            epoch_interval: EpochInterval::After(Duration::from_millis(1)),
+            ..options()
+        });
+        let theirs = wal.clone();
+        threads(2, move |i| {
+            let len = if i == 1 { 6000 } else { 64 };
+            let ticket = submit(&theirs, i, len).expect("submit");
+            while theirs.durable_epoch().expect("durable") < Some(ticket.epoch) {
+                shuttle::thread::yield_now();
+            }
+        });
+        wal.close(None).expect("close");
+    });
+}
