@@ -1,0 +1,334 @@
+//! Writes the corpus's seeds: `cargo run --example seeds` in this directory.
+//!
+//! They come from the golden segments and from logs that the library writes
+//! here, on the simulated disk, in each shape: closed, killed, retired, reused,
+//! in both versions; and from each with some bytes changed. Log identities
+//! are random, so that the bytes differ from run to run.
+
+use epochwal::coordinator::{EpochInterval, Sequencing, SyncStyle};
+use epochwal::storage::sim::{SimRng, SimStorage};
+use epochwal::{Batch, Coordinator, Frame, Options};
+use epochwal_fuzz::image::{self, FIX, Files, LINK, RESEAL, database, files_of};
+use epochwal_fuzz::{fix, group, log};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const MUTANTS: u64 = 4;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()
+}
+
+fn write(target: &str, name: &str, bytes: &[u8]) {
+    let dir = root().join("corpus").join(target);
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join(name), bytes).unwrap();
+}
+
+/// A seed, and some of its neighbours.
+fn with_mutants(target: &str, name: &str, bytes: &[u8]) {
+    write(target, name, bytes);
+    let mut rng = SimRng::new(bytes.len() as u64);
+    for n in 0..MUTANTS {
+        let mut mutant = bytes.to_vec();
+        for _ in 0..=n {
+            let at = rng.next_u64() as usize % mutant.len();
+            mutant[at] = [0, 0xff, mutant[at] ^ 1, mutant[at].wrapping_add(1)][n as usize];
+        }
+        write(target, &format!("{name}-mutant-{n}"), &mutant);
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Shape {
+    name: &'static str,
+    commits: u64,
+    checkpoint_every: u64,
+    close: bool,
+    format: u32,
+    assign: bool,
+}
+
+const SHAPES: [Shape; 7] = {
+    let plain = Shape {
+        name: "closed",
+        commits: 5,
+        checkpoint_every: 0,
+        close: true,
+        format: 2,
+        assign: false,
+    };
+    [
+        plain,
+        Shape {
+            name: "killed",
+            close: false,
+            ..plain
+        },
+        Shape {
+            name: "empty",
+            commits: 0,
+            ..plain
+        },
+        Shape {
+            name: "assigned",
+            assign: true,
+            ..plain
+        },
+        Shape {
+            name: "reused",
+            commits: 11,
+            checkpoint_every: 3,
+            ..plain
+        },
+        Shape {
+            name: "one",
+            commits: 3,
+            format: 1,
+            ..plain
+        },
+        Shape {
+            name: "one-retired",
+            commits: 4,
+            checkpoint_every: 2,
+            format: 1,
+            close: false,
+            ..plain
+        },
+    ]
+};
+
+fn run(disk: &SimStorage, shape: Shape, first: u64) {
+    let options = Options {
+        slot_count: 2,
+        epoch_interval: EpochInterval::Off,
+        segment_size: 16 << 10,
+        segment_format: shape.format,
+        sync_style: SyncStyle::Buffered,
+        sequencing: if shape.assign {
+            Sequencing::Coordinator
+        } else {
+            Sequencing::Caller
+        },
+        ..Options::default()
+    };
+    let wal = Coordinator::open_on(Arc::new(disk.clone()), &database(), &options).unwrap();
+    for n in first..first + shape.commits {
+        let data = [n as u8; 40];
+        let frames = [1, 2].map(|page| Frame {
+            page_number: page + n as u32 % 3,
+            db_size_if_commit: if page == 2 { 9 } else { 0 },
+            data: &data[..n as usize % 40 + 1],
+        });
+        let batch = Batch {
+            txn_id: n,
+            txn_epoch: 1,
+            commit_seq: if shape.assign { 0 } else { n },
+            frames: &frames[..1 + n as usize % 2],
+            metadata: &data[..n as usize % 4],
+        };
+        let ticket = wal.commit(&batch, None).unwrap();
+        if shape.checkpoint_every != 0 && n % shape.checkpoint_every == 0 {
+            wal.checkpoint(ticket.epoch).unwrap();
+        }
+    }
+    if shape.close {
+        wal.close(None).unwrap();
+    } else {
+        // The handle lives on, the machine below is another one by then.
+        std::mem::forget(wal);
+    }
+}
+
+fn log_of(shapes: &[Shape]) -> Files {
+    let mut disk = SimStorage::new();
+    disk.make_dirs(Path::new(image::DIR));
+    for (n, shape) in shapes.iter().enumerate() {
+        run(&disk, *shape, 1 + 20 * n as u64);
+        disk = disk.snapshot();
+    }
+    files_of(&disk)
+}
+
+fn parts(name: &str, files: &Files) {
+    for (file, bytes) in files {
+        let file = file.to_str().unwrap();
+        if file.ends_with("-wal-state") {
+            write("state", name, &[&[0], &bytes[..128]].concat());
+            with_mutants(
+                "state",
+                &format!("{name}-fixed"),
+                &[&[1], &bytes[..128]].concat(),
+            );
+            continue;
+        }
+        if !file.contains("-wal-seg-") {
+            continue;
+        }
+        if fix::u32_at(bytes, 4) & 0xffff == 1 {
+            with_mutants(
+                "v1",
+                &format!("{name}-{}", &file[file.len() - 2..]),
+                &[&[3], &bytes[..]].concat(),
+            );
+            continue;
+        }
+        let mut at = 0;
+        while at < bytes.len() && fix::has_magic(&bytes[at..]) {
+            let Some((length, _)) = fix::extent(&bytes[at..]) else {
+                break;
+            };
+            let found = &bytes[at..at + length];
+            let place = format!("{name}-{}-{at}", &file[file.len() - 2..]);
+            write("group", &place, &group::pack(0, found));
+            if at == 0 {
+                with_mutants("group", &format!("{place}-fixed"), &group::pack(1, found));
+                with_mutants("group", &format!("{place}-sealed"), &group::pack(3, found));
+            }
+            at += length;
+        }
+    }
+}
+
+fn logs() {
+    let mut all: Vec<(String, Files)> = SHAPES
+        .iter()
+        .map(|shape| (shape.name.to_owned(), log_of(&[*shape])))
+        .collect();
+    all.push(("one-then-two".into(), log_of(&[SHAPES[5], SHAPES[0]])));
+    all.push(("two-then-one".into(), log_of(&[SHAPES[1], SHAPES[5]])));
+    all.push(("killed-then-closed".into(), log_of(&[SHAPES[1], SHAPES[0]])));
+    for (n, (name, files)) in all.iter().enumerate() {
+        let way = [0, log::ONE, log::ASSIGN, log::DIRECT][n % 4];
+        write("log", name, &image::pack(way, files));
+        with_mutants(
+            "log",
+            &format!("{name}-fixed"),
+            &image::pack(FIX | way, files),
+        );
+        let sealed = FIX | RESEAL | LINK | way;
+        with_mutants(
+            "log",
+            &format!("{name}-sealed"),
+            &image::pack(sealed, files),
+        );
+        let missing = files
+            .iter()
+            .filter(|(n, _)| !n.to_str().unwrap().ends_with("-wal-state"));
+        let missing = missing.map(|(n, b)| (n.clone(), b.clone())).collect();
+        write(
+            "log",
+            &format!("{name}-stateless"),
+            &image::pack(way, &missing),
+        );
+        parts(name, files);
+    }
+}
+
+fn golden() {
+    let golden = root().join("../tests/golden/pwal-v1");
+    for dir in ["good", "damaged"] {
+        for entry in fs::read_dir(golden.join(dir)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if !name.contains("-wal-seg-") {
+                continue;
+            }
+            let bytes = fs::read(&path).unwrap();
+            let seed = name.replace(".db-wal-seg-000000000000000", "-");
+            write("prelude", &seed, &bytes[..bytes.len().min(24)]);
+            if bytes.len() < 8192 {
+                write(
+                    "v1",
+                    &format!("golden-{seed}"),
+                    &[&[2], &bytes[..]].concat(),
+                );
+                let fixed = [&[3], &bytes[..]].concat();
+                with_mutants("v1", &format!("golden-{seed}-fixed"), &fixed);
+            }
+        }
+    }
+}
+
+fn names() {
+    for (n, name) in [
+        "db-wal-seg-000000000000000a",
+        "db-wal-seg-000000000000000A",
+        "db-wal-seg-0000000000000001.salvaged-3",
+        "db-wal-state",
+        "db-wal-lock",
+        "db-wal-spare-18446744073709551615",
+        "db-wal-spare-01",
+        "db-wal-tmp-ffffffffffffffff",
+        "x-wal-lock",
+    ]
+    .iter()
+    .enumerate()
+    {
+        write(
+            "names",
+            &format!("name-{n}"),
+            &[b"\x02db", name.as_bytes()].concat(),
+        );
+    }
+    write("names", "nameless", b"\x02..db-wal-lock");
+    write("names", "not-utf8", b"\x02\xff\xfe\xff\xfe-wal-lock");
+}
+
+fn abi() {
+    let mut options = vec![1];
+    options.extend_from_slice(&[0; 104]);
+    write("abi_options", "defaults", &options);
+    for (n, (at, value)) in [
+        (4, 1),
+        (8, 65_535),
+        (12, 3),
+        (24, 2),
+        (28, 2),
+        (32, 1000),
+        (40, 4096),
+        (80, 16_384),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let mut set = options.clone();
+        set[1 + at..5 + at].copy_from_slice(&u32::to_le_bytes(*value));
+        with_mutants("abi_options", &format!("field-{n}"), &set);
+    }
+    write("abi_options", "newer", &[&options[..], &[0; 32]].concat());
+    write(
+        "abi_options",
+        "newer-set",
+        &[&options[..], &[1; 8]].concat(),
+    );
+    write("abi_options", "garbage", &[0xff; 120]);
+    write("abi_options", "short", &[0, 8, 0, 0, 0]);
+    for (mode, seq) in [(0u8, 1u64), (1, 0), (2, 1), (3, 0)] {
+        let mut input = vec![mode];
+        for n in 0..4u64 {
+            let mut put = |bytes: &[u8]| input.extend_from_slice(bytes);
+            put(&[0, 2]);
+            put(&[3, 0, 0, 0]);
+            put(&(n + 1).to_le_bytes());
+            put(&(if seq == 0 { 0 } else { n + 1 }).to_le_bytes());
+            put(&[0, 1]);
+            put(&(n * 3).to_le_bytes());
+            for page in 1..=2u32 {
+                put(&page.to_le_bytes());
+                put(&[n as u8, 0, 0, 0]);
+                put(&[4, page as u8]);
+                put(&(n * 16_000 + 1).to_le_bytes());
+            }
+        }
+        with_mutants("abi_submit", &format!("mode-{mode}"), &input);
+    }
+}
+
+fn main() {
+    logs();
+    golden();
+    names();
+    abi();
+}
