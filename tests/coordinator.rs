@@ -745,3 +745,32 @@ fn the_log_is_not_recovered_into_itself() {
         assert_eq!(place.recover_all().len(), 1);
     });
 }
+
+#[test]
+fn what_a_reader_held_goes_at_the_next_roll() {
+    everywhere(|place, options| {
+        let wal = place.open(options).unwrap();
+        for txn in 1..=100 {
+            commit(&wal, txn).unwrap();
+        }
+        let all = RecoveryOptions::default();
+        let reader = epochwal::Recovery::open_on(place.disk.clone(), &place.db, &all).unwrap();
+        wal.checkpoint(100).unwrap();
+        let held = wal.stats().unwrap().segments_in_use;
+        assert!(held > 2);
+        // One that comes now lists the same, and one that comes after does not.
+        drop(reader);
+        for txn in 101..=200 {
+            commit(&wal, txn).unwrap();
+        }
+        let listed = list_segments_on(place.disk.clone(), &place.db).unwrap();
+        assert!(listed.iter().all(|s| !s.checkpointed), "{listed:?}");
+        let late = epochwal::Recovery::open_on(place.disk.clone(), &place.db, &all).unwrap();
+        let oldest = listed[0].first_epoch;
+        wal.checkpoint(200).unwrap();
+        let after = list_segments_on(place.disk.clone(), &place.db).unwrap();
+        assert_eq!(after[0].first_epoch, oldest, "the late reader holds it");
+        drop(late);
+        wal.close(PATIENCE).unwrap();
+    });
+}

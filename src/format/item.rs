@@ -286,6 +286,25 @@ impl ItemHead {
         &self,
         item: &'a [u8],
     ) -> std::result::Result<(&'a [u8], Vec<Frame<'a>>), &'static str> {
+        let mut frames = Vec::with_capacity((self.frames as usize).min(item.len() / FRAME_HEADER));
+        let metadata = self.walk_body(item, |frame| frames.push(frame))?;
+        Ok((metadata, frames))
+    }
+
+    /// Whether a body can be read, without keeping it. A void has none.
+    pub fn check_body(&self, item: &[u8]) -> std::result::Result<(), &'static str> {
+        match self.kind {
+            ItemKind::Void => Ok(()),
+            ItemKind::Pages => self.walk_body(item, |_| {}).map(drop),
+            ItemKind::Record => Err("item: a logical record in a log of pages"),
+        }
+    }
+
+    fn walk_body<'a>(
+        &self,
+        item: &'a [u8],
+        mut visit: impl FnMut(Frame<'a>),
+    ) -> std::result::Result<&'a [u8], &'static str> {
         if self.txn_id == 0 {
             return Err("item: transaction id 0");
         }
@@ -299,16 +318,15 @@ impl ItemHead {
         if self.frames as usize > rest.len() / (FRAME_HEADER + 1) {
             return Err("item: more frames than bytes");
         }
-        let mut frames = Vec::with_capacity(self.frames as usize);
         for _ in 0..self.frames {
             let (frame, after) = parse_frame(rest)?;
-            frames.push(frame);
+            visit(frame);
             rest = after;
         }
         if rest.len() >= ITEM_ALIGN || rest.iter().any(|b| *b != 0) {
             return Err("item: bytes behind its last frame");
         }
-        Ok((metadata, frames))
+        Ok(metadata)
     }
 }
 

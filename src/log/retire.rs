@@ -37,12 +37,10 @@ impl LogWriter {
     pub(super) fn retire_what_readers_held(&mut self) -> Result<()> {
         let oldest = self.live.first().map(|s| s.last_epoch);
         match (self.floor(), oldest) {
-            (Some(floor), Some(oldest)) if oldest > 0 && oldest <= floor => {
-                match self.checkpoint(floor) {
-                    Err(e) if e.kind() == ErrorKind::NoSpace || is_transient(&e) => Ok(()),
-                    done => done,
-                }
-            }
+            (Some(floor), Some(oldest)) if oldest <= floor => match self.checkpoint(floor) {
+                Err(e) if e.kind() == ErrorKind::NoSpace || is_transient(&e) => Ok(()),
+                done => done,
+            },
             _ => Ok(()),
         }
     }

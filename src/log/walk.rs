@@ -398,15 +398,11 @@ impl Walker {
             items.clear();
             lanes.clear();
             let bytes = self.read(index, pos, length)?;
-            let counted = Summary::walk(
-                &bytes[GROUP_HEADER..payload_end],
-                true,
-                &mut lanes,
-                |at, head| {
-                    items.push((at, *head));
-                    Ok(())
-                },
-            );
+            let payload = &bytes[GROUP_HEADER..payload_end];
+            let counted = Summary::walk(payload, true, &mut lanes, |at, head| {
+                items.push((at, *head));
+                head.check_body(&payload[at..at + head.len])
+            });
             self.items = items;
             self.lanes = lanes;
             match counted {

@@ -263,7 +263,8 @@ impl LogWriter {
             self.named = Some(LiveSegment {
                 path,
                 first_epoch: epoch,
-                last_epoch: 0,
+                // What it will hold at least: no checkpoint lets it go before.
+                last_epoch: epoch,
                 generation: self.state.state().newest_generation + 1,
                 size: spare.size,
                 used: 0,

@@ -41,7 +41,7 @@ mod machine {
     pub(crate) use shuttle::thread_local;
 
     pub(crate) fn spin() {
-        thread::yield_now();
+        shuttle::thread::yield_now();
     }
 }
 
