@@ -35,7 +35,10 @@ fn close_among(count: u64, options: &Options) {
     closer.join().expect("join");
     let found = recover(disk.sim.crash_nothing());
     for (txn, ticket) in tickets.iter().flatten() {
-        assert!(holds(&found, *txn, ticket), "{txn}: {ticket:?} in {found:?}");
+        assert!(
+            holds(&found, *txn, ticket),
+            "{txn}: {ticket:?} in {found:?}"
+        );
     }
     assert_eq!(found.len(), tickets.iter().flatten().count());
 }

@@ -34,7 +34,11 @@ fn stage_and_wait(disk: &Disk, wal: &Coordinator, txn: u64) {
         Some(_) => panic!("{result:?}"),
     }
     let again = wal.wait(ticket.epoch, None);
-    assert_eq!(kind(&again), kind(&result), "an answer is for good");
+    assert_eq!(
+        kind(&again),
+        kind(&result),
+        "an answer is for good: {result:?}, then {again:?}"
+    );
 }
 
 #[test]

@@ -84,7 +84,10 @@ fn large_batches_keep_their_place() {
         assert!(tickets.is_sorted_by_key(|t| t.1.epoch), "{tickets:?}");
         let found = recover(disk.sim.crash_nothing());
         for (_, ticket, txn) in &tickets {
-            assert!(holds(&found, *txn, ticket), "{txn}: {ticket:?} in {found:?}");
+            assert!(
+                holds(&found, *txn, ticket),
+                "{txn}: {ticket:?} in {found:?}"
+            );
         }
     });
 }
