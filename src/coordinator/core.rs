@@ -289,6 +289,9 @@ impl Core {
         }
         match self.phase() {
             Phase::Open => None,
+            // What the end came after is durable all the same: looked at again,
+            // for it may have happened between the first look and the phase.
+            _ if self.is_durable(epoch) => Some(Ok(())),
             Phase::Failed => Some(Err(self.failed_outcome(epoch))),
             Phase::Closed => Some(match self.failure() {
                 Some(_) => Err(self.failed_outcome(epoch)),

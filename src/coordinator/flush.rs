@@ -52,6 +52,9 @@ pub(super) struct Flusher {
     /// Sealed epochs in their order. At most one is in a staging buffer.
     pending: VecDeque<Pending>,
     lanes: LaneCounts,
+    /// The epoch whose bytes are on their way, until that is known to all:
+    /// not among the pending.
+    writing: Option<u64>,
     /// Epochs made durable under the current hold, to be woken after it.
     done: Vec<u64>,
 }
@@ -62,6 +65,7 @@ impl Flusher {
             log: Some(log),
             pending: VecDeque::new(),
             lanes: LaneCounts::default(),
+            writing: None,
             done: Vec::new(),
         }
     }
@@ -69,9 +73,11 @@ impl Flusher {
 
 /// The hold on the flusher. Letting go hands on: someone who waits for an
 /// epoch that is not durable yet is woken to lead, and only then those whose
-/// epoch is done. A panic under the hold fails the coordinator.
+/// epoch is done. A panic that begins under the hold fails the coordinator.
 pub(super) struct FlushGuard<'a> {
     core: &'a Core,
+    /// A commit from a destructor, while a panic of the caller's unwinds.
+    panicked_before: bool,
     flusher: ManuallyDrop<MutexGuard<'a, Flusher>>,
 }
 
@@ -101,8 +107,10 @@ impl FlushGuard<'_> {
 
 impl Drop for FlushGuard<'_> {
     fn drop(&mut self) {
-        if thread::panicking() && self.core.phase() == Phase::Open {
-            let unknown = self.pending_range().map_or(0, |r| r.1);
+        let panicked = thread::panicking() && !self.panicked_before;
+        if panicked && self.core.phase() == Phase::Open {
+            let pending = self.pending_range().map(|r| r.1);
+            let unknown = pending.max(self.flusher.writing).unwrap_or(0);
             let error = Error::new(ErrorKind::Panic, "a panic while flushing");
             self.core.fail(error, unknown);
         }
@@ -127,6 +135,7 @@ impl Core {
     fn guard<'a>(&'a self, flusher: MutexGuard<'a, Flusher>) -> FlushGuard<'a> {
         FlushGuard {
             core: self,
+            panicked_before: thread::panicking(),
             flusher: ManuallyDrop::new(flusher),
         }
     }
@@ -183,16 +192,19 @@ impl Core {
                 return Err(self.refusal());
             }
             let began = Instant::now();
+            guard.flusher.writing = Some(pending.epoch);
             let written = self.write_one(guard, &mut pending);
             match written {
                 Ok(bytes) => self.written(guard, &pending, bytes, began),
                 Err(error) => {
                     let epoch = pending.epoch;
                     guard.flusher.pending.push_front(pending);
+                    guard.flusher.writing = None;
                     self.not_written(&error, epoch);
                     return Err(error);
                 }
             }
+            guard.flusher.writing = None;
         }
         self.alone_pending.store(false, Ordering::SeqCst);
         Ok(())

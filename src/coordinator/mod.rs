@@ -285,14 +285,18 @@ impl Coordinator {
         self.handle
             .compare_exchange(OPEN, CLOSING, Ordering::AcqRel, Ordering::Acquire)
             .map_err(|_| closed())?;
+        let mut end = Ending {
+            handle: &self.handle,
+            then: OPEN,
+        };
         let result = if self.shared {
             registry::give_back(&self.core, timeout)
         } else {
             self.core.close(timeout)
         };
-        let in_time = !matches!(&result, Err(e) if e.kind() == ErrorKind::Timeout);
-        self.handle
-            .store(if in_time { CLOSED } else { OPEN }, Ordering::Release);
+        if !matches!(&result, Err(e) if e.kind() == ErrorKind::Timeout) {
+            end.then = CLOSED;
+        }
         result
     }
 
@@ -305,6 +309,19 @@ impl Coordinator {
             let sealed = self.core.staging.current().0.saturating_sub(1);
             self.core.fail(cause, sealed);
         }
+    }
+}
+
+/// A close under way: what the handle is after it, or after a panic in it,
+/// which must leave it to be closed again, for there is a thread to end.
+struct Ending<'a> {
+    handle: &'a AtomicU8,
+    then: u8,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.handle.store(self.then, Ordering::Release);
     }
 }
 

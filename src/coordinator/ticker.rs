@@ -6,6 +6,7 @@ use super::DurableFn;
 use super::core::{Core, Phase, in_callback};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, thread};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,9 +117,7 @@ impl Core {
             match self.next_flush(state.requested) {
                 Next::Now => {
                     drop(state);
-                    let mut guard = self.lock_flusher();
-                    let _ = self.flush_once(&mut guard);
-                    drop(guard);
+                    self.flush_unwatched();
                     state = self.ticker.state.lock();
                     self.pause_without_space(&mut state);
                 }
@@ -128,6 +127,16 @@ impl Core {
                 Next::Nothing => self.sleep(&mut state),
             }
         }
+    }
+
+    /// A flush whose outcome shows in the epochs. A panic in it has failed the
+    /// coordinator; the thread goes on, for it owes callbacks their call.
+    fn flush_unwatched(&self) {
+        let flush = || {
+            let mut guard = self.lock_flusher();
+            let _ = self.flush_once(&mut guard);
+        };
+        drop(catch_unwind(AssertUnwindSafe(flush)));
     }
 
     /// Sleeps with nothing to do; a submit that arms in between is heard.

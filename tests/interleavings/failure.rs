@@ -34,7 +34,11 @@ fn stage_and_wait(disk: &Disk, wal: &Coordinator, txn: u64) {
         Some(_) => panic!("{result:?}"),
     }
     let again = wal.wait(ticket.epoch, None);
-    assert_eq!(kind(&again), kind(&result), "an answer is for good");
+    assert_eq!(
+        kind(&again),
+        kind(&result),
+        "an answer is for good: {result:?}, then {again:?}"
+    );
 }
 
 #[test]
@@ -154,4 +158,31 @@ fn the_ticker_outlives_a_panic() {
             assert_eq!(runs.load(Ordering::SeqCst), taken);
         });
     }
+}
+
+/// Transactions are committed by destructors too, while a panic of the
+/// caller's own unwinds: that is no panic of the flush.
+#[test]
+fn a_commit_while_unwinding_is_a_commit() {
+    struct AtTheEnd(Arc<Coordinator>, Disk);
+    impl Drop for AtTheEnd {
+        fn drop(&mut self) {
+            let ticket = commit(&self.0, 1).expect("commit");
+            assert_durable(&self.1, 1, &ticket);
+        }
+    }
+    explore(200, || {
+        let disk = Disk::new();
+        let wal = disk.open(&options());
+        let (ours, theirs) = (disk.clone(), wal.clone());
+        let other = shuttle::thread::spawn(move || commit(&theirs, 2).expect("commit"));
+        let at_the_end = AtTheEnd(wal.clone(), ours);
+        let panic = catch_unwind(AssertUnwindSafe(move || {
+            let _commits = at_the_end;
+            std::panic::resume_unwind(Box::new("the caller panics"))
+        }));
+        assert!(panic.is_err());
+        other.join().expect("join");
+        wal.close(None).expect("close");
+    });
 }

@@ -96,6 +96,11 @@ impl Disk {
 
     fn burn(&self) {
         step();
+        // Not where nobody waits and nothing is promised: to the model, whose
+        // threads are one, the flusher would panic too.
+        if shuttle::thread::current().name() == Some("epochwal-spare") {
+            return;
+        }
         if self.fuse.fetch_sub(1, Ordering::SeqCst) == 0 {
             // Unlike `panic!` this does not ask the hook, which would take it
             // for a test that fails.
