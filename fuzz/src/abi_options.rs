@@ -5,7 +5,7 @@
 //! The database's directory can't exist, so that nothing is ever opened.
 
 use epochwal::ffi::coordinator::{ewal_coordinator, ewal_coordinator_open};
-use epochwal::ffi::error::ewal_error;
+use epochwal::ffi::error::{EWAL_MESSAGE_BYTES, ewal_error};
 use epochwal::ffi::options::ewal_coordinator_options;
 use epochwal::ffi::status::{EWAL_E_ABI, EWAL_E_INVALID, EWAL_E_IO, EWAL_E_NOT_FOUND};
 use std::ffi::CStr;
@@ -46,7 +46,7 @@ fn open(bytes: &[u8]) -> (i32, String) {
         struct_size: size_of::<ewal_error>() as u32,
         code: 77,
         os_errno: 0,
-        message: [0x55; _],
+        message: [0x55; EWAL_MESSAGE_BYTES],
     };
     let mut out = ewal_coordinator { id: 77 };
     // SAFETY: all pointers are valid, and `bytes` is as long as its size says
@@ -110,7 +110,7 @@ fn expected(bytes: &[u8], size: usize) -> Option<(i32, &'static str)> {
         ("max_log_bytes", in_range(long(bytes, 72), 65_536, u64::MAX)),
         (
             "segment_size",
-            in_range(segment, 16_384, 4 * GIB) && segment % 4096 == 0,
+            in_range(segment, 16_384, 4 * GIB) && segment.is_multiple_of(4096),
         ),
         ("segment_format", in_range(word(bytes, 24).into(), 1, 2)),
     ];

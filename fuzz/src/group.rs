@@ -45,7 +45,8 @@ pub fn pack(mode: u8, group: &[u8]) -> Vec<u8> {
     out
 }
 
-fn unpack(data: &[u8]) -> Vec<u8> {
+/// The group that an input, without its first byte, stands for.
+pub fn unpack(data: &[u8]) -> Vec<u8> {
     let mut input = super::input::Input(data);
     let tail_len = input.u16() as usize;
     let tail = input.take(tail_len);

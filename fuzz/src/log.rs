@@ -13,6 +13,7 @@ use epochwal::storage::sim::SimStorage;
 use epochwal::{
     Batch, Coordinator, Error, ErrorKind, Frame, Options, Recovery, RecoveryReport, Result,
 };
+use std::ffi::OsString;
 use std::sync::Arc;
 
 /// Mode: the log goes on in version 1.
@@ -198,7 +199,12 @@ fn open(files: &Files, options: &Options, strict: &Outcome) {
             assert_refusal(&error);
             if error.kind() == ErrorKind::Corrupt {
                 assert!(strict.1.is_err(), "a reader finds nothing: {error}");
-                assert!(files_of(&disk) == *files, "a refused open wrote");
+                let now = files_of(&disk);
+                let changed = changed(files, &now);
+                assert!(
+                    changed.is_empty(),
+                    "refused: {error}; yet {changed:?} changed"
+                );
             }
             return;
         }
@@ -210,6 +216,16 @@ fn open(files: &Files, options: &Options, strict: &Outcome) {
     };
     assert_eq!(wal.durable_epoch().unwrap(), last(report));
     go_on(&disk, &wal, Some(got), options);
+}
+
+/// The files that differ, were added or are gone; the lock file has no content.
+fn changed<'a>(before: &'a Files, after: &'a Files) -> Vec<&'a OsString> {
+    let differs = |name: &&OsString| before.get(*name) != after.get(*name);
+    let names = before.keys().chain(after.keys());
+    names
+        .filter(differs)
+        .filter(|name| !name.as_encoded_bytes().ends_with(b"-wal-lock"))
+        .collect()
 }
 
 /// What reads well up to some place is kept up to there; without a state file

@@ -311,7 +311,7 @@ impl Model {
 
 fn config() -> ProptestConfig {
     ProptestConfig {
-        cases: 150,
+        cases: 600,
         failure_persistence: None,
         ..ProptestConfig::default()
     }
