@@ -5,7 +5,7 @@ use epochwal::coordinator::SyncStyle;
 use epochwal::recovery::{RecoveryOptions, Verdict, inspect_on, max_durable_epoch_on};
 use epochwal::storage::sim::SimStorage;
 use epochwal::storage::{OpenMode, read_exact_at, write_all_at};
-use epochwal::{Batch, Coordinator, ErrorKind, Frame, Options};
+use epochwal::{Batch, Coordinator, ErrorKind, Frame, Options, Recovery};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -19,6 +19,8 @@ enum Step {
     Flush,
     /// Through one of the durable epochs.
     Checkpoint(Index),
+    /// The same while a reader holds the segments.
+    HeldCheckpoint(Index),
     /// Ends the session and begins another one.
     Reopen {
         how: Ending,
@@ -56,6 +58,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => Just(Step::Commit),
         3 => Just(Step::Flush),
         2 => any::<Index>().prop_map(Step::Checkpoint),
+        1 => any::<Index>().prop_map(Step::HeldCheckpoint),
         3 => reopen,
         1 => any::<Index>().prop_map(Step::Damage),
     ]
@@ -116,6 +119,13 @@ impl Model {
                 self.all_durable();
             }
             Step::Checkpoint(which) => self.checkpoint(which),
+            Step::HeldCheckpoint(which) => {
+                let place = self.place();
+                let options = RecoveryOptions::default();
+                let reader = Recovery::open_on(place.disk.clone(), &place.db, &options).unwrap();
+                self.checkpoint(which);
+                drop(reader);
+            }
             Step::Reopen {
                 how,
                 version_one,
