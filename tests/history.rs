@@ -18,6 +18,8 @@ mod log;
 mod long;
 #[path = "history/numbers.rs"]
 mod numbers;
+#[path = "history/readers.rs"]
+mod readers;
 #[path = "history/salvage.rs"]
 mod salvage;
 #[path = "history/syncs.rs"]

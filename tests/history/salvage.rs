@@ -6,9 +6,10 @@ use super::log::{
     commit_unnumbered, flip, flip_epoch, recovered, recovered_after_crash, roomy, salvaging,
     segments, state_file,
 };
-use epochwal::Options;
 use epochwal::coordinator::{Sequencing, SyncStyle};
 use epochwal::storage::sim::{Call, FaultPlan, SimStorage};
+use epochwal::{ErrorKind, Options};
+use std::sync::{Arc, Mutex};
 
 #[test]
 fn assigned_sequences_go_on_where_the_log_was_cut() {
@@ -99,5 +100,49 @@ fn a_salvaged_tail_is_synced_before_it_is_called_durable() {
         assert!(told >= 3);
         let got = recovered_after_crash(&disk).unwrap();
         assert_eq!(got, (1..=told).collect::<Vec<_>>(), "{style:?}");
+    }
+}
+
+/// Moving files aside and saying so takes several steps.
+#[test]
+fn a_salvage_cut_short_gives_no_epoch_twice() {
+    for segment_format in [1, 2] {
+        let options = Options {
+            segment_format,
+            segment_size: 16 << 10,
+            ..roomy()
+        };
+        let disk = SimStorage::new();
+        let wal = Place::sim(&disk).open(&options).unwrap();
+        for txn in 1..=12 {
+            commit(&wal, txn).unwrap();
+        }
+        let last = wal.durable_epoch().unwrap().unwrap();
+        let disk = disk.crash_nothing();
+        let place = Place::sim(&disk);
+        flip(&place, &segments(&place)[0], 0);
+        place.disk.remove(&state_file(&place)).unwrap();
+        let states = Arc::new(Mutex::new(Vec::new()));
+        let seen = states.clone();
+        disk.on_operation(move |state, _| seen.lock().unwrap().push(state));
+        place.open(&salvaging(&options)).unwrap();
+        disk.stop_observing();
+        for state in states.lock().unwrap().drain(..) {
+            for cut in [
+                state.snapshot(),
+                state.crash_nothing(),
+                state.crash_everything(),
+            ] {
+                let place = Place::sim(&cut);
+                let opened = place.open(&options);
+                if let Err(error) = &opened {
+                    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
+                }
+                let wal = opened
+                    .or_else(|_| place.open(&salvaging(&options)))
+                    .unwrap();
+                assert!(commit(&wal, 100).unwrap().epoch > last);
+            }
+        }
     }
 }

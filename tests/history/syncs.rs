@@ -2,11 +2,11 @@
 //! and whom it is told first.
 
 use super::common::{Place, commit, small};
-use super::log::{recovered_after_crash, roomy};
+use super::log::{commit_numbered, recovered_after_crash, roomy};
 use epochwal::coordinator::{SyncPolicy, SyncStyle};
 use epochwal::storage::Storage;
 use epochwal::storage::sim::{Call, FaultPlan, SimStorage};
-use epochwal::{ErrorKind, Options};
+use epochwal::{Batch, ErrorKind, Frame, Options};
 use std::path::Path;
 
 const STYLES: [SyncStyle; 2] = [SyncStyle::Direct, SyncStyle::Buffered];
@@ -111,4 +111,56 @@ fn readers_are_told_before_anyone_else() {
         writer.join().unwrap().unwrap();
     });
     assert_eq!(wal.durable_epoch().unwrap(), Some(first + 1));
+}
+
+/// As without space, so without memory, which is tried again, too.
+#[test]
+fn a_checkpoint_that_memory_cut_short_loses_nothing_later() {
+    for errno in [libc::ENOMEM, libc::EAGAIN, libc::ENFILE] {
+        for copy in 1..=2 {
+            let disk = SimStorage::new();
+            let wal = Place::sim(&disk).open(&roomy()).unwrap();
+            for txn in 1..=3 {
+                commit(&wal, txn).unwrap();
+            }
+            let plan = FaultPlan::error(Call::Write, errno);
+            disk.fail(plan.on("-wal-state").nth(copy));
+            let _ = wal.checkpoint(3);
+            if commit(&wal, 4).is_ok() {
+                let kept = recovered_after_crash(&disk).unwrap();
+                assert_eq!(kept.last(), Some(&4), "errno {errno}, copy {copy}");
+            }
+        }
+    }
+}
+
+/// A large batch writes what is pending first; that is no I/O of its own.
+#[test]
+fn a_failed_sync_under_a_large_batch_is_a_failure() {
+    let disk = SimStorage::new();
+    let options = Options {
+        sync_style: SyncStyle::Buffered,
+        buffer_capacity: 4096,
+        ..roomy()
+    };
+    let wal = Place::sim(&disk).open(&options).unwrap();
+    disk.fail(FaultPlan::error(Call::Write, libc::ENOSPC).on("-wal-seg-"));
+    let pending = commit_numbered(&wal, 1, 1).unwrap_err();
+    assert_eq!(pending.kind(), ErrorKind::NoSpace, "{pending:?}");
+    disk.fail(FaultPlan::error(Call::SyncAll, libc::EIO).on("-wal-seg-"));
+    let data = [7; 30_000];
+    let frames = [Frame {
+        page_number: 1,
+        db_size_if_commit: 0,
+        data: &data,
+    }];
+    let batch = Batch {
+        txn_id: 2,
+        txn_epoch: 0,
+        commit_seq: 2,
+        frames: &frames,
+        metadata: &[],
+    };
+    let refused = wal.submit(&batch).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Failed, "{refused:?}");
 }

@@ -1,0 +1,84 @@
+//! A reader that was there before a writer came, and still is when it has
+//! gone. What it holds is never reused; what it has read may be old.
+
+use super::common::{PATIENCE, Place, commit, small};
+use epochwal::recovery::RecoveryOptions;
+use epochwal::storage::sim::SimStorage;
+use epochwal::{Batch, Coordinator, Frame, Options, Recovery};
+use std::sync::{Arc, Mutex};
+
+/// Commits a batch of 300 kB: a few of them are more than is read ahead.
+fn commit_large(wal: &Coordinator, txn: u64) {
+    let data = vec![txn as u8; 60_000];
+    let frames: Vec<Frame<'_>> = (1..=5)
+        .map(|page_number| Frame {
+            page_number,
+            db_size_if_commit: 0,
+            data: &data,
+        })
+        .collect();
+    let batch = Batch {
+        txn_id: txn,
+        txn_epoch: 0,
+        commit_seq: txn,
+        frames: &frames,
+        metadata: &[],
+    };
+    wal.commit(&batch, PATIENCE).unwrap();
+}
+
+/// The rest of a stream, which must be a prefix that goes on densely.
+fn read_on(reader: &mut Recovery, mut last: u64) -> epochwal::Result<u64> {
+    while let Some(batch) = reader.next_batch()? {
+        assert_eq!(batch.txn_id, last + 1);
+        last += 1;
+    }
+    Ok(last)
+}
+
+#[test]
+fn a_reader_outlives_a_writer_that_came_and_went() {
+    let place = Place::sim(&SimStorage::new());
+    let options = Options {
+        segment_size: 16 << 20,
+        ..small()
+    };
+    let wal = place.open(&options).unwrap();
+    (1..=4).for_each(|txn| commit_large(&wal, txn));
+    wal.close(PATIENCE).unwrap();
+    let whole = RecoveryOptions::default();
+    let mut reader = Recovery::open_on(place.disk.clone(), &place.db, &whole).unwrap();
+    for _ in 1..=4 {
+        reader.next_batch().unwrap().unwrap();
+    }
+    let wal = place.open(&options).unwrap();
+    (5..=9).for_each(|txn| commit_large(&wal, txn));
+    wal.close(PATIENCE).unwrap();
+    assert!((4..=9).contains(&read_on(&mut reader, 4).unwrap()));
+}
+
+/// A segment that was named and never written is deleted by the next open.
+#[test]
+fn a_reader_outlives_an_open_that_removes_a_named_segment() {
+    let disk = SimStorage::new();
+    let options = Options {
+        segment_size: 16 << 10,
+        ..small()
+    };
+    let wal = Place::sim(&disk).open(&options).unwrap();
+    let states = Arc::new(Mutex::new(Vec::new()));
+    let seen = states.clone();
+    disk.on_operation(move |state, _| seen.lock().unwrap().push(state));
+    for txn in 1..=12 {
+        commit(&wal, txn).unwrap();
+    }
+    disk.stop_observing();
+    for killed in states.lock().unwrap().drain(..) {
+        let place = Place::sim(&killed.snapshot());
+        let whole = RecoveryOptions::default();
+        let mut reader = Recovery::open_on(place.disk.clone(), &place.db, &whole).unwrap();
+        let first = reader.next_batch().unwrap().map_or(0, |b| b.txn_id);
+        drop(place.open(&options).unwrap());
+        read_on(&mut reader, first).unwrap();
+    }
+}
