@@ -344,6 +344,7 @@ pub fn seal(
     let trailer = &mut group[payload_end..];
     let cert_at = trailer.len() - CERTIFICATE;
     let table_at = cert_at - summary.lanes.len() * LANE_ENTRY;
+    debug_assert!(table_at < BLOCK as usize, "less than a block is padding");
     trailer[..table_at].fill(0);
     for (i, (lane, items)) in summary.lanes.iter().enumerate() {
         put_u32(trailer, table_at + i * LANE_ENTRY, *lane);

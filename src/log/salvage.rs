@@ -99,7 +99,9 @@ fn rebuild_state(disk: &Disk, names: &Names, moved: &mut Vec<PathBuf>) -> Result
         .segments
         .iter()
         .filter(|s| s.version == Version::Two)
-        .find_map(|s| GroupHeader::parse(&s.head).ok());
+        .filter_map(|s| GroupHeader::parse(&s.head).ok())
+        // A generation out of range would make a state that is not valid.
+        .find(|(header, _)| header.generation < 1 << 62);
     let old = names.state();
     if disk.open(&old, OpenMode::Read).is_ok() {
         rename_aside(disk, names, &old, moved)?;
