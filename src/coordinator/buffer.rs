@@ -2,17 +2,30 @@
 //! page-aligned, so that direct I/O takes it without a copy.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::sync::{AtomicU32, AtomicU64, Ordering, futex_wait, futex_wake, spins};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, futex_wait, futex_wake, spins};
 use std::ptr::NonNull;
 
 /// What stays resident of a buffer after a flush; more is given back.
 const KEEP_RESIDENT: usize = 8 << 20;
+/// A huge page where small ones have 4 KiB; elsewhere nothing is won or lost.
+const HUGE_PAGE: usize = 2 << 20;
+/// Groups above this make huge pages worth their memory.
+const LARGE_GROUP: usize = 32 << 10;
 
 /// Pages straight from the kernel, zeroed, only those resident that were touched.
+///
+/// A direct write hands the kernel one piece of memory per run of neighbouring
+/// physical pages, so that huge pages make writing a large group cheaper. They
+/// would take 2 MiB where a group of a few small pages would do; so they come
+/// only with the first large group.
 #[derive(Debug)]
 pub(crate) struct Pages {
+    /// The mapping: more than the pages, to begin at a huge page's boundary.
+    map: NonNull<libc::c_void>,
+    map_len: usize,
     base: NonNull<u8>,
     len: usize,
+    huge: AtomicBool,
 }
 
 // SAFETY: the mapping belongs to this value alone; access goes through
@@ -24,24 +37,35 @@ unsafe impl Sync for Pages {}
 impl Pages {
     pub(crate) fn new(len: usize) -> Result<Pages> {
         let len = len.next_multiple_of(4096);
+        let map_len = len + HUGE_PAGE;
         // SAFETY: an anonymous mapping at an address of the kernel's choice.
-        let base = unsafe {
+        let map = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
-                len,
+                map_len,
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
                 -1,
                 0,
             )
         };
-        match NonNull::new(base.cast::<u8>()) {
-            Some(base) if base.as_ptr().cast() != libc::MAP_FAILED => Ok(Pages { base, len }),
-            _ => Err(Error::new(
+        let Some(map) = NonNull::new(map).filter(|m| m.as_ptr() != libc::MAP_FAILED) else {
+            return Err(Error::new(
                 ErrorKind::NoMemory,
                 format!("no memory for a buffer of {len} bytes"),
-            )),
-        }
+            ));
+        };
+        let bytes = map.cast::<u8>();
+        let start = bytes.as_ptr() as usize;
+        // SAFETY: less than the huge page that was asked for in addition.
+        let base = unsafe { bytes.add(start.next_multiple_of(HUGE_PAGE) - start) };
+        Ok(Pages {
+            map,
+            map_len,
+            base,
+            len,
+            huge: AtomicBool::new(false),
+        })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -59,18 +83,29 @@ impl Pages {
         unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr().add(offset), len) }
     }
 
-    /// Gives memory beyond what is kept back to the system; its content is lost.
+    /// Between two epochs, the last of so many bytes: gives memory beyond what
+    /// is kept back to the system. The content is lost.
     pub(crate) fn trim(&self, used: usize) {
-        if used <= KEEP_RESIDENT || self.len <= KEEP_RESIDENT {
-            return;
+        if used > LARGE_GROUP && !self.huge.load(Ordering::Relaxed) {
+            // Small pages that are there already would stay.
+            self.advise(0, libc::MADV_DONTNEED);
+            self.use_huge_pages();
+        } else if used > KEEP_RESIDENT {
+            self.advise(KEEP_RESIDENT, libc::MADV_DONTNEED);
         }
-        // SAFETY: within the mapping; nobody reads what an unused buffer held.
-        unsafe {
-            libc::madvise(
-                self.base.as_ptr().add(KEEP_RESIDENT).cast(),
-                self.len - KEEP_RESIDENT,
-                libc::MADV_DONTNEED,
-            );
+    }
+
+    /// Asks for huge pages where none were touched yet.
+    pub(crate) fn use_huge_pages(&self) {
+        self.huge.store(true, Ordering::Relaxed);
+        self.advise(0, libc::MADV_HUGEPAGE);
+    }
+
+    /// Advice on all from an offset, which may lose the content and be refused.
+    fn advise(&self, from: usize, advice: libc::c_int) {
+        if from < self.len {
+            // SAFETY: within the mapping; nobody reads what an unused buffer held.
+            unsafe { libc::madvise(self.base.as_ptr().add(from).cast(), self.len - from, advice) };
         }
     }
 }
@@ -79,7 +114,7 @@ impl Drop for Pages {
     fn drop(&mut self) {
         // SAFETY: mapped by `new`, and nothing borrows it any more.
         unsafe {
-            libc::munmap(self.base.as_ptr().cast(), self.len);
+            libc::munmap(self.map.as_ptr(), self.map_len);
         }
     }
 }
@@ -144,5 +179,26 @@ impl EpochBuffer {
             futex_wait(&self.filled, filled, None);
         }
         self.flusher_waits.store(0, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trimmed_buffer_can_be_filled_again_and_what_was_not_kept_is_zero() {
+        let pages = Pages::new(KEEP_RESIDENT + HUGE_PAGE).unwrap();
+        assert!((pages.base.as_ptr() as usize).is_multiple_of(HUGE_PAGE));
+        for used in [4096, LARGE_GROUP + 1, pages.len()] {
+            // SAFETY: no other slice lives.
+            let all = unsafe { pages.slice(0, pages.len()) };
+            assert!(all[KEEP_RESIDENT..].iter().all(|b| *b == 0));
+            all[..used].fill(7);
+            pages.trim(used);
+        }
+        // SAFETY: no other slice lives.
+        let all = unsafe { pages.slice(0, pages.len()) };
+        assert!(all[KEEP_RESIDENT..].iter().all(|b| *b == 0));
     }
 }

@@ -229,6 +229,7 @@ impl Core {
             self.write_before(&mut guard)?;
         }
         let pages = Pages::new(group_len(plan.len as u64, 1) as usize)?;
+        pages.use_huge_pages();
         let lane = self.lanes.mine();
         self.staging.add_in_flight(plan.len);
         let Some((before, alone)) = self.staging.seal_around() else {
