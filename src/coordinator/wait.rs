@@ -53,6 +53,10 @@ impl Core {
             match self.wait_once(epoch, polls, limit, failures, interrupted.is_some()) {
                 Some(result) => break result,
                 None => {
+                    // Most are done now, and need not be announced again.
+                    if let Some(result) = self.outcome(epoch) {
+                        break result;
+                    }
                     if interrupted.as_mut().is_some_and(|ask| ask()) {
                         break Err(timed_out("interrupted", epoch));
                     }
