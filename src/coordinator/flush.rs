@@ -10,6 +10,7 @@ use crate::log::{GroupInput, LogWriter, is_transient};
 use crate::sync::{Instant, MutexGuard, Ordering, thread};
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Where a sealed epoch's bytes are.
@@ -56,7 +57,7 @@ pub(super) struct Flusher {
     /// not among the pending.
     writing: Option<u64>,
     /// Epochs made durable under the current hold, to be woken after it.
-    done: Vec<u64>,
+    done: Option<RangeInclusive<u64>>,
 }
 
 impl Flusher {
@@ -66,7 +67,7 @@ impl Flusher {
             pending: VecDeque::new(),
             lanes: LaneCounts::default(),
             writing: None,
-            done: Vec::new(),
+            done: None,
         }
     }
 }
@@ -114,14 +115,14 @@ impl Drop for FlushGuard<'_> {
             let error = Error::new(ErrorKind::Panic, "a panic while flushing");
             self.core.fail(error, unknown);
         }
-        let done = std::mem::take(&mut self.flusher.done);
+        let done = self.flusher.done.take();
         // SAFETY: the guard is dropped once, here.
         unsafe { ManuallyDrop::drop(&mut self.flusher) };
         self.core.hand_on();
-        for epoch in &done {
-            self.core.waiters.of(*epoch).wake(i32::MAX);
-        }
-        if !done.is_empty() {
+        if let Some(done) = done {
+            for epoch in done {
+                self.core.waiters.of(epoch).wake(i32::MAX);
+            }
             self.core.room.wake(i32::MAX);
             self.core.events.signal();
             if self.core.callbacks_pending.load(Ordering::SeqCst) > 0 {
@@ -270,7 +271,9 @@ impl Core {
             counters.syncs.fetch_add(1, Ordering::Relaxed);
         }
         self.flush_latency.record(began.elapsed().as_nanos() as u64);
-        guard.flusher.done.push(pending.epoch);
+        let done = guard.flusher.done.take();
+        let first = done.map_or(pending.epoch, |d| *d.start());
+        guard.flusher.done = Some(first..=pending.epoch);
     }
 
     /// Takes over the figures of the log.

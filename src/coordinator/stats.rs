@@ -213,7 +213,10 @@ impl Histogram {
     pub(crate) fn record(&self, value: u64) {
         self.buckets[bucket_of(value)].fetch_add(1, Relaxed);
         self.sum.fetch_add(value, Relaxed);
-        self.max.fetch_max(value, Relaxed);
+        // A new maximum is rare, a plain load cheap.
+        if value > self.max.load(Relaxed) {
+            self.max.fetch_max(value, Relaxed);
+        }
     }
 
     pub(crate) fn snapshot(&self) -> Latency {
