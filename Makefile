@@ -40,6 +40,7 @@ help:
 	@echo 'make demo          real SQLite commits, a SIGKILL, and what comes back'
 	@echo 'make test          lint, then all tests: test-rust test-c test-cpp test-python test-cross'
 	@echo 'make lint          rustfmt, clippy, ruff, mypy, stubtest, pyright'
+	@echo 'make bench         durable commits per second, BENCH="--help" for options'
 	@echo 'make header        regenerate include/epochwal.h'
 	@echo 'make install       PREFIX=$(PREFIX)'
 	@echo 'make check-extra   sanitizers and valgrind, where they are present'
@@ -137,6 +138,12 @@ header:
 .PHONY: check-extra
 check-extra: build/venv.stamp examples
 	PATH='$(BIN)':"$$PATH" $(TEST_ENV) tests/extra.sh
+
+# What is measured
+
+.PHONY: bench
+bench:
+	$(CARGO) run --quiet --release -p commits -- $(BENCH)
 
 # What is installed
 
