@@ -98,6 +98,7 @@ test: lint test-rust test-c test-cpp test-python test-cross
 
 test-rust:
 	$(CARGO) test --quiet --workspace
+	$(CARGO) test --quiet --features shuttle,sim --test interleavings
 
 test-c: build/lib.stamp
 	$(TEST_ENV) tests/c/run.sh
