@@ -83,18 +83,21 @@ fn batches_staged_ahead_are_all_waited_for() {
 /// One who gives up may have been woken to lead: another must be.
 #[test]
 fn a_waiter_that_gives_up_hands_the_lead_on() {
-    explore(800, || {
+    // Short: left to the ticker's thread. Longer: leads itself, but where the
+    // other one's limit runs out first, its own has too by the time it is up.
+    for limits in [[20, 1000], [2000, 1000]] {
+        waiters_with_limits(limits.map(Duration::from_millis));
+    }
+}
+
+fn waiters_with_limits(limits: [Duration; 2]) {
+    explore(600, move || {
         let disk = Disk::new();
         let wal = disk.open(&options());
         let (ours, theirs) = (disk.clone(), wal.clone());
         threads(4, move |i| {
             let ticket = submit(&theirs, i, 64).expect("submit");
-            // Short: left to the ticker's thread; longer: leads itself.
-            let limit = match i {
-                1 => Some(Duration::from_millis(20)),
-                2 => Some(Duration::from_secs(1)),
-                _ => None,
-            };
+            let limit = limits.get(i as usize - 1).copied();
             let result = theirs.wait(ticket.epoch, limit);
             match kind(&result) {
                 None => assert_durable(&ours, i, &ticket),

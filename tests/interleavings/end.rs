@@ -2,7 +2,8 @@
 
 use crate::commit::options;
 use crate::harness::*;
-use epochwal::coordinator::EpochInterval;
+use epochwal::coordinator::{EpochInterval, Overflow};
+use epochwal::storage::sim::{Call, FaultPlan};
 use epochwal::{ErrorKind, Options, Ticket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -60,6 +61,36 @@ fn close_races_with_committers_and_the_ticker() {
 #[test]
 fn close_wakes_many_waiters() {
     explore(200, || close_among(7, &options()));
+}
+
+/// On a full disk those who wait for room are woken by the end alone.
+#[test]
+fn close_on_a_full_disk_wakes_everyone() {
+    explore(400, || {
+        let disk = Disk::new();
+        let wal = disk.open(&Options {
+            slot_count: 1,
+            buffer_capacity: 4096,
+            overflow: Overflow::Block,
+            ..options()
+        });
+        disk.sim
+            .fail(FaultPlan::error(Call::Write, libc::ENOSPC).always());
+        let closer = {
+            let wal = wal.clone();
+            shuttle::thread::spawn(move || wal.close(None))
+        };
+        let theirs = wal.clone();
+        threads(3, move |i| {
+            let result = submit(&theirs, i, 3000).and_then(|t| theirs.wait(t.epoch, None));
+            let told = kind(&result).expect("nothing can be durable");
+            assert!(
+                matches!(told, ErrorKind::Closed | ErrorKind::NoSpace),
+                "{result:?}"
+            );
+        });
+        let _ = closer.join().expect("join");
+    });
 }
 
 /// Of several who close, one does; the others are told.
