@@ -85,13 +85,13 @@ fn batches_staged_ahead_are_all_waited_for() {
 fn a_waiter_that_gives_up_hands_the_lead_on() {
     // Short: left to the ticker's thread. Longer: leads itself, but where the
     // other one's limit runs out first, its own has too by the time it is up.
-    for limits in [[20, 1000], [2000, 1000]] {
-        waiters_with_limits(limits.map(Duration::from_millis));
+    for (limits, schedules) in [([20, 1000], 600), ([2000, 1000], 8000)] {
+        waiters_with_limits(limits.map(Duration::from_millis), schedules);
     }
 }
 
-fn waiters_with_limits(limits: [Duration; 2]) {
-    explore(600, move || {
+fn waiters_with_limits(limits: [Duration; 2], schedules: usize) {
+    explore(schedules, move || {
         let disk = Disk::new();
         let wal = disk.open(&options());
         let (ours, theirs) = (disk.clone(), wal.clone());
