@@ -41,7 +41,11 @@ def test_threads_commit_side_by_side(db: Path) -> None:
 @pytest.mark.parametrize("size", [2000, 40_000], ids=["small", "large"])
 def test_others_run_while_a_submit_waits_for_room(db: Path, size: int) -> None:
     with Coordinator(
-        db, epoch_interval="off", overflow_policy="block", buffer_capacity=65536, block_timeout=3600
+        db,
+        epoch_interval="off",
+        overflow_policy="block",
+        buffer_capacity=65536,
+        block_timeout=3600,
     ) as wal:
 
         def fill() -> int:
@@ -60,7 +64,11 @@ def test_others_run_while_a_submit_waits_for_room(db: Path, size: int) -> None:
 
 def test_close_wakes_whoever_waits_for_room(db: Path) -> None:
     wal = Coordinator(
-        db, epoch_interval="off", overflow_policy="block", buffer_capacity=8192, block_timeout=3600
+        db,
+        epoch_interval="off",
+        overflow_policy="block",
+        buffer_capacity=8192,
+        block_timeout=3600,
     )
 
     def fill() -> None:
