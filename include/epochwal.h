@@ -1001,7 +1001,7 @@ typedef struct {
   uint64_t max;
 } ewal_latency;
 
-#define EWAL_LATENCY_INIT { 0, 0, 0, 0, 0, 0 }
+#define EWAL_LATENCY_INIT { 0, 0, 0, 0, 0, 0, 0 }
 
 // The coordinator's figures. Counters count since open. Begin with
 // EWAL_STATS_INIT.

@@ -192,7 +192,7 @@ no coordinator.
         macros: &[
             (
                 "ewal_latency",
-                r"#define EWAL_LATENCY_INIT { 0, 0, 0, 0, 0, 0 }",
+                r"#define EWAL_LATENCY_INIT { 0, 0, 0, 0, 0, 0, 0 }",
             ),
             (
                 "ewal_stats",
