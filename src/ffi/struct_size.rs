@@ -36,6 +36,11 @@ pub(super) unsafe fn read<T: Sized32>(ptr: *const T) -> Result<T> {
     // SAFETY: not NULL, so the caller vouches for the u32.
     let size = unsafe { ptr.cast::<u32>().read_unaligned() } as usize;
     check(name, size, T::FIRST)?;
+    if size != T::FIRST && size < size_of::<T>() {
+        return Err(Error::invalid(format!(
+            "{name}.struct_size: {size} is the size of none of its versions"
+        )));
+    }
     let known = size.min(size_of::<T>());
     // SAFETY: the caller vouches for `size` bytes.
     let tail = unsafe { ptr.cast::<u8>().add(known) };

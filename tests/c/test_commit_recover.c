@@ -213,8 +213,9 @@ static void an_event_fd_tells_of_durability_and_of_close(void) {
   CHECK(poll(&ready, 1, 30000) == 1);
   CHECK(read(fd, &count, sizeof count) == sizeof count);
   EXPECT(EWAL_OK, ewal_wait(wal, ticket.epoch, 0, &error), &error);
+  /* They are written one after the other. */
   ready.fd = other;
-  CHECK(poll(&ready, 1, 0) == 1);
+  CHECK(poll(&ready, 1, 30000) == 1);
   close_db(wal);
   ready.fd = fd;
   CHECK(poll(&ready, 1, 30000) == 1);
