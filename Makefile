@@ -119,6 +119,8 @@ test-cross: build/python.stamp examples
 lint: build/python.stamp
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --quiet --features shuttle,sim --all-targets -- -D warnings
+	cd fuzz && $(CARGO) fmt --check
 	cd python && $(CARGO) fmt --check
 	cd python && $(CARGO) clippy --quiet --all-targets -- -D warnings
 	$(BIN)/ruff check python tests examples

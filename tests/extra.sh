@@ -32,8 +32,8 @@ for sanitizer in address undefined; do
 	flags="-fsanitize=$sanitizer"
 	if links_with "$flags"; then
 		options="-O1 -g $flags -fno-sanitize-recover=all -fno-omit-frame-pointer"
-		step "C tests, $sanitizer sanitizer" env CFLAGS="$options" tests/c/run.sh
-		step "C++ tests, $sanitizer sanitizer" env CXXFLAGS="$options" tests/cpp/run.sh
+		step "C tests, $sanitizer sanitizer" env EWAL_CFLAGS="$options" tests/c/run.sh
+		step "C++ tests, $sanitizer sanitizer" env EWAL_CXXFLAGS="$options" tests/cpp/run.sh
 	else
 		missing+=("$sanitizer sanitizer (${CC:-cc} $flags)")
 	fi

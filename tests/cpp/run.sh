@@ -51,7 +51,7 @@ fi
 suite() {
     program=$SCRATCH/$1
     # shellcheck disable=SC2086
-    if ! $CXX $2 $warnings $headers -g -pthread "tests/cpp/$1.cpp" -o "$program" \
+    if ! $CXX $2 $warnings $headers -g ${EWAL_CXXFLAGS:-} -pthread "tests/cpp/$1.cpp" -o "$program" \
         $link >"$SCRATCH/output" 2>&1; then
         fail "$1 $2 (does not compile)"
         cat "$SCRATCH/output"
