@@ -103,11 +103,13 @@ pub fn recover_into_file_on(
     if options.verify_only {
         return Ok(checked.report().clone());
     }
-    if checked.report().records == 0 {
-        // Nothing to recover: a target that is not there stays so.
-        return finish_empty(checked, lock, &disk, &names);
-    }
+    let report = checked.report().clone();
     drop(checked);
+    if report.records == 0 {
+        // Nothing to recover: a target that is not there stays so.
+        delete_segments(lock.as_ref(), &report, &disk, &names)?;
+        return Ok(report);
+    }
     let file = disk
         .open(target, OpenMode::WriteOrCreate)
         .map_err(|e| Error::io("open the target", target, &e))?;
@@ -120,6 +122,8 @@ pub fn recover_into_file_on(
     let mut stream = stream(options)?;
     while let Some(batch) = stream.next_batch()? {
         for frame in &batch.frames {
+            // Beside a writer this pass may see more than the one before.
+            check_size(frame, page_size)?;
             pages.put(batch.commit_seq, frame.page_number, frame.data)?;
         }
     }
@@ -154,18 +158,6 @@ fn check_size(frame: &Frame<'_>, page_size: u32) -> Result<()> {
         frame.page_number,
         frame.data.len()
     )))
-}
-
-fn finish_empty(
-    checked: Recovery,
-    lock: Option<WriterLock>,
-    disk: &Disk,
-    names: &Names,
-) -> Result<RecoveryReport> {
-    let report = checked.report().clone();
-    drop(checked);
-    delete_segments(lock.as_ref(), &report, disk, names)?;
-    Ok(report)
 }
 
 /// Deletes what was recovered; of a log that is corrupt nothing, since what
