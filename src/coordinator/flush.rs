@@ -6,7 +6,7 @@ use super::core::{Core, Phase};
 use super::staging::Sealed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::{CertificateFlags, GROUP_HEADER, LaneCounts, Summary, group_len};
-use crate::log::{GroupInput, LogWriter, is_transient};
+use crate::log::{GroupInput, LogWriter, heals};
 use crate::sync::{Instant, MutexGuard, Ordering, thread};
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
@@ -287,7 +287,7 @@ impl Core {
     }
 
     fn not_written(&self, error: &Error, epoch: u64) {
-        if error.kind() == ErrorKind::NoSpace || is_transient(error) {
+        if heals(error) {
             self.counters.retries.fetch_add(1, Ordering::Relaxed);
             *self.space_error.lock() = Some(error.clone());
             self.short_of_space.store(true, Ordering::SeqCst);

@@ -375,7 +375,7 @@ impl Core {
                 Ok(())
             }
             Err(error) => {
-                if error.kind() != ErrorKind::NoSpace && !crate::log::is_transient(&error) {
+                if !crate::log::heals(&error) {
                     let unknown = guard.pending_range().map_or(0, |r| r.1);
                     self.fail(error.clone(), unknown);
                 }

@@ -30,7 +30,7 @@ pub use place::Verdict;
 pub use policy::{SyncPolicy, SyncStyle};
 pub(crate) use retire::{cleanup, cleanup_locked};
 pub(crate) use walk::{End, Group, Step, Walker};
-pub(crate) use writer::{GroupInput, LogOptions, LogWriter, is_transient};
+pub(crate) use writer::{GroupInput, LogOptions, LogWriter, heals};
 
 use crate::error::{Error, Result};
 use crate::format::names::Names;

@@ -130,9 +130,8 @@ impl LogWriter {
     /// Takes up the newest segment where its groups end.
     fn take_up(&mut self, pos: u64) -> Result<()> {
         if let Some(two) = self.live.iter().rev().find(|s| s.generation > 0) {
-            self.next_size = (two.size * 2)
-                .min(self.options.segment_size)
-                .max(self.next_size);
+            let size = two.size;
+            self.grow_from(size);
         }
         let Some(segment) = self.live.last().filter(|s| s.generation > 0) else {
             return Ok(());

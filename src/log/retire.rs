@@ -6,7 +6,7 @@ use super::lock::WriterLock;
 use super::policy::SyncPolicy;
 use super::state_file::{StateFile, sync_dir};
 use super::walk::{Step, Walker};
-use super::writer::{LogWriter, is_transient};
+use super::writer::{LogWriter, heals};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::GroupKind;
 use crate::format::names::Names;
@@ -38,7 +38,7 @@ impl LogWriter {
         let oldest = self.live.first().map(|s| s.last_epoch);
         match (self.floor(), oldest) {
             (Some(floor), Some(oldest)) if oldest <= floor => match self.checkpoint(floor) {
-                Err(e) if e.kind() == ErrorKind::NoSpace || is_transient(&e) => Ok(()),
+                Err(e) if heals(&e) => Ok(()),
                 done => done,
             },
             _ => Ok(()),

@@ -1,7 +1,7 @@
 //! Loading and saving the state file.
 
 use super::Disk;
-use super::writer::is_transient;
+use super::writer::heals;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::state::{STATE_COPY, STATE_FILE, State, StateError};
 use crate::storage::{File, OpenMode, read_up_to, uninterrupted, write_all_at};
@@ -122,7 +122,7 @@ impl StateFile {
                 .map_err(|e| Error::io("write the state file", &self.path, &e));
             match written {
                 // The change holds with one copy; the next save mends the other.
-                Err(e) if saved && (e.kind() == ErrorKind::NoSpace || is_transient(&e)) => break,
+                Err(e) if saved && heals(&e) => break,
                 written => written?,
             }
 

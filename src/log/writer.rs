@@ -7,7 +7,7 @@ use super::segment_file::{SegmentFile, Style};
 use super::spare::SparePool;
 use super::state_file::{StateFile, sync_dir};
 use super::v1_writer;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::{
     BLOCK, CertificateFlags, GROUP_HEADER, GroupHeader, GroupKind, Summary, group_len, seal,
 };
@@ -93,6 +93,13 @@ impl LogWriter {
         FIRST_SEGMENT.min(options.segment_size)
     }
 
+    /// The segment behind one of `size` is twice that, up to the configured size.
+    pub(super) fn grow_from(&mut self, size: u64) {
+        self.next_size = (size * 2)
+            .min(self.options.segment_size)
+            .max(Self::first_size(&self.options));
+    }
+
     fn claims(&self) -> bool {
         self.options.policy != SyncPolicy::Off
     }
@@ -124,9 +131,8 @@ impl LogWriter {
 
     /// Writes a group and makes it durable. Gives the bytes written.
     ///
-    /// An error of kind "no space", or one that [`is_transient`] knows, leaves
-    /// the log as it was: the same group may be appended again. Any other
-    /// error is final: the log must not be used any more.
+    /// An error that [`heals`] leaves the log as it was: the same group may be
+    /// appended again. Any other is final: the log must not be used any more.
     pub(crate) fn append(&mut self, input: &mut GroupInput<'_>) -> Result<u64> {
         debug_assert!(input.epoch > self.previous_epoch);
         let written = if self.options.version_one {
@@ -285,9 +291,7 @@ impl LogWriter {
                 s.watermark = s.watermark.max(durable);
             }
         })?;
-        self.next_size = (segment.size * 2)
-            .min(self.options.segment_size)
-            .max(Self::first_size(&self.options));
+        self.grow_from(segment.size);
         self.active = Some(Active { file, pos: 0 });
         self.live.push(segment);
         self.named = None;
@@ -332,12 +336,12 @@ impl LogWriter {
 #[repr(align(4096))]
 struct MarkBlock([u8; BLOCK as usize]);
 
-/// Whether a failed append may be tried again although it is not for want of
-/// disk space: the process is out of descriptors or memory for now.
-pub(crate) fn is_transient(error: &Error) -> bool {
+/// Whether what failed may be tried again and healed: for want of disk space, or
+/// of descriptors or memory for now. A failed sync never is.
+pub(crate) fn heals(error: &Error) -> bool {
     let passing = matches!(
         error.os_error(),
         Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EAGAIN)
     );
-    passing && !error.is_lasting()
+    error.kind() == ErrorKind::NoSpace || (passing && !error.is_lasting())
 }
