@@ -21,6 +21,10 @@ pub mod recovery;
 pub mod segment;
 pub mod storage;
 mod sync;
+#[cfg(not(feature = "wrong"))]
+mod wrong;
+#[cfg(feature = "wrong")]
+pub mod wrong;
 
 pub use batch::{Batch, BatchHead, Frame, FrameSource};
 pub use coordinator::{Coordinator, Options, Stats};

@@ -16,6 +16,7 @@ use crate::storage::fork_generation;
 use crate::sync::{
     AtomicBool, AtomicU8, AtomicU32, AtomicU64, Instant, Mutex, Ordering, thread_local,
 };
+use crate::wrong::{self, Wrong};
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -145,7 +146,11 @@ impl Core {
         }
         let (segments, spares) = writer.segment_counts();
         let (log_bytes, floor) = (writer.log_bytes(), writer.floor());
-        let base_seq = if assigns { next_seq } else { 0 };
+        let base_seq = match assigns {
+            true if wrong::is(Wrong::StartsAtTheFirstSequence) => 1,
+            true => next_seq,
+            false => 0,
+        };
         let staging = Staging::new(options.max_memory, options.slot_count, next_epoch, base_seq)?;
         Ok(Core {
             options: options.clone(),
@@ -271,8 +276,12 @@ impl Core {
             Ordering::SeqCst,
         );
         self.counters.failures.fetch_add(1, Ordering::Relaxed);
-        self.staging.block();
-        self.wake_everyone();
+        if !wrong::is(Wrong::TakesBatchesAfterFailing) {
+            self.staging.block();
+        }
+        if !wrong::is(Wrong::FailureIsNotTold) {
+            self.wake_everyone();
+        }
     }
 
     pub(super) fn wake_everyone(&self) {
@@ -302,7 +311,8 @@ impl Core {
 
     fn is_durable(&self, epoch: u64) -> bool {
         let never = epoch < self.first_epoch && Some(epoch) > self.opened_at;
-        !never && self.durable().is_some_and(|d| epoch <= d)
+        let ahead = u64::from(wrong::is(Wrong::AckByARunningFlush));
+        !never && self.durable().is_some_and(|d| epoch <= d + ahead)
     }
 
     fn failed_outcome(&self, epoch: u64) -> Error {

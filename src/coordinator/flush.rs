@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::{CertificateFlags, GROUP_HEADER, LaneCounts, Summary, group_len};
 use crate::log::{GroupInput, LogWriter, heals};
 use crate::sync::{Instant, MutexGuard, Ordering, thread};
+use crate::wrong::{self, Wrong};
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 use std::ops::RangeInclusive;
@@ -118,12 +119,16 @@ impl Drop for FlushGuard<'_> {
         let done = self.flusher.done.take();
         // SAFETY: the guard is dropped once, here.
         unsafe { ManuallyDrop::drop(&mut self.flusher) };
-        self.core.hand_on();
+        if !wrong::is(Wrong::LeadIsNotHandedOn) {
+            self.core.hand_on();
+        }
         if let Some(done) = done {
             for epoch in done {
                 self.core.waiters.of(epoch).wake(i32::MAX);
             }
-            self.core.room.wake(i32::MAX);
+            if !wrong::is(Wrong::RoomIsNotTold) {
+                self.core.room.wake(i32::MAX);
+            }
             self.core.events.signal();
             if self.core.callbacks_pending.load(Ordering::SeqCst) > 0 {
                 self.core.ticker.notify();
@@ -219,7 +224,9 @@ impl Core {
         let pages = match &pending.source {
             Source::Buffer(index) => {
                 let buffer = self.staging.buffer(*index);
-                buffer.wait_filled(pending.count);
+                if !wrong::is(Wrong::WritesBeforeFilled) {
+                    buffer.wait_filled(pending.count);
+                }
                 &buffer.pages
             }
             Source::Own(pages) => pages,
@@ -287,7 +294,7 @@ impl Core {
     }
 
     fn not_written(&self, error: &Error, epoch: u64) {
-        if heals(error) {
+        if heals(error) || wrong::is(Wrong::TriesAgainAfterFailing) {
             self.counters.retries.fetch_add(1, Ordering::Relaxed);
             *self.space_error.lock() = Some(error.clone());
             self.short_of_space.store(true, Ordering::SeqCst);

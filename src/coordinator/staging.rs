@@ -12,6 +12,7 @@ use super::lanes::LaneUse;
 use crate::error::Result;
 use crate::format::group::{CERTIFICATE, GROUP_HEADER};
 use crate::sync::{AtomicU64, Ordering};
+use crate::wrong::{self, Wrong};
 
 const UNIT_BITS: u32 = 29;
 const COUNT_BITS: u32 = 21;
@@ -142,6 +143,7 @@ impl Staging {
     /// lane's lock is held by the caller, so its use is exact.
     pub(crate) fn reserve(&self, len: usize, lane: &mut LaneUse, bounds: Bounds) -> Reserved {
         let units = len as u64 / UNIT;
+        let early = wrong::is(Wrong::EpochReadBeforeReserving).then(|| self.current().0);
         let mut seals = self.seals.load(Ordering::SeqCst);
         let mut bits = self.word.load(Ordering::SeqCst);
         loop {
@@ -153,9 +155,11 @@ impl Staging {
             let epoch = buffer.epoch.load(Ordering::Acquire);
             let staged = (word.units + units) * UNIT;
             let in_flight = self.in_flight.load(Ordering::SeqCst);
-            let full = if lane.bytes_in(epoch) + len as u64 > bounds.lane {
+            let lane_full = lane.bytes_in(epoch) + len as u64 > bounds.lane;
+            let log_full = staged + in_flight > bounds.log;
+            let full = if lane_full && !wrong::is(Wrong::LaneLimitIgnored) {
                 Some(Reserved::LaneFull)
-            } else if staged + in_flight > bounds.log {
+            } else if log_full && !wrong::is(Wrong::LogLimitIgnored) {
                 Some(Reserved::LogFull)
             } else if staged + in_flight > self.limit
                 || word.units + units >= SHUT
@@ -195,7 +199,7 @@ impl Staging {
                     lane.add(epoch, len as u64);
                     return Reserved::Room(Reservation {
                         buffer: word.buffer(),
-                        epoch,
+                        epoch: early.unwrap_or(epoch),
                         assigned_seq: buffer.base_seq.load(Ordering::Acquire) + word.count,
                         offset: (word.units * UNIT) as usize,
                         len,

@@ -6,6 +6,7 @@ use super::DurableFn;
 use super::core::{Core, Phase, in_callback};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, thread};
+use crate::wrong::{self, Wrong};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -143,7 +144,7 @@ impl Core {
     fn sleep(&self, state: &mut MutexGuard<'_, State>) {
         self.ticker.armed.store(false, Ordering::SeqCst);
         let staged = self.staging.started().is_some() || self.alone_pending.load(Ordering::SeqCst);
-        if self.interval().is_none() || !staged {
+        if self.interval().is_none() || !staged || wrong::is(Wrong::TickerDoesNotLookAgain) {
             self.ticker.changed.wait(state);
         }
         self.ticker.armed.store(true, Ordering::SeqCst);

@@ -3,6 +3,7 @@
 use super::core::Core;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Instant, Ordering};
+use crate::wrong::{self, Wrong};
 use std::time::Duration;
 
 /// A waiter that has less time than this does not lead, because a write can't
@@ -67,7 +68,9 @@ impl Core {
         if result.is_err() {
             // A wake that was meant to make a leader of this thread goes on to
             // another, and what stays staged is the ticker's.
-            self.hand_on();
+            if !wrong::is(Wrong::GivesUpWithTheLead) {
+                self.hand_on();
+            }
             self.arm();
         }
         result
@@ -111,6 +114,10 @@ impl Core {
         let sleep = match (left, asks) {
             (left, true) => Some(left.map_or(ASK_EVERY, |l| l.min(ASK_EVERY))),
             (left, false) => left,
+        };
+        let token = match wrong::is(Wrong::TokenAfterTheCondition) {
+            true => sleeper.token(),
+            false => token,
         };
         sleeper.sleep(token, sleep);
         None

@@ -3,6 +3,7 @@
 use super::bytes::{get_u32, get_u64, put_u16, put_u32, put_u64};
 use super::item::{ItemHead, ItemKind};
 use super::prelude::{self, Prelude, PreludeError};
+use crate::wrong::{self, Wrong};
 use crc32c::{crc32c, crc32c_append};
 use std::sync::OnceLock;
 
@@ -226,7 +227,7 @@ impl Summary {
         while at < payload.len() {
             let item = &payload[at..];
             let head = ItemHead::parse(item).map_err(|why| (at, why))?;
-            if verify && !head.verify(item) {
+            if verify && !head.verify(item) && !wrong::is(Wrong::ItemsNotChecked) {
                 return Err((at, "item: checksum"));
             }
             visit(at, &head).map_err(|why| (at, why))?;
@@ -404,7 +405,7 @@ impl Certificate {
         }
         let end = trailer.len() - 4;
         let crc = get_u32(trailer, end);
-        if crc32c(&trailer[..end]) != crc {
+        if crc32c(&trailer[..end]) != crc && !wrong::is(Wrong::CertificateNotChecked) {
             return Err("certificate: checksum");
         }
         let (front, cert) = trailer.split_at(trailer.len() - CERTIFICATE);

@@ -8,6 +8,7 @@ use super::bytes::{u32_at, u64_at};
 use super::prelude::{self, Prelude, PreludeError};
 use crate::batch::{Frame, MAX_FRAME_BYTES};
 use crate::error::{Error, ErrorKind, Result};
+use crate::wrong::{self, Wrong};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
@@ -323,7 +324,7 @@ pub fn decode_header(
     }
     // At most 2^32 times 2^18: no overflow.
     let most = count * (LENGTH_BYTES + MAX_RECORD_BYTES) as u64;
-    if left > most {
+    if left > most && !wrong::is(Wrong::LengthTrusted) {
         let end = prelude::LEN as u64 + most;
         return fault(end, Reason::TrailingInFile(left - most));
     }
@@ -345,7 +346,7 @@ pub fn decode(bytes: &[u8], name_epoch: Option<u64>) -> std::result::Result<Segm
         records.push(cursor.record(header.epoch)?);
     }
     match cursor.left() {
-        0 => Ok(Segment {
+        left if left == 0 || wrong::is(Wrong::TrailingBytesNotSeen) => Ok(Segment {
             epoch: header.epoch,
             records,
         }),

@@ -6,6 +6,7 @@ use super::place::{Miss, Verdict, first_header_damage, ours};
 use super::walk::{End, Walker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::{BLOCK, GROUP_HEADER, GroupHeader, GroupKind, HeaderError, has_magic};
+use crate::wrong::{self, Wrong};
 
 /// What is found beyond the end.
 #[derive(Default)]
@@ -33,7 +34,7 @@ pub(super) fn judge(walker: &mut Walker, miss: Option<Miss>) -> Result<End> {
         .filter(|w| *w > 0);
     let claimed = beyond.watermark.max(state_mark);
     let (expected, present) = walker.files.expected_and_present();
-    let covered = claimed > last;
+    let covered = claimed > last && !wrong::is(Wrong::DamageIsCut);
     let mut end = place(walker, &beyond);
     let reason = miss.as_ref().map_or("the log ends here", reason_of);
     // Rows 12 and 13.
@@ -50,7 +51,7 @@ pub(super) fn judge(walker: &mut Walker, miss: Option<Miss>) -> Result<End> {
         return Ok(end);
     }
     // Row 14: the walk came to its end with a segment too few.
-    if present < expected {
+    if present < expected && !wrong::is(Wrong::MissingSegmentsNotMissed) {
         end.verdict = Verdict::Corrupt;
         end.reason = format!(
             "{} of the {expected} segments that the state file names are missing",

@@ -18,6 +18,7 @@ use crate::format::group::{BLOCK, GroupHeader, GroupKind};
 use crate::format::names::Names;
 use crate::format::state::State;
 use crate::storage::{OpenMode, read_exact_at, uninterrupted, write_all_at};
+use crate::wrong::{self, Wrong};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -247,7 +248,10 @@ impl Tail {
         let live = live_segments(&walker.files, used, &tail.bytes, walker.last());
         Ok(Tail {
             live,
-            last: walker.last(),
+            last: match end.highest_leftover {
+                highest @ 1.. if wrong::is(Wrong::DurableByMaximum) => Some(highest),
+                _ => walker.last(),
+            },
             previous: walker.chain.epoch.or(walker.last()).unwrap_or(0),
             link: walker.chain.link.unwrap_or(0),
             pos: tail.pos,
@@ -291,18 +295,21 @@ impl Tail {
         .then_some((self.end.segment, self.end.position));
         for (segment, offset) in self.end.leftovers.iter().copied().chain(torn) {
             let entry = &self.files.segments[segment];
-            if offset + BLOCK <= entry.len {
+            if offset + BLOCK <= entry.len && !wrong::is(Wrong::TornHeadersStay) {
                 self.rewrite(disk, segment, |file| write_all_at(file, &zeros, offset, 1))?;
                 touched.push(segment);
             }
         }
-        if !sync {
+        if !sync || wrong::is(Wrong::TailNotSynced) {
             return Ok(());
         }
         let mut bytes = Vec::new();
         for (segment, offset, length) in self.unconfirmed.iter().copied() {
             bytes.resize(length as usize, 0);
             self.rewrite(disk, segment, |file| {
+                if wrong::is(Wrong::TailNotWrittenAgain) {
+                    return Ok(());
+                }
                 read_exact_at(file, &mut bytes, offset)?;
                 write_all_at(file, &bytes, offset, 1)
             })?;
@@ -330,9 +337,14 @@ impl Tail {
 
     fn next_epoch(&self) -> u64 {
         let beyond = self.last.unwrap_or(0).max(self.end.highest_leftover);
+        if wrong::is(Wrong::StartsAtTheFirstEpoch) {
+            return 1;
+        }
         match &self.files.state {
             None => beyond.saturating_add(1),
-            Some(state) if state.clean => state.next_epoch.max(beyond.saturating_add(1)),
+            Some(state) if state.clean || wrong::is(Wrong::NoEpochGap) => {
+                state.next_epoch.max(beyond.saturating_add(1))
+            }
             Some(state) => state
                 .next_epoch
                 .max(beyond.saturating_add(1))

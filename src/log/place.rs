@@ -2,6 +2,7 @@
 
 use super::files::{LogFiles, SegmentEntry};
 use crate::format::group::{BLOCK, GroupHeader, HeaderError};
+use crate::wrong::{self, Wrong};
 
 /// How a log, or a place in it, was judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,16 +36,18 @@ pub(super) fn ours(
     pos: u64,
     log_id: Option<[u8; 16]>,
 ) -> std::result::Result<(), &'static str> {
-    if log_id.is_some_and(|id| id != header.log_id) {
+    let any_log = wrong::is(Wrong::ForeignGroupsTaken);
+    let any_use = wrong::is(Wrong::StaleGroupsTaken);
+    if log_id.is_some_and(|id| id != header.log_id) && !any_log {
         return Err("header: of another log");
     }
-    if header.segment_epoch != entry.first_epoch {
+    if header.segment_epoch != entry.first_epoch && !any_use {
         return Err("header: of a file of another name");
     }
-    if header.generation != entry.generation {
+    if header.generation != entry.generation && !any_use {
         return Err("header: of another generation of the file");
     }
-    if header.position != pos {
+    if header.position != pos && !wrong::is(Wrong::MisplacedGroupsTaken) {
         return Err("header: of another place in the file");
     }
     Ok(())

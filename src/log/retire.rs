@@ -6,22 +6,24 @@ use super::lock::WriterLock;
 use super::policy::SyncPolicy;
 use super::state_file::{StateFile, sync_dir};
 use super::walk::{Step, Walker};
-use super::writer::{LogWriter, heals};
+use super::writer::{LiveSegment, LogWriter, heals};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::GroupKind;
 use crate::format::names::Names;
 use crate::format::state::State;
 use crate::storage::OpenMode;
+use crate::wrong::{self, Wrong};
 
 impl LogWriter {
     /// Notes that epochs through `through` are safe elsewhere, and reuses or
     /// removes the segments that hold nothing else, unless a reader holds
     /// them. The state file says so before a file is touched.
     pub(crate) fn checkpoint(&mut self, through: u64) -> Result<()> {
+        let more = u64::from(wrong::is(Wrong::RetiresOneEpochMore));
         let count = self
             .live
             .iter()
-            .take_while(|s| s.last_epoch <= through)
+            .take_while(|s| s.last_epoch <= through + more)
             .count();
         let count = if self.named.is_some() { 0 } else { count };
         let lock = self.lock.clone();
@@ -47,6 +49,15 @@ impl LogWriter {
 
     fn retire(&mut self, through: u64, count: usize) -> Result<()> {
         let gone: Vec<_> = self.live[..count].to_vec();
+        if wrong::is(Wrong::RetiresBeforeSaving) {
+            self.let_go(&gone)?;
+            return self.save_retired(through, &gone);
+        }
+        self.save_retired(through, &gone)?;
+        self.let_go(&gone)
+    }
+
+    fn save_retired(&mut self, through: u64, gone: &[LiveSegment]) -> Result<()> {
         let newest = gone.iter().map(|s| s.generation).max().unwrap_or(0);
         let seq = self.highest_seq;
         let claims = self.options.policy != SyncPolicy::Off;
@@ -61,17 +72,20 @@ impl LogWriter {
             if claims {
                 s.watermark = s.watermark.max(durable);
             }
-        })?;
-        if count == self.live.len() {
+        })
+    }
+
+    fn let_go(&mut self, gone: &[LiveSegment]) -> Result<()> {
+        if gone.len() == self.live.len() {
             self.active = None;
         }
-        self.live.drain(..count);
-        for segment in &gone {
+        self.live.drain(..gone.len());
+        for segment in gone {
             // Oversize files and those of version 1 are not worth keeping.
             let keep = segment.generation > 0 && segment.size <= self.options.segment_size;
             self.spares.retire(&segment.path, segment.size, keep)?;
         }
-        if claims && count > 0 {
+        if self.options.policy != SyncPolicy::Off && !gone.is_empty() {
             sync_dir(&self.disk, self.names.dir())?;
         }
         Ok(())

@@ -5,6 +5,7 @@ use super::writer::heals;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::state::{STATE_COPY, STATE_FILE, State, StateError};
 use crate::storage::{File, OpenMode, read_up_to, uninterrupted, write_all_at};
+use crate::wrong::{self, Wrong};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -114,6 +115,9 @@ impl StateFile {
         change(&mut next);
         let mut saved = false;
         for copy in [self.first, 1 - self.first] {
+            if copy == 1 && wrong::is(Wrong::OneStateCopy) {
+                continue;
+            }
             self.highest += 1;
             next.update = self.highest;
             self.first = copy;
@@ -159,6 +163,9 @@ pub(crate) fn sync_dir(disk: &Disk, dir: &Path) -> Result<()> {
 /// heal, because the pages are marked clean (Rebello et al., "Can Applications
 /// Recover from fsync Failures?", USENIX ATC 2020).
 pub(crate) fn sync_failed(what: &str, path: &Path, error: &io::Error) -> Error {
+    if wrong::is(Wrong::NoSpaceInASyncHeals) {
+        return Error::io(what, path, error);
+    }
     Error::io(what, path, error)
         .recast(ErrorKind::Io, "sync failed")
         .lasting()

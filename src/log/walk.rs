@@ -13,6 +13,7 @@ use crate::format::group::{
 use crate::format::item::ItemHead;
 use crate::format::v1;
 use crate::storage::{File, OpenMode};
+use crate::wrong::{self, Wrong};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -51,6 +52,9 @@ impl End {
         let kind = match (self.newer_format, self.verdict) {
             (true, _) => crate::error::ErrorKind::Format,
             (_, Verdict::Corrupt) => crate::error::ErrorKind::Corrupt,
+            (_, Verdict::Torn) if wrong::is(Wrong::TornTailIsRefused) => {
+                crate::error::ErrorKind::Corrupt
+            }
             _ => return None,
         };
         Some(Error::new(kind, self.reason.clone()).at(&self.path, self.offset))
@@ -152,7 +156,7 @@ impl Walker {
         let Some(hold) = &mut self.hold else {
             return Ok(false);
         };
-        if self.cap.is_none() {
+        if self.cap.is_none() && !wrong::is(Wrong::ReadsAheadOfTheWriter) {
             self.cap = hold.live_durable(&self.disk)?;
             if self.cap.is_some() {
                 self.window.clear();
@@ -358,7 +362,7 @@ impl Walker {
         if let Err(why) = self.continues(&header) {
             return Ok(Err(Miss::NotNext(why, header.epoch)));
         }
-        if header.segment_size > entry.len {
+        if header.segment_size > entry.len && !wrong::is(Wrong::CutSegmentIsTaken) {
             return Ok(Err(Miss::Damage(format!(
                 "file is {} bytes long, its header says {}",
                 entry.len, header.segment_size
@@ -440,7 +444,8 @@ impl Walker {
             }
             _ => {}
         }
-        if self.chain.link.is_some_and(|link| link != header.link) {
+        let linked = self.chain.link.is_none_or(|link| link == header.link);
+        if !linked && !wrong::is(Wrong::LinkNotChecked) {
             return Err("header: links to another group");
         }
         let rises = match header.kind {

@@ -13,6 +13,7 @@ use crate::format::group::{
 };
 use crate::format::names::Names;
 use crate::storage::OpenMode;
+use crate::wrong::{self, Wrong};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -226,10 +227,11 @@ impl LogWriter {
             position: active.pos,
             length: group.len() as u64,
             payload_len,
-            watermark: if self.options.policy == SyncPolicy::Off {
-                self.state.state().watermark
-            } else {
-                self.durable
+            watermark: match self.options.policy {
+                SyncPolicy::Off => self.state.state().watermark,
+                _ if wrong::is(Wrong::WatermarkTooHigh) => epoch,
+                _ if wrong::is(Wrong::NoWatermark) => 0,
+                _ => self.durable,
             },
             previous_epoch: self.previous_epoch,
         };
@@ -278,7 +280,7 @@ impl LogWriter {
         }
         let segment = self.named.clone().expect("named above");
         let file = SegmentFile::open(&self.disk, &segment.path, self.style, self.options.policy)?;
-        if self.claims() {
+        if self.claims() && !wrong::is(Wrong::NoDirectorySync) {
             sync_dir(&self.disk, self.names.dir())?;
         }
         let (durable, seq) = (self.durable, self.highest_seq);
