@@ -44,18 +44,23 @@ fn stage_and_wait(disk: &Disk, wal: &Coordinator, txn: u64) {
 #[test]
 fn a_sync_that_fails_is_told_to_everyone() {
     for nth in 1..=4 {
+        let met = Arc::new(AtomicU32::new(0));
+        let counted = met.clone();
         explore(250, move || {
             let disk = Disk::new();
             let wal = disk.open(&options());
-            disk.sim
-                .fail(FaultPlan::error(Call::SyncData, libc::EIO).nth(nth));
+            let plan = FaultPlan::error(Call::SyncAll, libc::EIO);
+            let fault = disk.sim.fail(plan.on("-wal-seg-").nth(nth));
             let (ours, theirs) = (disk.clone(), wal.clone());
             threads(3, move |i| {
                 stage_and_wait(&ours, &theirs, 10 * i);
                 stage_and_wait(&ours, &theirs, 10 * i + 1);
             });
             let _ = wal.close(None);
+            counted.fetch_add(fault.hits() as u32, Ordering::Relaxed);
         });
+        let met = met.load(Ordering::Relaxed);
+        assert!(met > 0, "there was no sync {nth} to fail");
     }
 }
 
