@@ -18,6 +18,8 @@ mod fix;
 mod image;
 #[path = "damage/judge.rs"]
 mod judge;
+#[path = "damage/leftovers.rs"]
+mod leftovers;
 #[path = "damage/rows.rs"]
 mod rows;
 #[path = "damage/sweeps.rs"]

@@ -26,6 +26,11 @@ fn flip_body(bytes: &mut [u8]) {
     bytes[200] ^= 1;
 }
 
+/// Only its own checksum: what it says of the group is still right.
+fn flip_certificate(bytes: &mut [u8]) {
+    bytes[bytes.len() - 1] ^= 1;
+}
+
 fn unlink(bytes: &mut [u8]) {
     bytes[28] ^= 1;
     fix_header(bytes);
@@ -68,6 +73,13 @@ fn row_03_a_wrong_body_that_a_watermark_covers() {
         ruling(&files, &log),
         (Ruling::Corrupt, before(&log, MIDDLE))
     );
+    // The newest one, which only the group behind it covers.
+    let newest = log.last_data() - 1;
+    let files = log.with_group(newest, flip_body);
+    assert_eq!(
+        ruling(&files, &log),
+        (Ruling::Corrupt, before(&log, newest))
+    );
     let log = closed();
     let last = log.last_data();
     let files = log.with_group(last, flip_body);
@@ -78,8 +90,10 @@ fn row_03_a_wrong_body_that_a_watermark_covers() {
 fn row_04_a_wrong_body_that_none_covers() {
     let log = killed();
     let last = log.last_data();
-    let files = log.with_group(last, flip_body);
-    assert_eq!(ruling(&files, &log), (Ruling::Torn, before(&log, last)));
+    for spoil in [flip_body, flip_certificate] {
+        let files = log.with_group(last, spoil);
+        assert_eq!(ruling(&files, &log), (Ruling::Torn, before(&log, last)));
+    }
 }
 
 #[test]

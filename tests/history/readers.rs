@@ -2,8 +2,9 @@
 //! gone. What it holds is never reused; what it has read may be old.
 
 use super::common::{PATIENCE, Place, commit, small};
+use epochwal::coordinator::SyncStyle;
 use epochwal::recovery::RecoveryOptions;
-use epochwal::storage::sim::SimStorage;
+use epochwal::storage::sim::{Call, SimStorage};
 use epochwal::{Batch, Coordinator, Frame, Options, Recovery};
 use std::sync::{Arc, Mutex};
 
@@ -55,6 +56,30 @@ fn a_reader_outlives_a_writer_that_came_and_went() {
     (5..=9).for_each(|txn| commit_large(&wal, txn));
     wal.close(PATIENCE).unwrap();
     assert!((4..=9).contains(&read_on(&mut reader, 4).unwrap()));
+}
+
+/// What is written and not synced yet is in the cache for all to read, and
+/// may be gone tomorrow.
+#[test]
+fn a_reader_gives_nothing_that_is_not_durable() {
+    let disk = SimStorage::new();
+    let place = Place::sim(&disk);
+    let options = Options {
+        sync_style: SyncStyle::Buffered,
+        ..small()
+    };
+    let wal = place.open(&options).unwrap();
+    commit(&wal, 1).unwrap();
+    std::thread::scope(|scope| {
+        // In here, so that a failing test opens it before it waits for threads.
+        let gate = disk.block_on_path(Call::SyncAll, "-wal-seg-");
+        let writer = scope.spawn(|| commit(&wal, 2));
+        gate.wait_blocked();
+        assert_eq!(place.recover_all().len(), 1, "not durable, and read");
+        gate.open();
+        writer.join().unwrap().unwrap();
+    });
+    assert_eq!(place.recover_all().len(), 2);
 }
 
 /// A segment that was named and never written is deleted by the next open.

@@ -4,6 +4,7 @@ use crate::commit::options;
 use crate::harness::*;
 use epochwal::Options;
 use epochwal::coordinator::{EpochInterval, Overflow, Sequencing};
+use epochwal::storage::sim::{Call, FaultPlan};
 use std::time::Duration;
 
 /// A lane takes one of the batches: the second of an epoch blocks.
@@ -51,6 +52,48 @@ fn committers_make_room_for_each_other() {
             }
         });
         wal.close(None).expect("close");
+    });
+}
+
+/// There is memory for one large batch, and lanes for all.
+fn roomless() -> Options {
+    Options {
+        buffer_capacity: 48 << 10,
+        overflow: Overflow::Block,
+        ..options()
+    }
+}
+
+/// What is in flight still counts: a seal alone makes no room.
+#[test]
+fn those_who_wait_for_memory_are_woken_after_the_flush() {
+    explore(100, || {
+        let disk = Disk::new();
+        let wal = disk.open(&roomless());
+        let (ours, theirs) = (disk.clone(), wal.clone());
+        threads(3, move |i| {
+            let ticket = submit(&theirs, i, 40_000).expect("room comes");
+            theirs.wait(ticket.epoch, None).expect("wait");
+            assert_durable(&ours, i, &ticket);
+        });
+        wal.close(None).expect("close");
+    });
+}
+
+/// No room ever comes then.
+#[test]
+fn those_who_wait_for_memory_are_told_of_a_failure() {
+    explore(100, || {
+        let disk = Disk::new();
+        let wal = disk.open(&roomless());
+        let plan = FaultPlan::error(Call::SyncAll, libc::EIO);
+        disk.sim.fail(plan.on("-wal-seg-"));
+        let theirs = wal.clone();
+        threads(3, move |i| {
+            let told = submit(&theirs, i, 40_000).and_then(|t| theirs.wait(t.epoch, None));
+            assert!(told.is_err(), "the only sync fails");
+        });
+        let _ = wal.close(None);
     });
 }
 
