@@ -1,6 +1,8 @@
 //! The coordinator's contract, on the real disk and on the simulated one.
 
 mod common;
+#[path = "coordinator/wrong.rs"]
+mod wrong;
 
 use common::*;
 use epochwal::coordinator::{EpochInterval, Overflow, Sequencing, SyncStyle};

@@ -21,6 +21,8 @@ mod ledger;
 mod session;
 #[path = "crash/verify.rs"]
 mod verify;
+#[path = "crash/wrong.rs"]
+mod wrong;
 
 use epochwal::coordinator::{Sequencing, SyncStyle};
 use epochwal::storage::sim::{SimRng, SimStorage};

@@ -24,3 +24,5 @@ mod leftovers;
 mod rows;
 #[path = "damage/sweeps.rs"]
 mod sweeps;
+#[path = "damage/wrong.rs"]
+mod wrong;

@@ -18,6 +18,8 @@ mod verify;
 mod waiters;
 #[path = "faults/workload.rs"]
 mod workload;
+#[path = "faults/wrong.rs"]
+mod wrong;
 
 use common::{PATIENCE, Place, commit, small};
 use epochwal::coordinator::SyncStyle;

@@ -1,6 +1,9 @@
 //! Version 1 segments made by another implementation, what must be read from
 //! each, and what any other bytes must not do.
 
+#[path = "golden_v1/wrong.rs"]
+mod wrong;
+
 use epochwal::ErrorKind;
 use epochwal::format::prelude;
 use epochwal::format::v1::{self, Reason, Record};

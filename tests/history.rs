@@ -24,3 +24,5 @@ mod readers;
 mod salvage;
 #[path = "history/syncs.rs"]
 mod syncs;
+#[path = "history/wrong.rs"]
+mod wrong;

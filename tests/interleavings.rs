@@ -16,3 +16,5 @@ mod failure;
 mod harness;
 #[path = "interleavings/room.rs"]
 mod room;
+#[path = "interleavings/wrong.rs"]
+mod wrong;

@@ -8,3 +8,5 @@ mod common;
 mod engine;
 #[path = "model/format.rs"]
 mod format;
+#[path = "model/wrong.rs"]
+mod wrong;

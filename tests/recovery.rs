@@ -2,6 +2,8 @@
 //! on the simulated one.
 
 mod common;
+#[path = "recovery/wrong.rs"]
+mod wrong;
 
 use common::*;
 use epochwal::recovery::{

@@ -1,5 +1,8 @@
 //! Version 1 segments as files: what a write leaves behind, however it ends.
 
+#[path = "segment_files/wrong.rs"]
+mod wrong;
+
 use epochwal::format::v1::Record;
 use epochwal::segment::{self, SegmentRecord};
 use epochwal::storage::{File, LockMode, OpenMode, RealStorage, Storage};

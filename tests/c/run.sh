@@ -41,6 +41,10 @@ exported() {
   nm -D --defined-only "$lib" | awk '{print $3}' | sort |
     diff tests/c/exported-symbols.txt -
 }
+# The switches of src/wrong.rs are for test builds.
+no_wrong_designs() {
+  ! grep -q EPOCHWAL_WRONG "$lib"
+}
 soname() {
   readelf -d "$lib" >"$scratch/dynamic"
   grep -q 'SONAME.*\[libepochwal\.so\.0\]' "$scratch/dynamic" &&
@@ -74,6 +78,7 @@ if [ -z "${EWAL_TESTS-}" ]; then
   check examples_commit_and_recover examples
   check header_is_generated "$target/debug/header" --check
   check exported_symbols_are_the_committed_ones exported
+  check no_wrong_design_can_be_switched_on no_wrong_designs
   check soname_and_nodelete soname
   for std in c99 c11 c17 c2x; do
     # shellcheck disable=SC2086
