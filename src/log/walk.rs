@@ -327,10 +327,10 @@ impl Walker {
 
     pub(super) fn read(&mut self, index: usize, offset: u64, len: usize) -> Result<&[u8]> {
         let file = self.file(index)?;
-        let path = &self.files.segments[index].path;
+        let entry = &self.files.segments[index];
         self.window
-            .slice(&*file, offset, len)
-            .map_err(|e| Error::io("read a segment", path, &e).at(path, offset))
+            .slice(&*file, entry.len, offset, len)
+            .map_err(|e| Error::io("read a segment", &entry.path, &e).at(&entry.path, offset))
     }
 
     /// Row 1, or why not.
@@ -587,11 +587,11 @@ impl Walker {
         let (offset, len) = self.payload;
         let index = self.at;
         let file = self.file(index)?;
-        let path = &self.files.segments[index].path;
+        let entry = &self.files.segments[index];
         let bytes = self
             .window
-            .slice(&*file, offset, len)
-            .map_err(|e| Error::io("read a segment", path, &e))?;
+            .slice(&*file, entry.len, offset, len)
+            .map_err(|e| Error::io("read a segment", &entry.path, &e))?;
         Ok((bytes, &self.items))
     }
 }

@@ -22,20 +22,34 @@ impl Window {
     }
 
     /// `len` bytes from `offset`, fewer where the file ends. The caller has
-    /// checked `len` against the file's length.
-    pub(crate) fn slice(&mut self, file: &dyn File, offset: u64, len: usize) -> io::Result<&[u8]> {
-        let from = self.locate(file, offset, len)?;
+    /// checked `len` against the file's length, `file_len`: no more memory is
+    /// taken than the rest of the file fills.
+    pub(crate) fn slice(
+        &mut self,
+        file: &dyn File,
+        file_len: u64,
+        offset: u64,
+        len: usize,
+    ) -> io::Result<&[u8]> {
+        let rest = file_len.saturating_sub(offset);
+        let ahead = READ_AHEAD.min(usize::try_from(rest).unwrap_or(READ_AHEAD));
+        let from = self.locate(file, offset, len, len.max(ahead))?;
         let to = (from + len).min(self.len);
         Ok(&self.bytes[from..to])
     }
 
-    fn locate(&mut self, file: &dyn File, offset: u64, len: usize) -> io::Result<usize> {
+    fn locate(
+        &mut self,
+        file: &dyn File,
+        offset: u64,
+        len: usize,
+        want: usize,
+    ) -> io::Result<usize> {
         let inside = offset >= self.start
             && offset
                 .checked_add(len as u64)
                 .is_some_and(|end| end <= self.start + self.len as u64);
         if !inside {
-            let want = len.max(READ_AHEAD);
             if self.bytes.len() < want {
                 let more = want - self.bytes.len();
                 self.bytes
