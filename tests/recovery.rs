@@ -10,6 +10,7 @@ use epochwal::recovery::{
     RecoveryOptions, Verdict, cleanup_segments_on, list_segments_on, recover_into_file_on,
     recover_into_map_on,
 };
+use epochwal::storage::sim::{Call, SimStorage};
 use epochwal::{Batch, ErrorKind, Frame, Options};
 
 fn one_frame(data: &[u8]) -> [Frame<'_>; 1] {
@@ -297,4 +298,31 @@ fn version_one_is_written_on_request_and_both_read_as_one_log() {
         let ones = listed.iter().filter(|s| s.version == 1).count();
         assert_eq!((ones, listed.len()), (10, 12));
     });
+}
+
+/// Reading costs opens in proportion to the segments, however many there are.
+#[test]
+fn a_long_log_is_not_listed_again_and_again() {
+    let disk = SimStorage::new();
+    let place = Place::sim(&disk);
+    let options = Options {
+        segment_size: 16 << 10,
+        ..small()
+    };
+    let wal = place.open(&options).unwrap();
+    for txn in 1..=100 {
+        commit(&wal, txn).unwrap();
+    }
+    wal.close(PATIENCE).unwrap();
+    let segments = list_segments_on(place.disk.clone(), &place.db)
+        .unwrap()
+        .len() as u64;
+    assert!(segments > 30);
+    let before = disk.calls(Call::Open);
+    assert_eq!(place.recover_all().len(), 100);
+    let opens = disk.calls(Call::Open) - before;
+    assert!(
+        opens <= 4 * segments + 10,
+        "{opens} opens for {segments} segments"
+    );
 }

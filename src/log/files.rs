@@ -63,16 +63,20 @@ impl LogFiles {
     /// Lists the directory. The state is read first: a writer beside us adds
     /// segments and then says so, and what it retires it has said before.
     pub(crate) fn list(disk: &Disk, names: &Names) -> Result<LogFiles> {
-        let read_state = || match load(disk, &names.state())? {
-            Loaded::Valid(state) => Ok(Some(*state)),
-            Loaded::Absent => Ok(None),
-        };
-        let state = read_state()?;
+        let state = Self::read_state(disk, names)?;
         let absent = state.is_none();
         match Self::list_with_state(disk, names, state) {
             // A writer may have made the log between the two looks.
-            Err(_) if absent => Self::list_with_state(disk, names, read_state()?),
+            Err(_) if absent => Self::list_with_state(disk, names, Self::read_state(disk, names)?),
             listed => listed,
+        }
+    }
+
+    /// What the state file says; none where there is no log yet.
+    pub(crate) fn read_state(disk: &Disk, names: &Names) -> Result<Option<State>> {
+        match load(disk, &names.state())? {
+            Loaded::Valid(state) => Ok(Some(*state)),
+            Loaded::Absent => Ok(None),
         }
     }
 

@@ -211,11 +211,14 @@ impl Walker {
         if self.hold.is_none() || self.cap.is_some() {
             return Ok(false);
         }
-        let files = LogFiles::list(&self.disk, &self.files.names)?;
-        let update = |files: &LogFiles| files.state.as_ref().map(|s| s.update);
-        if update(&files) == update(&self.files) {
+        // Every segment's end asks, so the state is looked at alone first:
+        // listing opens each segment.
+        let now = LogFiles::read_state(&self.disk, &self.files.names)?;
+        let known = self.files.state.as_ref().map(|s| s.update);
+        if now.map(|s| s.update) == known {
             return Ok(false);
         }
+        let files = LogFiles::list(&self.disk, &self.files.names)?;
         let here = self.files.segments.get(self.at).map(|s| s.first_epoch);
         let at = match here {
             Some(epoch) => files.segments.partition_point(|s| s.first_epoch < epoch),
