@@ -11,6 +11,8 @@
 //!
 //! `EPOCHWAL_DAMAGE_ALL=1` flips every bit of the pages, too.
 
+#[path = "damage/bits.rs"]
+mod bits;
 mod common;
 #[path = "damage/fix.rs"]
 mod fix;

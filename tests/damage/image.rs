@@ -1,16 +1,16 @@
 //! A log as bytes in memory, to be spoiled and put on a disk again.
 
-use super::common::{Got, PATIENCE, Place, commit, small};
+use super::common::{Got, PATIENCE, Place, commit, page, small};
 use epochwal::coordinator::{SyncPolicy, SyncStyle};
 use epochwal::recovery::{GroupInfo, RecoveredBatch, Recovery, RecoveryOptions, inspect_on};
-use epochwal::storage::sim::SimStorage;
+use epochwal::storage::sim::{Call, FaultPlan, SimStorage};
 use epochwal::storage::{OpenMode, Storage, read_exact_at, write_all_at};
-use epochwal::{Error, Options, RecoveryReport};
+use epochwal::{Batch, Coordinator, Error, Frame, Options, RecoveryReport};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 pub const BLOCK: usize = 4096;
-const DIR: &str = "/data";
+pub const DIR: &str = "/data";
 
 /// Files by name; the lock file is left out, it has no lasting content.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -150,6 +150,102 @@ pub fn log(options: &Options, old: u64, txns: u64, ending: Ending) -> Log {
 
 pub fn closed() -> Log {
     log(&options(), 0, 9, Ending::Closed)
+}
+
+/// As small as the format permits: a segment of three groups, then two of one
+/// group each and the block that is kept free.
+pub fn tiny(ending: Ending) -> Log {
+    let disk = SimStorage::new();
+    let wal = commit_in_short_segments(&disk);
+    if ending == Ending::Closed {
+        wal.close(PATIENCE).unwrap();
+    }
+    Log::of(&disk.snapshot())
+}
+
+/// Five commits. The short segments are what a roll makes on a disk that has
+/// no room for more.
+fn commit_in_short_segments(disk: &SimStorage) -> Coordinator {
+    let wal = Place::sim(disk).open(&options()).unwrap();
+    for txn in 1..=5 {
+        let full = FaultPlan::error(Call::Write, libc::ENOSPC).on("-wal-tmp-");
+        match txn {
+            // What is prepared ahead, and the first try of the roll.
+            3 => drop(disk.fail(full.times(2))),
+            5 => drop(disk.fail(full)),
+            _ => {}
+        }
+        commit_small(&wal, txn);
+    }
+    wal
+}
+
+/// A short segment, and the first one's file again, with old groups behind the
+/// new one; the second's file is a spare.
+pub fn tiny_reused() -> Log {
+    let disk = SimStorage::new();
+    let wal = commit_in_short_segments(&disk);
+    let epoch = wal.durable_epoch().unwrap().unwrap();
+    wal.checkpoint(epoch - 1).unwrap();
+    commit_small(&wal, 6);
+    wal.close(PATIENCE).unwrap();
+    let log = Log::of(&disk.snapshot());
+    let sizes: Vec<usize> = log.files.values().map(Vec::len).collect();
+    assert_eq!(sizes, [2, 4, 2, 3].map(|blocks| blocks * BLOCK));
+    log
+}
+
+/// A few epochs of version 1.
+pub fn tiny_version_one() -> Log {
+    let disk = SimStorage::new();
+    let options = Options {
+        segment_format: 1,
+        ..options()
+    };
+    let wal = Place::sim(&disk).open(&options).unwrap();
+    (1..=3).for_each(|txn| commit_small(&wal, txn));
+    wal.close(PATIENCE).unwrap();
+    Log::of(&disk.snapshot())
+}
+
+/// Commits until the spare is a segment; then all that was committed is there.
+pub fn fill_spare(disk: &SimStorage, spare: &str, log: &Log) {
+    let place = Place::sim(disk);
+    let wal = place.open(&options()).unwrap();
+    disk.fail(
+        FaultPlan::error(Call::Write, libc::ENOSPC)
+            .on("-wal-tmp-")
+            .always(),
+    );
+    let first = log.truth.last().unwrap().seq + 1;
+    let mut next = first;
+    while files_of(disk).contains_key(spare) {
+        commit_small(&wal, next);
+        next += 1;
+    }
+    wal.close(PATIENCE).unwrap();
+    let got = place.recover_all();
+    let (old, new) = got.split_at(log.truth.len());
+    assert_eq!(old, log.truth);
+    assert!(new.iter().map(|b| b.seq).eq(first..next), "{new:?}");
+}
+
+/// A batch of two frames of a few bytes.
+pub fn commit_small(wal: &Coordinator, txn: u64) {
+    let data = page(txn, 1, 11);
+    let frames = [1, 2].map(|page_number| Frame {
+        page_number,
+        db_size_if_commit: 9 * (page_number - 1),
+        data: &data[page_number as usize..],
+    });
+    let batch = Batch {
+        txn_id: txn,
+        txn_epoch: 7,
+        commit_seq: txn,
+        frames: &frames,
+        metadata: &data[..3],
+    };
+    wal.commit(&batch, PATIENCE).unwrap();
 }
 
 pub fn killed() -> Log {

@@ -1,9 +1,13 @@
 //! What must hold of any damage, and what the verdict on it is.
 
 use super::common::{Got, PATIENCE, Place, commit};
-use super::image::{Files, Log, disk_of, files_of, options, read};
+use super::image::{DIR, Files, Log, disk_of, files_of, options, read};
 use epochwal::recovery::{RecoveryOptions, Verdict};
-use epochwal::{ErrorKind, Options};
+use epochwal::storage::Storage;
+use epochwal::storage::sim::SimStorage;
+use epochwal::{Error, ErrorKind, Options, RecoveryReport};
+use std::ffi::OsStr;
+use std::path::Path;
 
 /// A new transaction, unlike those of the logs.
 const NEW: u64 = 5000;
@@ -23,64 +27,93 @@ pub enum Ruling {
 /// Whatever the damage: no panic, nothing comes out but a prefix of what was
 /// written, reading changes nothing, and the durable prefix is the same.
 pub fn rule(files: &Files, log: &Log) -> (Ruling, Vec<Got>) {
-    let disk = disk_of(files);
+    rule_on(&disk_of(files), log)
+}
+
+/// As [`rule`], for files that lie on a disk already.
+pub fn rule_on(disk: &SimStorage, log: &Log) -> (Ruling, Vec<Got>) {
     let before = disk.operations();
-    let (got, end) = read(&disk, &RecoveryOptions::default());
+    let (got, end) = read(disk, &RecoveryOptions::default());
     assert!(log.truth.starts_with(&got), "a wrong record came out");
-    let ruling = match &end {
-        Ok(report) => match report.verdict {
-            Verdict::Clean => Ruling::Clean,
-            Verdict::Torn => Ruling::Torn,
-            Verdict::Corrupt => panic!("a strict reader calls corruption a success"),
-        },
-        Err(error) => match error.kind() {
-            ErrorKind::Corrupt => Ruling::Corrupt,
-            ErrorKind::Format => Ruling::Newer,
-            kind => panic!("{kind:?}: {error}"),
-        },
-    };
-    if let Err(error) = &end {
-        assert!(error.path().is_some(), "the file is named: {error}");
-    }
-    check_prefix(files, ruling, &got);
+    let ruling = ruling_of(&end);
+    check_prefix(disk, ruling, &got);
+    check_verify(disk, &end, got.len());
     assert_eq!(disk.operations(), before, "reading wrote");
     (ruling, got)
 }
 
-/// The durable prefix is what a strict reader gave before it failed; every
-/// segment from there on is listed, and nothing on the disk is touched.
-fn check_prefix(files: &Files, ruling: Ruling, strict: &[Got]) {
-    let disk = disk_of(files);
-    let before = disk.operations();
+fn ruling_of(end: &Result<RecoveryReport, Error>) -> Ruling {
+    let error = match end {
+        Ok(report) => match report.verdict {
+            Verdict::Clean => return Ruling::Clean,
+            Verdict::Torn => return Ruling::Torn,
+            Verdict::Corrupt => panic!("a strict reader calls corruption a success"),
+        },
+        Err(error) => error,
+    };
+    assert!(error.path().is_some(), "the file is named: {error}");
+    match error.kind() {
+        ErrorKind::Corrupt => Ruling::Corrupt,
+        ErrorKind::Format => Ruling::Newer,
+        kind => panic!("{kind:?}: {error}"),
+    }
+}
+
+/// The durable prefix is what a strict reader gave before it failed, and every
+/// segment from there on is listed.
+fn check_prefix(disk: &SimStorage, ruling: Ruling, strict: &[Got]) {
     let prefix = RecoveryOptions {
         durable_prefix: true,
         ..RecoveryOptions::default()
     };
-    let (got, end) = read(&disk, &prefix);
-    assert_eq!(disk.operations(), before, "a durable prefix wrote");
-    assert_eq!(&files_of(&disk), files);
+    let (got, end) = read(disk, &prefix);
     match end {
         Ok(report) => {
             assert_eq!(got, strict, "the durable prefix");
             assert_eq!(report.suspects.is_empty(), ruling == Ruling::Clean);
-            if let Some(first) = report.suspects.first()
-                && ruling == Ruling::Corrupt
-            {
-                let names = files.keys().filter(|n| n.contains("-wal-seg-"));
-                let first = first.path.file_name().unwrap().to_str().unwrap();
-                let from = names.filter(|n| n.as_str() >= first);
-                let listed: Vec<&str> = report
-                    .suspects
-                    .iter()
-                    .map(|s| s.path.file_name().unwrap().to_str().unwrap())
-                    .collect();
-                for name in from {
-                    assert!(listed.contains(&name.as_str()), "{name} is not listed");
-                }
+            if ruling == Ruling::Corrupt {
+                check_suspects(disk, &report);
             }
         }
         // Without a state file there is no prefix that can be trusted.
         Err(error) => assert_ne!(ruling, Ruling::Clean, "{error}"),
+    }
+}
+
+fn check_suspects(disk: &SimStorage, report: &RecoveryReport) {
+    let listed = |name: &OsStr| {
+        report
+            .suspects
+            .iter()
+            .any(|s| s.path.file_name() == Some(name))
+    };
+    let first = report.suspects[0].path.file_name().unwrap();
+    for name in disk.list(Path::new(DIR)).unwrap() {
+        let segment = name
+            .as_encoded_bytes()
+            .windows(9)
+            .any(|w| w == b"-wal-seg-");
+        if segment && name.as_os_str() >= first {
+            assert!(listed(&name), "{name:?} is not listed");
+        }
+    }
+}
+
+/// Verifying says what reading says, and hands out nothing.
+fn check_verify(disk: &SimStorage, strict: &Result<RecoveryReport, Error>, batches: usize) {
+    let verify = RecoveryOptions {
+        verify_only: true,
+        ..RecoveryOptions::default()
+    };
+    let (none, end) = read(disk, &verify);
+    assert!(none.is_empty(), "verifying handed out batches");
+    match (strict, &end) {
+        (Ok(read), Ok(verified)) => {
+            assert_eq!(read, verified);
+            assert_eq!(read.batches, batches as u64);
+        }
+        (Err(read), Err(verified)) => assert_eq!(read.kind(), verified.kind()),
+        (read, verified) => panic!("{read:?}, but verifying: {verified:?}"),
     }
 }
 

@@ -61,65 +61,6 @@ const STATE: [Range<usize>; 13] = [
     112..120,
 ];
 
-/// Whether a bit of a group is looked at: all of headers, items' heads and
-/// trailers; of pages a sample, or all where the environment asks.
-fn chosen(at: usize, bit: usize, len: usize) -> bool {
-    let all = std::env::var_os("EPOCHWAL_DAMAGE_ALL").is_some();
-    let framed = at < 128 + 64 || at >= len - 128;
-    all || framed || (at * 8 + bit).is_multiple_of(509)
-}
-
-/// Every group of the log but `open` of the last ones is covered.
-fn flip_every_bit(log: &Log, open: usize) {
-    let covered = log.groups.len() - open;
-    for (g, (name, info)) in log.groups.iter().enumerate() {
-        let len = info.length as usize;
-        for at in 0..len {
-            for bit in (0..8).filter(|bit| chosen(at, *bit, len)) {
-                let what = format!("bit {bit} of byte {at} of group {g} in {name}");
-                let files = log.with_group(g, |bytes| bytes[at] ^= 1 << bit);
-                let (ruling, got) = rule(&files, log);
-                let until = log.through(info.previous_epoch);
-                if info.kind == "mark" && ruling != Ruling::Corrupt {
-                    // Its own state file says what it would have said.
-                    assert_eq!(got.len(), log.truth.len(), "{what}");
-                    continue;
-                }
-                assert_eq!(got, until, "{what}");
-                let fine = match g < covered {
-                    true => ruling == Ruling::Corrupt,
-                    false => ruling != Ruling::Corrupt,
-                };
-                assert!(fine, "{what}: {ruling:?}");
-            }
-        }
-    }
-}
-
-#[test]
-fn every_bit_of_a_closed_log() {
-    flip_every_bit(&closed(), 0);
-}
-
-#[test]
-fn every_bit_of_a_killed_log() {
-    flip_every_bit(&killed(), 1);
-}
-
-#[test]
-fn every_bit_of_the_state_file_has_a_second_copy() {
-    let log = closed();
-    let state = log.state();
-    for at in (0..128).chain(4088..4224).chain(8184..8192) {
-        for bit in 0..8 {
-            let files = log.with(&state, |bytes| bytes[at] ^= 1 << bit);
-            let (ruling, got) = rule(&files, &log);
-            assert_eq!(ruling, Ruling::Clean, "bit {bit} of byte {at}");
-            assert_eq!(got.len(), log.truth.len());
-        }
-    }
-}
-
 #[test]
 fn every_field_of_every_header_with_right_checksums() {
     for log in [closed(), reused()] {
