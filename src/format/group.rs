@@ -206,7 +206,7 @@ pub struct Summary {
     pub payload_crc: u32,
     /// Items per lane, ascending, lanes without items left out.
     pub lanes: Vec<(u32, u32)>,
-    db_size_key: (u64, u64),
+    db_size_key: (u64, u64, u32),
 }
 
 impl Summary {
@@ -231,7 +231,7 @@ impl Summary {
                 return Err((at, "item: checksum"));
             }
             visit(at, &head).map_err(|why| (at, why))?;
-            sum.add(&head);
+            sum.add(&head, item);
             lanes.add(head.lane);
             at += head.len;
         }
@@ -242,7 +242,7 @@ impl Summary {
         Ok(sum)
     }
 
-    fn add(&mut self, head: &ItemHead) {
+    fn add(&mut self, head: &ItemHead, item: &[u8]) {
         self.items += 1;
         self.payload_crc = crc32c_append(self.payload_crc, &head.crc.to_le_bytes());
         // A void keeps the sequence it was assigned, so that ranges touch.
@@ -254,7 +254,8 @@ impl Summary {
             return;
         }
         self.pages += u64::from(head.frames);
-        let key = (head.commit_seq, head.txn_id);
+        // Replay order within the group.
+        let key = (head.commit_seq, head.txn_id, head.first_page(item));
         if head.db_size != 0 && key >= self.db_size_key {
             self.db_size = head.db_size;
             self.db_size_key = key;
@@ -453,7 +454,7 @@ impl Certificate {
                 seq_high: get_u64(cert, 24),
                 payload_crc: get_u32(cert, 72),
                 lanes,
-                db_size_key: (0, 0),
+                db_size_key: (0, 0, 0),
             },
             crc,
         };

@@ -151,12 +151,17 @@ pub fn encode(
     let mut end = ITEM_HEADER + head.metadata.len();
     out[ITEM_HEADER..end].copy_from_slice(head.metadata);
     let mut summed = 0;
+    let mut db_size = 0;
     for index in 0..plan.frames as usize {
         let frame = frames.frame(index);
         let data_at = end + FRAME_HEADER;
         let next = data_at + frame.data.len();
-        if next > out.len() || frame.data.is_empty() || frame.page_number == 0 {
+        let fits = (1..=MAX_FRAME_BYTES).contains(&frame.data.len()) && next <= out.len();
+        if !fits || frame.page_number == 0 {
             return false;
+        }
+        if frame.db_size_if_commit != 0 {
+            db_size = frame.db_size_if_commit;
         }
         put_u32(out, end, frame.page_number);
         put_u32(out, end + 4, frame.db_size_if_commit);
@@ -168,7 +173,7 @@ pub fn encode(
             summed = end;
         }
     }
-    if end.next_multiple_of(ITEM_ALIGN) != out.len() {
+    if end.next_multiple_of(ITEM_ALIGN) != out.len() || db_size != plan.db_size {
         return false;
     }
     out[end..].fill(0);
@@ -280,6 +285,16 @@ impl ItemHead {
         crc32c(&payload[4..self.len]) == self.crc
     }
 
+    /// The page number of the first frame of the item at the start of
+    /// `payload`; 0 where it can't have one, which reading its body refuses.
+    pub fn first_page(&self, payload: &[u8]) -> u32 {
+        let at = ITEM_HEADER + self.metadata_len;
+        match payload.get(at..at + 4) {
+            Some(bytes) => get_u32(bytes, 0),
+            None => 0,
+        }
+    }
+
     /// The metadata and the frames of a page batch whose checksum was
     /// verified. `item` is exactly the item's bytes.
     pub fn body<'a>(
@@ -318,10 +333,17 @@ impl ItemHead {
         if self.frames as usize > rest.len() / (FRAME_HEADER + 1) {
             return Err("item: more frames than bytes");
         }
+        let mut db_size = 0;
         for _ in 0..self.frames {
             let (frame, after) = parse_frame(rest)?;
+            if frame.db_size_if_commit != 0 {
+                db_size = frame.db_size_if_commit;
+            }
             visit(frame);
             rest = after;
+        }
+        if db_size != self.db_size {
+            return Err("item: another database size than its frames");
         }
         if rest.len() >= ITEM_ALIGN || rest.iter().any(|b| *b != 0) {
             return Err("item: bytes behind its last frame");

@@ -4,9 +4,8 @@ use super::report::{EpochRanges, RecoveryReport, SuspectFile, Verdict};
 use super::{RecoveryOptions, read_walker, real};
 use crate::batch::Frame;
 use crate::error::{Error, Result};
-use crate::format::bytes::get_u32;
 use crate::format::group::GroupKind;
-use crate::format::item::{ITEM_HEADER, ItemHead, ItemKind};
+use crate::format::item::ItemKind;
 use crate::log::{Disk, End, Group, LogFiles, Step, Walker, check_database_id, names_of};
 use crate::wrong::{self, Wrong};
 use std::path::Path;
@@ -191,7 +190,8 @@ impl Recovery {
         if !wrong::is(Wrong::StagedOrder) {
             order.sort_by_key(|i| {
                 let (at, head) = &items[*i as usize];
-                (head.commit_seq, head.txn_id, first_page(payload, *at, head))
+                let first_page = head.first_page(&payload[*at..]);
+                (head.commit_seq, head.txn_id, first_page)
             });
         }
         self.current = Current::Group {
@@ -337,16 +337,5 @@ impl Recovery {
             self.report.unconfirmed = EpochRanges::default();
         }
         Ok(())
-    }
-}
-
-/// The page number of an item's first frame; 0 where it can't have one, which
-/// decoding refuses later.
-fn first_page(payload: &[u8], at: usize, head: &ItemHead) -> u32 {
-    let at = at + ITEM_HEADER + head.metadata_len;
-    if at + 4 <= payload.len() {
-        get_u32(payload, at)
-    } else {
-        0
     }
 }

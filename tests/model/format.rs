@@ -35,9 +35,14 @@ fn frame() -> impl Strategy<Value = (u32, u32, Vec<u8>)> {
     (1..=u32::MAX, prop_oneof![Just(0), any::<u32>()], data)
 }
 
+/// Numbers that are often equal: then what comes after them decides an order.
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![5 => 1..4_u64, 1 => 1..=u64::MAX]
+}
+
 fn content() -> impl Strategy<Value = Content> {
     let frames = vec(frame(), 1..5);
-    (1..=u64::MAX, any::<u32>(), vec(any::<u8>(), 0..70), frames).prop_map(
+    (number(), any::<u32>(), vec(any::<u8>(), 0..70), frames).prop_map(
         |(txn_id, txn_epoch, metadata, frames)| Content {
             txn_id,
             txn_epoch,
@@ -49,12 +54,12 @@ fn content() -> impl Strategy<Value = Content> {
 
 fn item() -> impl Strategy<Value = Item> {
     let lane = prop_oneof![0..4_u16, any::<u16>()];
-    (
+    let seq = prop_oneof![9 => number(), 1 => Just(0)];
+    (lane, seq, proptest::option::weighted(0.9, content())).prop_map(|(lane, seq, batch)| Item {
         lane,
-        any::<u64>(),
-        proptest::option::weighted(0.9, content()),
-    )
-        .prop_map(|(lane, seq, batch)| Item { lane, seq, batch })
+        seq,
+        batch,
+    })
 }
 
 fn frames(content: &Content) -> Vec<Frame<'_>> {
@@ -202,12 +207,26 @@ proptest! {
         prop_assert!(open(&bytes).is_err());
     }
 
+    /// What a caller changes while it is copied must not make a group that no
+    /// reader takes: others' batches are in it.
     #[test]
     fn a_source_that_changes_its_mind_gives_no_item(
         content in content(),
-        other in content(),
+        mut other in content(),
+        (size, page) in any::<(u32, u32)>(),
+        how in 0..3,
     ) {
         let planned = frames(&content);
+        if how > 0 {
+            // The same lengths, so that nothing but the fields tells.
+            other = content.clone();
+            let frame = other.frames.last_mut().unwrap();
+            match how {
+                1 => frame.1 = size,
+                2 => frame.0 = page % 3,
+                _ => {}
+            }
+        }
         let found = frames(&other);
         let head = BatchHead { txn_id: 1, ..BatchHead::default() };
         let plan = Plan::of(&head, &planned[..], u64::MAX).unwrap();
@@ -216,6 +235,7 @@ proptest! {
         if item::encode(&mut out, &plan, 0, 1, &head, &source) {
             let head = ItemHead::parse(&out).unwrap();
             prop_assert!(head.verify(&out));
+            prop_assert_eq!(head.check_body(&out), Ok(()));
         }
     }
 
@@ -246,6 +266,29 @@ proptest! {
         bytes[flip] ^= 1;
         prop_assert_eq!(State::parse(&bytes), Err(StateError::Damaged));
     }
+}
+
+/// One frame that is longer than any may be, and another as much shorter.
+#[test]
+fn a_source_that_gives_too_long_a_frame_gives_no_item() {
+    let data = vec![1; 70_000];
+    let frame = |len| Frame {
+        page_number: 1,
+        db_size_if_commit: 0,
+        data: &data[..len],
+    };
+    let head = BatchHead {
+        txn_id: 1,
+        ..BatchHead::default()
+    };
+    let plan = Plan::of(&head, &[frame(65_536), frame(100)][..], u64::MAX).unwrap();
+    let found = [frame(65_537), frame(99)];
+    let source = Fickle {
+        count: 2,
+        found: &found,
+    };
+    let mut out = vec![0xee; plan.len];
+    assert!(!item::encode(&mut out, &plan, 0, 1, &head, &source));
 }
 
 /// How many items stand before `offset`, by their lengths alone.
