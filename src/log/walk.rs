@@ -513,9 +513,10 @@ impl Walker {
         };
         if next.version == Version::One {
             // Nothing links a version 1 file to what is before it, so what the
-            // rest of this segment says decides.
+            // rest of this segment says decides. A file in front of it that does
+            // not even begin with a group is a damaged one.
             let last = self.last();
-            return Ok(!judge::more_in_segment(self, last)?);
+            return Ok(self.pos > 0 && !judge::more_in_segment(self, last)?);
         }
         if self.chain.link.is_none() {
             return Ok(false);

@@ -341,7 +341,7 @@ class Reader:
         if following.version == 1:
             # Nothing links it to this one: what the rest of this says decides.
             watermark, later = self._look_through(self.segments[index], at)
-            return not later and watermark <= max(self.last, 0)
+            return at > 0 and not later and watermark <= max(self.last, 0)
         return self.before is not None and self._continues(following, 0) is not None
 
     # Judging the place where the log stops.
