@@ -3,6 +3,7 @@
 use super::Disk;
 use super::writer::heals;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::group::GroupKind;
 use crate::format::state::{STATE_COPY, STATE_FILE, State, StateError};
 use crate::storage::{File, OpenMode, read_up_to, uninterrupted, write_all_at};
 use crate::wrong::{self, Wrong};
@@ -48,6 +49,10 @@ pub(crate) fn load(disk: &Disk, path: &Path) -> Result<Loaded> {
             format!("state file: version {version} or its flags are newer than this library"),
         )
         .at(path, 8)),
+        (Some(state), None) if state.kind != GroupKind::Pages => Err(Error::corrupt(
+            "state file: of a log of records where a log of pages should be",
+        )
+        .at(path, 120)),
         (Some(state), None) => Ok(Loaded::Valid(Box::new(state))),
         // The first save was cut short: it had not touched the second copy, and
         // nothing relied on the file yet.

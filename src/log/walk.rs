@@ -371,6 +371,11 @@ impl Walker {
                 entry.len, header.segment_size
             ))));
         }
+        if header.kind == GroupKind::Records {
+            return Ok(Err(Miss::Body(
+                "group: of records, in a log of pages".into(),
+            )));
+        }
         self.read_body(header, header_crc, body)
     }
 

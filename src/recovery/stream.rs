@@ -163,16 +163,6 @@ impl Recovery {
         if group.header.kind == GroupKind::Mark {
             return Ok(());
         }
-        if group.header.kind == GroupKind::Records {
-            return Err(Error::new(
-                crate::error::ErrorKind::Format,
-                "group of logical records in a log of pages",
-            )
-            .at(
-                &self.walker.files.segments[group.segment].path,
-                group.header.position,
-            ));
-        }
         self.all.push(epoch);
         if self.below_floor(epoch) {
             return Ok(());

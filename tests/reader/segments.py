@@ -429,8 +429,12 @@ def _parse_copy(data: memoryview, at: int) -> State | None:
     fields = _STATE.unpack_from(data, at)
     (_, version, flags, update, identity, database_id, next_epoch, floor) = fields[:8]
     (retired_first, retired_gen, newest_gen, newest_first, seq, watermark, kind) = fields[8:]
+    if max(update, retired_gen, newest_gen) >= 1 << 63:
+        return None
     if version != 2 or flags & ~3:
         raise Newer(f"state file version {version}, flags {flags:#x}", at + 8)
+    if kind not in (PAGES, LOGICAL):
+        return None
     return State(
         update=update,
         identity=identity,
