@@ -9,11 +9,18 @@
 //! written, reading changes nothing, and a salvaging open keeps the durable
 //! prefix and throws nothing away.
 //!
-//! `EPOCHWAL_DAMAGE_ALL=1` flips every bit of the pages, too.
+//! Whatever lengths the damage claims, memory is taken only as the files are long.
+//!
+//! `EPOCHWAL_DAMAGE_ALL=1` flips every bit of larger logs, too;
+//! `EPOCHWAL_DAMAGE_SEED` and `EPOCHWAL_DAMAGE_ROUNDS` choose the random part.
 
 #[path = "damage/bits.rs"]
 mod bits;
 mod common;
+#[path = "damage/fields.rs"]
+mod fields;
+#[path = "damage/files.rs"]
+mod files;
 #[path = "damage/fix.rs"]
 mod fix;
 #[path = "damage/image.rs"]
@@ -22,9 +29,13 @@ mod image;
 mod judge;
 #[path = "damage/leftovers.rs"]
 mod leftovers;
+#[path = "../fuzz/src/memory.rs"]
+mod memory;
 #[path = "damage/rows.rs"]
 mod rows;
-#[path = "damage/sweeps.rs"]
-mod sweeps;
+#[path = "damage/several.rs"]
+mod several;
+#[path = "damage/structures.rs"]
+mod structures;
 #[path = "damage/wrong.rs"]
 mod wrong;

@@ -8,23 +8,12 @@
 use super::common::{Got, PATIENCE, Place};
 use super::image::{BLOCK, DIR, Ending, Log, closed, disk_of, killed, options, reused, tiny};
 use super::image::{tiny_reused, tiny_version_one};
-use super::judge::{Ruling, rule_on};
+use super::judge::{Ruling, Telling, rule_on};
 use epochwal::ErrorKind;
 use epochwal::recovery::GroupInfo;
 use epochwal::storage::sim::SimStorage;
 use epochwal::storage::{OpenMode, Storage, write_all_at};
 use std::path::Path;
-
-/// Tells what was done to the log when a check of it panics.
-struct Telling<F: Fn() -> String>(F);
-
-impl<F: Fn() -> String> Drop for Telling<F> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("with {}", (self.0)());
-        }
-    }
-}
 
 /// Whether logs with pages are swept, too: minutes instead of seconds.
 fn all() -> bool {
@@ -195,7 +184,7 @@ fn every_bit_of_a_log_of_version_one() {
 }
 
 /// Frames with all that a record of version 1 says of them.
-fn records(batches: &[Got]) -> Vec<(u64, u64, u64, u32, u32, &[u8])> {
+fn records(batches: &[Got]) -> Vec<impl PartialEq> {
     let frames = batches
         .iter()
         .flat_map(|b| b.frames.iter().map(move |f| (b, f)));

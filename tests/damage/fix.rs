@@ -18,15 +18,34 @@ pub fn fix_header(bytes: &mut [u8]) {
     put_crc(bytes, 124);
 }
 
-/// The certificate of a group of `bytes` whose payload is `payload_len` long:
-/// what it says of the header, and its own checksum.
-pub fn fix_certificate(bytes: &mut [u8], payload_len: usize) {
-    let at = bytes.len() - 96;
-    let header: [u8; 4] = bytes[124..128].try_into().unwrap();
-    bytes[at + 76..at + 80].copy_from_slice(&header);
-    let end = bytes.len() - 4;
-    let crc = crc32c::crc32c(&bytes[128 + payload_len..end]);
-    bytes[end..].copy_from_slice(&crc.to_le_bytes());
+/// All checksums of a group whose payload is `payload_len` long, the header's
+/// and each item's first, in the order in which they cover each other. Items
+/// are taken to be as long as they say, the last one as long as there is room.
+pub fn refit(group: &mut [u8], payload_len: usize) {
+    fix_header(group);
+    let mut over = 0;
+    let mut at = 128;
+    let payload = 128 + payload_len;
+    while payload - at >= 8 {
+        let told: [u8; 4] = group[at + 4..at + 8].try_into().unwrap();
+        let told = u32::from_le_bytes(told) as usize;
+        let len = if (8..=payload - at).contains(&told) {
+            told
+        } else {
+            payload - at
+        };
+        let crc = crc32c::crc32c(&group[at + 4..at + len]);
+        group[at..at + 4].copy_from_slice(&crc.to_le_bytes());
+        over = crc32c::crc32c_append(over, &crc.to_le_bytes());
+        at += len;
+    }
+    let certificate = group.len() - 96;
+    group[certificate + 72..certificate + 76].copy_from_slice(&over.to_le_bytes());
+    let header: [u8; 4] = group[124..128].try_into().unwrap();
+    group[certificate + 76..certificate + 80].copy_from_slice(&header);
+    let end = group.len() - 4;
+    let crc = crc32c::crc32c(&group[payload..end]);
+    group[end..].copy_from_slice(&crc.to_le_bytes());
 }
 
 /// The checksum of a copy of the state.

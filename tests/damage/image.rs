@@ -2,6 +2,7 @@
 
 use super::common::{Got, PATIENCE, Place, commit, page, small};
 use epochwal::coordinator::{SyncPolicy, SyncStyle};
+use epochwal::format::{prelude, v1};
 use epochwal::recovery::{GroupInfo, RecoveredBatch, Recovery, RecoveryOptions, inspect_on};
 use epochwal::storage::sim::{Call, FaultPlan, SimStorage};
 use epochwal::storage::{OpenMode, Storage, read_exact_at, write_all_at};
@@ -195,7 +196,8 @@ pub fn tiny_reused() -> Log {
     log
 }
 
-/// A few epochs of version 1.
+/// A few epochs of version 1; the file of the second is a whole block, as
+/// those of version 2 are.
 pub fn tiny_version_one() -> Log {
     let disk = SimStorage::new();
     let options = Options {
@@ -203,9 +205,27 @@ pub fn tiny_version_one() -> Log {
         ..options()
     };
     let wal = Place::sim(&disk).open(&options).unwrap();
-    (1..=3).for_each(|txn| commit_small(&wal, txn));
+    commit_small(&wal, 1);
+    let head = v1::MIN_RECORD_BYTES + 12;
+    let data = page(2, 1, BLOCK - prelude::LEN - head);
+    let frames = [Frame {
+        page_number: 1,
+        db_size_if_commit: 0,
+        data: &data,
+    }];
+    let batch = Batch {
+        txn_id: 2,
+        txn_epoch: 7,
+        commit_seq: 2,
+        frames: &frames,
+        metadata: b"",
+    };
+    wal.commit(&batch, PATIENCE).unwrap();
+    commit_small(&wal, 3);
     wal.close(PATIENCE).unwrap();
-    Log::of(&disk.snapshot())
+    let log = Log::of(&disk.snapshot());
+    assert_eq!(log.files[&log.segments()[1]].len(), BLOCK);
+    log
 }
 
 /// Commits until the spare is a segment; then all that was committed is there.

@@ -2,15 +2,27 @@
 
 use super::common::{Got, PATIENCE, Place, commit};
 use super::image::{DIR, Files, Log, disk_of, files_of, options, read};
+use super::memory::within;
 use epochwal::recovery::{RecoveryOptions, Verdict};
-use epochwal::storage::Storage;
 use epochwal::storage::sim::SimStorage;
+use epochwal::storage::{OpenMode, Storage};
 use epochwal::{Error, ErrorKind, Options, RecoveryReport};
 use std::ffi::OsStr;
 use std::path::Path;
 
 /// A new transaction, unlike those of the logs.
 const NEW: u64 = 5000;
+
+/// Tells what was done to the log when a check of it panics.
+pub struct Telling<F: Fn() -> String>(pub F);
+
+impl<F: Fn() -> String> Drop for Telling<F> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("with {}", (self.0)());
+        }
+    }
+}
 
 /// The verdict of a strict reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,14 +44,37 @@ pub fn rule(files: &Files, log: &Log) -> (Ruling, Vec<Got>) {
 
 /// As [`rule`], for files that lie on a disk already.
 pub fn rule_on(disk: &SimStorage, log: &Log) -> (Ruling, Vec<Got>) {
-    let before = disk.operations();
-    let (got, end) = read(disk, &RecoveryOptions::default());
+    let (ruling, got) = outcome(disk);
     assert!(log.truth.starts_with(&got), "a wrong record came out");
-    let ruling = ruling_of(&end);
-    check_prefix(disk, ruling, &got);
-    check_verify(disk, &end, got.len());
+    (ruling, got)
+}
+
+/// What reading gives, in whatever way: strictly, as the durable prefix, only
+/// verifying. It writes nothing, and takes memory as the files are long,
+/// whatever they say of themselves.
+pub fn outcome(disk: &SimStorage) -> (Ruling, Vec<Got>) {
+    let before = disk.operations();
+    let (ruling, got) = within(READER + 8 * size_of(disk), || {
+        let (got, end) = read(disk, &RecoveryOptions::default());
+        let ruling = ruling_of(&end);
+        check_prefix(disk, ruling, &got);
+        check_verify(disk, &end, got.len());
+        (ruling, got)
+    });
     assert_eq!(disk.operations(), before, "reading wrote");
     (ruling, got)
+}
+
+/// What a reader of an empty log takes, at most.
+const READER: usize = 32 << 10;
+
+/// Bytes of all files.
+fn size_of(disk: &SimStorage) -> usize {
+    let names = disk.list(Path::new(DIR)).unwrap().into_iter();
+    let files = names.map(|name| disk.open(&Path::new(DIR).join(name), OpenMode::Read));
+    files
+        .map(|file| file.unwrap().len().unwrap() as usize)
+        .sum()
 }
 
 fn ruling_of(end: &Result<RecoveryReport, Error>) -> Ruling {
@@ -182,4 +217,11 @@ pub fn nothing_is_lost(files: &Files, log: &Log, what: &str) -> Ruling {
         Ruling::Newer => {}
     }
     ruling
+}
+
+/// What a length claims is seen where it is believed.
+#[test]
+#[should_panic(expected = "bytes of memory")]
+fn memory_is_counted() {
+    within(READER, || vec![0_u8; READER + 1]);
 }

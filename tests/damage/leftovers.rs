@@ -2,7 +2,7 @@
 //! right, and not of this place; and what was dropped once.
 
 use super::common::{PATIENCE, Place};
-use super::fix::{fix_certificate, fix_header};
+use super::fix::refit;
 use super::image::{BLOCK, Files, Log, closed, disk_of, killed, options, read, unsynced};
 use super::judge::{Ruling, rule};
 use epochwal::recovery::{RecoveryOptions, Verdict};
@@ -12,8 +12,7 @@ fn forged(log: &Log, change: impl FnOnce(&mut [u8])) -> Files {
     log.with_group(log.last_data(), |bytes| {
         let payload_len = u64::from_le_bytes(bytes[88..96].try_into().unwrap());
         change(bytes);
-        fix_header(bytes);
-        fix_certificate(bytes, payload_len as usize);
+        refit(bytes, payload_len as usize);
     })
 }
 

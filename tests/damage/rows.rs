@@ -1,10 +1,13 @@
-//! The decision table of `docs/format.md`, a test for each row. (Row 16, a
-//! read that fails, is in `tests/faults.rs`.)
+//! The decision table of `docs/format.md`, a test for each row.
 
-use super::fix::{fix_header, fix_prelude};
-use super::image::{BLOCK, Ending, Files, Log, closed, killed, log, options, reused, unsynced};
+use super::fix::{fix_header, fix_prelude, fix_state, refit};
+use super::image::{BLOCK, Ending, Files, Log, closed, disk_of, killed, log, options, read};
+use super::image::{reused, tiny_version_one, unsynced};
 use super::judge::{Ruling, check_salvage, rule};
-use epochwal::Options;
+use epochwal::recovery::RecoveryOptions;
+use epochwal::storage::sim::{Call, FaultPlan};
+use epochwal::{ErrorKind, Options};
+use std::collections::BTreeSet;
 
 /// The ruling, and up to which epoch the log was read.
 fn ruling(files: &Files, log: &Log) -> (Ruling, u64) {
@@ -260,6 +263,27 @@ fn row_15_no_state_file() {
 }
 
 #[test]
+fn row_16_a_read_that_fails_gives_no_verdict() {
+    let log = closed();
+    for name in log.segments().iter().chain([&log.state()]) {
+        for nth in 1.. {
+            let disk = disk_of(&log.files);
+            let plan = FaultPlan::error(Call::Read, libc::EIO).on(name).nth(nth);
+            let fault = disk.fail(plan);
+            let (got, end) = read(&disk, &RecoveryOptions::default());
+            if fault.hits() == 0 {
+                assert!(nth > 1, "{name} is not read");
+                break;
+            }
+            assert!(log.truth.starts_with(&got));
+            let error = end.expect_err("an I/O error");
+            assert_eq!(error.kind(), ErrorKind::Io, "{name}, read {nth}: {error}");
+            assert_eq!(error.os_error(), Some(libc::EIO));
+        }
+    }
+}
+
+#[test]
 fn row_17_a_segment_of_version_one_that_does_not_parse() {
     let one = Options {
         segment_format: 1,
@@ -283,4 +307,65 @@ fn row_17_a_segment_of_version_one_that_does_not_parse() {
         let (found, _) = rule(&newer, &log);
         assert_eq!(found == Ruling::Newer, last, "{name}: {found:?}");
     }
+}
+
+/// In front of a file of version 1 anything that does not begin with a group
+/// is damage: no segment without one is ever in the middle of a log.
+#[test]
+fn row_02_not_from_the_beginning_of_a_segment_to_version_one() {
+    let log = tiny_version_one();
+    for name in &log.segments()[..2] {
+        for fill in [0, 0xa5] {
+            let files = log.with(name, |bytes| {
+                bytes.resize(2 * BLOCK, 0);
+                bytes.fill(fill);
+            });
+            let (ruling, _) = ruling(&files, &log);
+            assert_eq!(ruling, Ruling::Corrupt, "{name} filled with {fill}");
+        }
+    }
+}
+
+/// A group of records in a log of pages is body wrong, rows 3 and 4; a state
+/// file of such a log is none of this one's, row 15.
+#[test]
+fn row_15_and_rows_03_and_04_records_in_a_log_of_pages() {
+    let log = killed();
+    let last = log.last_data();
+    for (group, expected) in [(MIDDLE, Ruling::Corrupt), (last, Ruling::Torn)] {
+        let files = log.with_group(group, |bytes| {
+            let payload = u64::from_le_bytes(bytes[88..96].try_into().unwrap());
+            bytes[24] = 2;
+            refit(bytes, payload as usize);
+        });
+        assert_eq!(ruling(&files, &log), (expected, before(&log, group)));
+    }
+    let files = log.with(&log.state(), |bytes| {
+        for copy in bytes.chunks_mut(BLOCK).take(2) {
+            copy[120] = 2;
+            fix_state(copy);
+        }
+    });
+    assert_eq!(rule(&files, &log), (Ruling::Corrupt, vec![]));
+    check_salvage(&files, &log, &log.truth);
+}
+
+/// The rows of the document's table and the tests named after them agree.
+#[test]
+fn every_row_has_its_test() {
+    let table = include_str!("../../docs/format.md");
+    let (_, table) = table
+        .split_once("| # | at P | further on | verdict |")
+        .unwrap();
+    let rows = table.lines().skip(2).take_while(|l| l.starts_with("| "));
+    let number = |text: &str| {
+        text.split([' ', '_', '|'])
+            .find_map(|w| w.parse::<u32>().ok())
+    };
+    let documented: BTreeSet<u32> = rows.map(|l| number(l).expect("a number")).collect();
+    assert_eq!(documented, (1..=17).collect());
+    let own = include_str!("rows.rs");
+    let names = own.split("#[test]\nfn row_").skip(1);
+    let tested: BTreeSet<u32> = names.map(|name| number(name).expect("a row")).collect();
+    assert_eq!(tested, documented);
 }
