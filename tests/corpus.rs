@@ -1,7 +1,7 @@
 //! The fuzz targets' bodies over the committed corpus, so that what the
 //! fuzzer once found stays mended, on a stable compiler and without it.
 
-// Two of the targets go through the C ABI.
+// Some of the targets go through the C ABI.
 #![cfg(feature = "capi")]
 
 #[path = "../fuzz/src/lib.rs"]
@@ -83,8 +83,18 @@ fn log() {
 }
 
 #[test]
+fn twice() {
+    replay("twice");
+}
+
+#[test]
 fn abi_options() {
     replay("abi_options");
+}
+
+#[test]
+fn abi_recovery() {
+    replay("abi_recovery");
 }
 
 #[test]

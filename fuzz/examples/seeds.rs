@@ -157,6 +157,11 @@ fn parts(name: &str, files: &Files) {
         if file.ends_with("-wal-state") {
             write("state", name, &[&[0], &bytes[..128]].concat());
             with_mutants(
+                "twice",
+                &format!("{name}-state"),
+                &[&[6], &bytes[..128]].concat(),
+            );
+            with_mutants(
                 "state",
                 &format!("{name}-fixed"),
                 &[&[1], &bytes[..128]].concat(),
@@ -185,6 +190,9 @@ fn parts(name: &str, files: &Files) {
             if at == 0 {
                 with_mutants("group", &format!("{place}-fixed"), &group::pack(1, found));
                 with_mutants("group", &format!("{place}-sealed"), &group::pack(3, found));
+                for way in [0, 4, 8] {
+                    with_mutants("twice", &format!("{place}-{way}"), &group::pack(way, found));
+                }
             }
             at += length;
         }
@@ -245,6 +253,11 @@ fn golden() {
                     &[&[2], &bytes[..]].concat(),
                 );
                 let fixed = [&[3], &bytes[..]].concat();
+                with_mutants(
+                    "twice",
+                    &format!("golden-{seed}"),
+                    &[&[7], &bytes[..]].concat(),
+                );
                 with_mutants("v1", &format!("golden-{seed}-fixed"), &fixed);
             }
         }
@@ -305,6 +318,20 @@ fn abi() {
     );
     write("abi_options", "garbage", &[0xff; 120]);
     write("abi_options", "short", &[0, 8, 0, 0, 0]);
+    for flags in 0..9 {
+        let recovery = [&[1][..], &[0; 4], &[flags, 0, 0, 0], &[0; 16]].concat();
+        with_mutants("abi_recovery", &format!("flags-{flags}"), &recovery);
+        let newer = [&recovery[..], &[0, 0, 0, flags]].concat();
+        write("abi_recovery", &format!("newer-{flags}"), &newer);
+    }
+    for size in [0, 4, 23, 24, 25, 255] {
+        let mode = [2 | (size & 0xfc)];
+        write(
+            "abi_recovery",
+            &format!("size-{size}"),
+            &[&mode[..], &[size, 0, 0, 0], &[0; 20]].concat(),
+        );
+    }
     for (mode, seq) in [(0u8, 1u64), (1, 0), (2, 1), (3, 0)] {
         let mut input = vec![mode];
         for n in 0..4u64 {

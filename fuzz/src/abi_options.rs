@@ -12,22 +12,13 @@ use std::ffi::CStr;
 
 const KNOWN: usize = size_of::<ewal_coordinator_options>();
 /// Sizes above it are refused unread.
-const LARGEST: usize = 4096;
+pub const LARGEST: usize = 4096;
 
 pub fn run(data: &[u8]) {
     let Some((&mode, data)) = data.split_first() else {
         return;
     };
-    let mut bytes = data.to_vec();
-    bytes.resize(bytes.len().max(4), 0);
-    if mode & 1 != 0 {
-        bytes.resize(bytes.len().max(KNOWN), 0);
-        let size = bytes.len() as u32;
-        bytes[..4].copy_from_slice(&size.to_le_bytes());
-    }
-    let size = word(&bytes, 0) as usize;
-    bytes.resize(if size > LARGEST { 4 } else { size.max(4) }, 0);
-    let bytes = bytes.into_boxed_slice();
+    let (bytes, size) = sized(mode, data, KNOWN);
     let (status, message) = open(&bytes);
     match expected(&bytes, size) {
         Some((refused, field)) => {
@@ -39,6 +30,22 @@ pub fn run(data: &[u8]) {
             "{status}: {message}"
         ),
     }
+}
+
+/// A struct of a size of its own, `known` bytes or more where bit 0 of the mode
+/// asks for it; exactly as long as its size says, where the library may read
+/// it. And the size.
+pub fn sized(mode: u8, data: &[u8], known: usize) -> (Box<[u8]>, usize) {
+    let mut bytes = data.to_vec();
+    bytes.resize(bytes.len().max(4), 0);
+    if mode & 1 != 0 {
+        bytes.resize(bytes.len().max(known), 0);
+        let size = bytes.len() as u32;
+        bytes[..4].copy_from_slice(&size.to_le_bytes());
+    }
+    let size = word(&bytes, 0) as usize;
+    bytes.resize(if size > LARGEST { 4 } else { size.max(4) }, 0);
+    (bytes.into_boxed_slice(), size)
 }
 
 fn open(bytes: &[u8]) -> (i32, String) {
@@ -68,7 +75,7 @@ fn open(bytes: &[u8]) -> (i32, String) {
     (status, message.to_str().expect("UTF-8").to_owned())
 }
 
-fn word(bytes: &[u8], at: usize) -> u32 {
+pub fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())
 }
 

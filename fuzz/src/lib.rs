@@ -9,6 +9,7 @@
 //! inputs says whether they are made right before the library sees them.
 
 pub mod abi_options;
+pub mod abi_recovery;
 pub mod abi_submit;
 pub mod fix;
 pub mod group;
@@ -18,20 +19,24 @@ pub mod log;
 pub mod memory;
 pub mod names;
 pub mod prelude;
+pub mod second;
 pub mod state;
+pub mod twice;
 pub mod v1;
 
 /// A target's body.
 pub type Body = fn(&[u8]);
 
 /// All targets by the names of their corpus directories.
-pub const TARGETS: [(&str, Body); 8] = [
+pub const TARGETS: [(&str, Body); 10] = [
     ("prelude", prelude::run),
     ("names", names::run),
     ("v1", v1::run),
     ("group", group::run),
     ("state", state::run),
     ("log", log::run),
+    ("twice", twice::run),
     ("abi_options", abi_options::run),
+    ("abi_recovery", abi_recovery::run),
     ("abi_submit", abi_submit::run),
 ];
