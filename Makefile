@@ -44,6 +44,7 @@ help:
 	@echo 'make header        regenerate include/epochwal.h'
 	@echo 'make install       PREFIX=$(PREFIX)'
 	@echo 'make check-extra   sanitizers and valgrind, where they are present'
+	@echo 'make fuzz          FUZZ_SECONDS=60 each, FUZZ=target for one; needs nightly and cargo-fuzz'
 	@echo 'make clean'
 
 # What is built
@@ -141,6 +142,11 @@ header:
 .PHONY: check-extra
 check-extra: build/venv.stamp examples
 	PATH='$(BIN)':"$$PATH" $(TEST_ENV) tests/extra.sh
+
+# Needs a nightly compiler and cargo-fuzz. Its corpus is part of `make test`.
+.PHONY: fuzz
+fuzz:
+	fuzz/run.sh $(FUZZ)
 
 # What is measured
 

@@ -181,12 +181,16 @@ class Header:
     checksum: int
 
     def possible(self) -> bool:
-        """Whether length, payload and segment size could have been written."""
+        """Whether fields that only the header speaks of could have been written."""
         room = self.length - HEADER_BYTES - CERTIFICATE_BYTES
+        if self.kind == MARK and (self.items or self.payload or self.length != BLOCK):
+            return False
         return (
-            self.length >= BLOCK
+            (self.kind == MARK or self.items > 0)
+            and self.length >= BLOCK
             and self.length % BLOCK == 0
             and self.payload % 8 == 0
+            and self.position % BLOCK == 0
             and self.payload <= room
             and self.position + self.length <= self.segment_size
         )
@@ -268,10 +272,6 @@ class Group:
 def parse_group(data: memoryview, header: Header) -> Group:
     """The group of a header that stands at its position and fits the file."""
     at = header.position
-    if header.kind == MARK and (header.items or header.payload or header.length != BLOCK):
-        raise Damage("a mark that is not one empty block", at)
-    if header.kind != MARK and header.items == 0:
-        raise Damage("a group without items", at + 16)
     if header.kind == LOGICAL:
         raise Damage("logical records in a log of pages", at + 24)
     items = _parse_items(data, header)
@@ -324,7 +324,7 @@ def _parse_item(data: memoryview, at: int, epoch: int) -> Item:
         batch.frames.append((page, bytes(data[pos : pos + count]), size))
         last_size = size or last_size
         pos += count
-    if length - pos > 7:
+    if length - pos > 7 or any(data[pos:length]):
         raise Damage("item padding", at + pos)
     if last_size != db_size:
         raise Damage("database size of the item", at + 40)
@@ -362,6 +362,8 @@ def _check_lanes(
     table = at - 8 * entries
     if table < payload_end:
         raise Damage(f"lane table of {entries} entries", at + 56)
+    if any(data[payload_end:table]):
+        raise Damage("bytes in the padding", payload_end)
     counts: dict[int, int] = {}
     for item in items:
         counts[item.lane] = counts.get(item.lane, 0) + 1
