@@ -53,9 +53,9 @@ pub fn group(bytes: &[u8]) -> Option<Vec<Batch>> {
     }
     let (kind, size) = (bytes[24], u64_at(bytes, 64));
     let (position, length, payload) = (u64_at(bytes, 72), u64_at(bytes, 80), u64_at(bytes, 88));
-    let blocks = length != 0 && length % 4096 == 0 && position % 4096 == 0;
+    let blocks = length != 0 && length.is_multiple_of(4096) && position.is_multiple_of(4096);
     let inside = position.checked_add(length)? <= size && length <= bytes.len() as u64;
-    let room = payload % 8 == 0 && payload.checked_add(128 + 96)? <= length;
+    let room = payload.is_multiple_of(8) && payload.checked_add(128 + 96)? <= length;
     let items_fit = match kind {
         1 | 2 => count > 0,
         3 => count == 0 && payload == 0 && length == 4096,
@@ -92,7 +92,7 @@ fn items(mut body: &[u8]) -> Option<Vec<Item>> {
             return None;
         }
         let len = u32_at(body, 4) as usize;
-        if len < 48 || len % 8 != 0 || len > body.len() {
+        if len < 48 || !len.is_multiple_of(8) || len > body.len() {
             return None;
         }
         items.push(item(&body[..len])?);
