@@ -128,6 +128,7 @@ impl Core {
             version_one: options.segment_format == 1,
             database_id: options.database_id,
             salvage: options.salvage,
+            knobs: options.knobs,
         };
         let OpenedLog {
             writer,

@@ -21,7 +21,7 @@ mod wait;
 mod waiters;
 
 pub use options::{
-    EpochInterval, Options, Overflow, SPILL_BYTES, Sequencing, SyncPolicy, SyncStyle,
+    EpochInterval, Knobs, Options, Overflow, SPILL_BYTES, Sequencing, SyncPolicy, SyncStyle,
 };
 pub use stats::{Latency, Stats};
 

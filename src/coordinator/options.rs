@@ -1,7 +1,7 @@
 //! The coordinator's configuration, its defaults and ranges.
 
 use crate::error::{Error, Result};
-pub use crate::log::{SyncPolicy, SyncStyle};
+pub use crate::log::{Knobs, SyncPolicy, SyncStyle};
 use std::time::Duration;
 
 /// When a staged batch on which nobody waits is sealed.
@@ -70,6 +70,9 @@ pub struct Options {
     pub database_id: Option<[u8; 16]>,
     /// Move what is damaged and all beyond it aside, and open.
     pub salvage: bool,
+    /// See [`Knobs`].
+    #[doc(hidden)]
+    pub knobs: Knobs,
 }
 
 impl Default for Options {
@@ -90,6 +93,7 @@ impl Default for Options {
             sequencing: Sequencing::Caller,
             database_id: None,
             salvage: false,
+            knobs: Knobs::default(),
         }
     }
 }

@@ -159,6 +159,7 @@ impl ewal_coordinator_options {
             },
             database_id: identity(self.database_id),
             salvage: self.flags & EWAL_OPEN_SALVAGE != 0,
+            knobs: default.knobs,
         })
     }
 }

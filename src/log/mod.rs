@@ -27,7 +27,7 @@ pub(crate) use identity::check_database_id;
 pub(crate) use lock::{ReaderHold, WriterLock};
 pub(crate) use open::{OpenedLog, last_epoch, open_log};
 pub use place::Verdict;
-pub use policy::{SyncPolicy, SyncStyle};
+pub use policy::{Knobs, SyncPolicy, SyncStyle};
 pub(crate) use retire::{cleanup, cleanup_locked};
 pub(crate) use walk::{End, Group, Step, Walker};
 pub(crate) use writer::{GroupInput, LogOptions, LogWriter, heals};

@@ -6,7 +6,7 @@ use super::files::{LogFiles, Version};
 use super::identity::{check_database_id, random_id};
 use super::lock::WriterLock;
 use super::place::Verdict;
-use super::policy::SyncPolicy;
+use super::policy::{Knobs, SyncPolicy};
 use super::salvage;
 use super::segment_file::{SegmentFile, choose_style};
 use super::spare::SparePool;
@@ -56,7 +56,7 @@ pub(crate) fn open_log(disk: &Disk, names: &Names, options: LogOptions) -> Resul
     };
     let files = LogFiles::list(disk, names)?;
     check_database_id(&files, options.database_id)?;
-    let tail = Tail::find(disk, files)?;
+    let tail = Tail::find(disk, files, options.knobs.checked_at_open)?;
     if let Some(error) = tail.end.error() {
         return Err(error);
     }
@@ -97,7 +97,8 @@ pub(crate) fn open_log(disk: &Disk, names: &Names, options: LogOptions) -> Resul
         Some(_) => &tail.files.spares,
         None => &[],
     };
-    let spares = SparePool::new(disk.clone(), names.clone(), style, sync, found)?;
+    let in_line = options.knobs.spares_in_line;
+    let spares = SparePool::new(disk.clone(), names.clone(), style, sync, in_line, found)?;
     let mut writer = LogWriter {
         disk: disk.clone(),
         names: names.clone(),
@@ -171,7 +172,7 @@ fn remove_files<'a>(disk: &Disk, paths: impl Iterator<Item = &'a PathBuf>) -> Re
 pub(crate) fn last_epoch(mut walker: Walker) -> Result<(Option<u64>, Box<End>)> {
     let mut limit = walker.files.segments.len();
     loop {
-        let start = start_segment(&walker.files, limit);
+        let start = start_segment(&walker.files, limit, Knobs::default().checked_at_open);
         walker.start_at(start);
         let mut any = false;
         let end = loop {
@@ -206,11 +207,11 @@ struct Tail {
 }
 
 impl Tail {
-    fn find(disk: &Disk, files: LogFiles) -> Result<Tail> {
+    fn find(disk: &Disk, files: LogFiles, checked: u64) -> Result<Tail> {
         // A segment may begin with a torn group: then the end is further back.
         let mut limit = files.segments.len();
         loop {
-            let start = start_segment(&files, limit);
+            let start = start_segment(&files, limit, checked);
             let tail = Tail::walk(disk, files.clone(), start)?;
             if tail.used > start || start == 0 {
                 return Ok(tail);
@@ -416,10 +417,10 @@ impl TailWalk {
 
 /// The segment, of those before `limit`, from which on the log must be
 /// followed: everything before it is covered by the watermark of its first
-/// header.
-pub(super) fn start_segment(files: &LogFiles, limit: usize) -> usize {
+/// header. At least `checked` bytes of the end are followed all the same.
+pub(super) fn start_segment(files: &LogFiles, limit: usize, checked: u64) -> usize {
     let mut start = limit;
-    let cheap = cheap_start(files, limit);
+    let cheap = cheap_start(files, limit, checked);
     let saved = files.state.as_ref().map_or(0, |s| s.watermark);
     while start > 0 {
         start -= 1;
@@ -440,16 +441,12 @@ pub(super) fn start_segment(files: &LogFiles, limit: usize) -> usize {
     0
 }
 
-/// Opening checks this much of the log's end although a watermark covers it:
-/// damage is best heard of early, and reading a whole long log is not.
-const CHECKED_AT_OPEN: u64 = 128 << 20;
-
-fn cheap_start(files: &LogFiles, limit: usize) -> usize {
+fn cheap_start(files: &LogFiles, limit: usize, checked: u64) -> usize {
     let mut bytes = 0u64;
     let mut start = limit;
     while start > 0 {
         bytes = bytes.saturating_add(files.segments[start - 1].len);
-        if bytes > CHECKED_AT_OPEN {
+        if bytes > checked {
             break;
         }
         start -= 1;

@@ -31,6 +31,8 @@ pub(crate) struct SparePool {
     names: Names,
     style: Style,
     sync: bool,
+    /// No threads: see [`Knobs`](super::Knobs).
+    in_line: bool,
     next: AtomicU64,
     ready: Arc<Mutex<Vec<Spare>>>,
     job: Mutex<Option<thread::JoinHandle<()>>>,
@@ -44,6 +46,7 @@ impl SparePool {
         names: Names,
         style: Style,
         sync: bool,
+        in_line: bool,
         found: &[(u64, PathBuf)],
     ) -> Result<SparePool> {
         let mut ready = Vec::new();
@@ -75,6 +78,7 @@ impl SparePool {
             names,
             style,
             sync,
+            in_line,
             next: AtomicU64::new(highest + 1),
             ready: Arc::new(Mutex::new(ready)),
             job: Mutex::new(None),
@@ -107,6 +111,9 @@ impl SparePool {
                 ready.lock().push(spare);
             }
         };
+        if self.in_line {
+            return work();
+        }
         *job = thread::Builder::new()
             .name("epochwal-spare".into())
             .spawn(work)

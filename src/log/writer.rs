@@ -2,7 +2,7 @@
 
 use super::Disk;
 use super::lock::WriterLock;
-use super::policy::{SyncPolicy, SyncStyle};
+use super::policy::{Knobs, SyncPolicy, SyncStyle};
 use super::segment_file::{SegmentFile, Style};
 use super::spare::SparePool;
 use super::state_file::{StateFile, sync_dir};
@@ -29,6 +29,7 @@ pub(crate) struct LogOptions {
     pub(crate) version_one: bool,
     pub(crate) database_id: Option<[u8; 16]>,
     pub(crate) salvage: bool,
+    pub(crate) knobs: Knobs,
 }
 
 /// A group to be written: its payload stands at [`GROUP_HEADER`] in a buffer
