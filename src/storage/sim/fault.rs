@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The calls that can be made to fail, fall short or block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Call {
     /// `Storage::open`, in any mode.
     Open,
@@ -18,6 +18,8 @@ pub enum Call {
     SyncDir,
     /// `Storage::list`.
     List,
+    /// `Storage::resolve`.
+    Resolve,
     /// `File::read_at`.
     Read,
     /// `File::write_at`.
@@ -35,7 +37,22 @@ pub enum Call {
 }
 
 impl Call {
-    pub(super) const COUNT: usize = Call::Lock as usize + 1;
+    /// All of them: what a storage can be asked for.
+    pub const ALL: [Call; 13] = [
+        Call::Open,
+        Call::Rename,
+        Call::Remove,
+        Call::SyncDir,
+        Call::List,
+        Call::Resolve,
+        Call::Read,
+        Call::Write,
+        Call::SyncData,
+        Call::SyncAll,
+        Call::Len,
+        Call::SetLen,
+        Call::Lock,
+    ];
 }
 
 /// What happens to a call that a plan hits.

@@ -54,6 +54,8 @@ use std::sync::Arc;
 
 /// Sees the state of the disk at an operation, and the operation's number.
 type Observer = Arc<dyn Fn(SimStorage, u64) + Send + Sync>;
+/// Sees each call and its paths.
+type Listener = Arc<dyn Fn(Call, &[&Path]) + Send + Sync>;
 
 /// A simulated machine: its disk, page cache and locks. Clones are the same
 /// machine. Any number of threads may use it.
@@ -74,13 +76,14 @@ struct Machine {
     open: BTreeMap<u64, u64>,
     last_owner: u64,
     operations: u64,
-    calls: [u64; Call::COUNT],
+    calls: [u64; Call::ALL.len()],
     cut_at: Option<u64>,
     powerless: bool,
     capacity: Option<u64>,
     refuses_direct: bool,
     faults: Vec<Fault>,
     observer: Option<Observer>,
+    listener: Option<Listener>,
 }
 
 /// A call that has begun, and what a fault plan says about it.
@@ -200,9 +203,19 @@ impl SimStorage {
         self.0.machine.lock().observer = Some(Arc::new(observer));
     }
 
-    /// Ends what [`SimStorage::on_operation`] began.
+    /// Calls `listener` at each call from now on, failing ones included, with
+    /// the paths that it is about, before the call does anything and before
+    /// the observer of [`SimStorage::on_operation`] sees it. Like that one it
+    /// must not use this machine.
+    pub fn on_call(&self, listener: impl Fn(Call, &[&Path]) + Send + Sync + 'static) {
+        self.0.machine.lock().listener = Some(Arc::new(listener));
+    }
+
+    /// Ends what [`SimStorage::on_operation`] and [`SimStorage::on_call`] began.
     pub fn stop_observing(&self) {
-        self.0.machine.lock().observer = None;
+        let mut machine = self.0.machine.lock();
+        machine.observer = None;
+        machine.listener = None;
     }
 }
 
@@ -373,6 +386,9 @@ impl SimStorage {
         if machine.powerless {
             return Err(power_cut());
         }
+        if let Some(listener) = machine.listener.clone() {
+            listener(call, paths);
+        }
         let mut faults = machine.faults.iter();
         let effect = faults.find_map(|fault| fault.strike(call, paths));
         Ok(Ongoing { machine, effect })
@@ -510,8 +526,10 @@ impl Storage for SimStorage {
             return self.resolve(&path.join("db"));
         }
         let path = normalize(path);
+        let ongoing = self.begin(Call::Resolve, &[&path])?;
+        ongoing.fail()?;
         let dir = path.parent().unwrap_or(Path::new("/"));
-        if !self.0.machine.lock().disk.is_dir(dir) {
+        if !ongoing.machine.disk.is_dir(dir) {
             return Err(errno(libc::ENOENT));
         }
         Ok(path)
