@@ -60,11 +60,11 @@ pub(super) fn salvage(disk: &Disk, names: &Names) -> Result<Vec<PathBuf>> {
         }
     })?;
     sync_dir(disk, names.dir())?;
+    move_aside(disk, names, &walker.files, kept, &mut moved)?;
     let cut = (end.segment < kept).then_some((end.segment, end.position));
     if let Some((segment, offset)) = cut {
         cut_segment(disk, names, &walker.files, segment, offset, &mut moved)?;
     }
-    move_aside(disk, names, &walker.files, kept, &mut moved)?;
     let last = walker.last();
     let highest_seq = walker.chain.assigned;
     file.save(|s| {
@@ -172,6 +172,10 @@ fn cut_segment(
     sync_file(&*from, "sync a segment", path)
 }
 
+/// Moves the segments from `kept` on aside. What is damaged goes last, once
+/// all beyond it are gone for good: nothing tells of a version 1 file that is
+/// not there, so a crash in between would leave a log that reads well, with a
+/// gap. (The cut of a segment that is kept comes after this for that reason.)
 fn move_aside(
     disk: &Disk,
     names: &Names,
@@ -179,8 +183,12 @@ fn move_aside(
     kept: usize,
     moved: &mut Vec<PathBuf>,
 ) -> Result<()> {
-    for entry in &files.segments[kept..] {
-        rename_aside(disk, names, &entry.path, moved)?;
+    if let Some((damaged, beyond)) = files.segments[kept..].split_first() {
+        for entry in beyond {
+            rename_aside(disk, names, &entry.path, moved)?;
+        }
+        sync_dir(disk, names.dir())?;
+        rename_aside(disk, names, &damaged.path, moved)?;
     }
     sync_dir(disk, names.dir())
 }
