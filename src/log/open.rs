@@ -426,8 +426,9 @@ pub(super) fn start_segment(files: &LogFiles, limit: usize, checked: u64) -> usi
         start -= 1;
         let entry = &files.segments[start];
         let covers = match entry.version {
-            // Written only when everything before it was durable.
-            Version::One => start + 1 < files.segments.len(),
+            // It carries no watermark, and was synced even in a session that
+            // synced nothing else.
+            Version::One => entry.first_epoch <= saved.saturating_add(1),
             Version::Two => GroupHeader::parse(&entry.head).is_ok_and(|(h, _)| {
                 h.generation == entry.generation
                     && h.segment_epoch == entry.first_epoch
