@@ -93,12 +93,11 @@ pub(crate) fn open_log(disk: &Disk, names: &Names, options: LogOptions) -> Resul
     })?;
     tail.remove_unused(disk, names, sync)?;
     let style = choose_style(disk, &names.state(), options.style, options.policy)?;
-    let found: &[_] = match &tail.files.state {
-        Some(_) => &tail.files.spares,
-        None => &[],
-    };
-    let in_line = options.knobs.spares_in_line;
-    let spares = SparePool::new(disk.clone(), names.clone(), style, sync, in_line, found)?;
+    let mut spares = SparePool::new(disk.clone(), names.clone(), style, sync);
+    spares.in_line = options.knobs.spares_in_line;
+    if let Some(state) = &tail.files.state {
+        spares.take_over(&tail.files.spares, state)?;
+    }
     let mut writer = LogWriter {
         disk: disk.clone(),
         names: names.clone(),

@@ -6,9 +6,10 @@ use super::Disk;
 use super::segment_file::Style;
 use super::state_file::sync_file;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::group::BLOCK;
+use crate::format::group::{BLOCK, GROUP_HEADER, GroupHeader};
 use crate::format::names::Names;
-use crate::storage::{OpenMode, uninterrupted, write_all_at};
+use crate::format::state::State;
+use crate::storage::{File, OpenMode, read_up_to, uninterrupted, write_all_at};
 use crate::sync::{AtomicU64, Mutex, Ordering::Relaxed, thread};
 use crate::wrong::{self, Wrong};
 use std::path::{Path, PathBuf};
@@ -32,35 +33,43 @@ pub(crate) struct SparePool {
     style: Style,
     sync: bool,
     /// No threads: see [`Knobs`](super::Knobs).
-    in_line: bool,
+    pub(super) in_line: bool,
     next: AtomicU64,
     ready: Arc<Mutex<Vec<Spare>>>,
     job: Mutex<Option<thread::JoinHandle<()>>>,
 }
 
 impl SparePool {
-    /// Takes over the spares that stand beside the log; what is too many or
-    /// has an impossible size is removed.
-    pub(crate) fn new(
-        disk: Disk,
-        names: Names,
-        style: Style,
-        sync: bool,
-        in_line: bool,
-        found: &[(u64, PathBuf)],
-    ) -> Result<SparePool> {
-        let mut ready = Vec::new();
-        let mut highest = 0;
+    /// None yet.
+    pub(crate) fn new(disk: Disk, names: Names, style: Style, sync: bool) -> SparePool {
+        SparePool {
+            disk,
+            names,
+            style,
+            sync,
+            in_line: false,
+            next: AtomicU64::new(1),
+            ready: Arc::new(Mutex::new(Vec::new())),
+            job: Mutex::new(None),
+        }
+    }
+
+    /// Takes over the spares that stand beside a log in this state; what is
+    /// too many, or can't become a segment of it, is removed.
+    pub(crate) fn take_over(&mut self, found: &[(u64, PathBuf)], state: &State) -> Result<()> {
+        let mut ready = self.ready.lock();
         for (number, path) in found {
-            highest = highest.max(*number);
-            let file = disk
+            self.next.fetch_max(number + 1, Relaxed);
+            let file = self
+                .disk
                 .open(path, OpenMode::Write)
                 .map_err(|e| Error::io("open a spare", path, &e))?;
             let size = file
                 .len()
                 .map_err(|e| Error::io("measure a spare", path, &e))?;
-            if ready.len() < KEEP && size >= BLOCK && size.is_multiple_of(BLOCK) {
-                if sync {
+            let fits = size >= BLOCK && size.is_multiple_of(BLOCK);
+            if ready.len() < KEEP && fits && is_blank(&*file, path, state)? {
+                if self.sync {
                     // It may have been made by a session without syncs.
                     sync_file(&*file, "sync a spare", path)?;
                 }
@@ -69,20 +78,12 @@ impl SparePool {
                     size,
                 });
             } else {
-                disk.remove(path)
+                self.disk
+                    .remove(path)
                     .map_err(|e| Error::io("remove a spare", path, &e))?;
             }
         }
-        Ok(SparePool {
-            disk,
-            names,
-            style,
-            sync,
-            in_line,
-            next: AtomicU64::new(highest + 1),
-            ready: Arc::new(Mutex::new(ready)),
-            job: Mutex::new(None),
-        })
+        Ok(())
     }
 
     /// How many are ready.
@@ -211,6 +212,21 @@ impl Drop for SparePool {
     fn drop(&mut self) {
         self.settle();
     }
+}
+
+/// Whether what a file begins with is nothing to a log in this state: no group,
+/// or one that it has retired. Without syncs a power failure may lose the word
+/// that a segment was retired, and not its new name: under a segment's name
+/// again it would be taken for a misplaced one.
+fn is_blank(file: &dyn File, path: &Path, state: &State) -> Result<bool> {
+    let mut head = [0; GROUP_HEADER];
+    let len = read_up_to(file, &mut head, 0).map_err(|e| Error::io("read a spare", path, &e))?;
+    Ok(match GroupHeader::parse(&head[..len]) {
+        Ok((header, _)) => {
+            header.log_id == state.log_id && header.generation <= state.retired_generation
+        }
+        Err(_) => true,
+    })
 }
 
 /// Makes a spare under a temporary name, so that a file named as a spare is
