@@ -3,7 +3,7 @@
 #![allow(dead_code)]
 
 use epochwal::coordinator::{EpochInterval, SyncStyle};
-use epochwal::recovery::RecoveryOptions;
+use epochwal::recovery::{RecoveredBatch, RecoveryOptions};
 use epochwal::storage::sim::SimStorage;
 use epochwal::storage::{RealStorage, Storage};
 use epochwal::{Batch, Coordinator, Frame, Options, Recovery, RecoveryReport, Result, Ticket};
@@ -51,18 +51,7 @@ impl Place {
         let mut stream = Recovery::open_on(self.disk.clone(), &self.db, options)?;
         let mut got = Vec::new();
         while let Some(batch) = stream.next_batch()? {
-            got.push(Got {
-                epoch: batch.epoch,
-                seq: batch.commit_seq,
-                txn: batch.txn_id,
-                txn_epoch: batch.txn_epoch,
-                frames: batch
-                    .frames
-                    .iter()
-                    .map(|f| (f.page_number, f.db_size_if_commit, f.data.to_vec()))
-                    .collect(),
-                metadata: batch.metadata.to_vec(),
-            });
+            got.push(Got::of(&batch));
         }
         Ok((got, stream.report().clone()))
     }
@@ -103,6 +92,22 @@ pub struct Got {
     pub txn_epoch: u32,
     pub frames: Vec<(u32, u32, Vec<u8>)>,
     pub metadata: Vec<u8>,
+}
+
+impl Got {
+    pub fn of(batch: &RecoveredBatch<'_>) -> Got {
+        let frames = batch.frames.iter();
+        Got {
+            epoch: batch.epoch,
+            seq: batch.commit_seq,
+            txn: batch.txn_id,
+            txn_epoch: batch.txn_epoch,
+            frames: frames
+                .map(|f| (f.page_number, f.db_size_if_commit, f.data.to_vec()))
+                .collect(),
+            metadata: batch.metadata.to_vec(),
+        }
+    }
 }
 
 /// The content of a page is told by the transaction and the page number.

@@ -62,17 +62,50 @@ pub fn metadata_of(txn: u64) -> Vec<u8> {
     txn.to_le_bytes()[..(txn % 9) as usize].to_vec()
 }
 
+/// How a machine stops: its processes are killed, and the page cache stays;
+/// or its power fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    Kill,
+    Power,
+}
+
 /// What was known at a moment.
 #[derive(Clone, Debug, Default)]
 pub struct Moment {
     /// The highest epoch that anyone was told is durable.
     pub acknowledged: Option<u64>,
+    /// The same from sessions without syncs, which survives a kill only.
+    pub written: Option<u64>,
     /// The highest epoch of any ticket.
     pub highest_ticket: u64,
     /// The highest checkpoint that returned.
     pub checkpointed: Option<u64>,
+    /// The same from sessions without syncs.
+    pub noted: Option<u64>,
     /// All checkpoints that were asked for.
     pub checkpoints: BTreeSet<u64>,
+    /// A session without syncs has begun, and none with syncs has opened the
+    /// log since.
+    pub unsynced: bool,
+}
+
+impl Moment {
+    /// The lowest epoch that the log may end with.
+    pub fn least_epoch(&self, stop: Stop) -> Option<u64> {
+        match stop {
+            Stop::Kill => self.acknowledged.max(self.written),
+            Stop::Power => self.acknowledged,
+        }
+    }
+
+    /// The lowest checkpoint that it may have.
+    pub fn least_checkpoint(&self, stop: Stop) -> Option<u64> {
+        match stop {
+            Stop::Kill => self.checkpointed.max(self.noted),
+            Stop::Power => self.checkpointed,
+        }
+    }
 }
 
 /// All that happened, over crashes too.
@@ -104,8 +137,38 @@ impl Ledger {
         self.now.highest_ticket = self.now.highest_ticket.max(ticket.epoch);
     }
 
+    /// Someone was told that the epoch is durable, or with syncing off, that
+    /// it was written.
     pub fn acknowledged(&mut self, epoch: u64) {
-        self.now.acknowledged = self.now.acknowledged.max(Some(epoch));
+        let now = &mut self.now;
+        let told = match now.unsynced {
+            false => &mut now.acknowledged,
+            true => &mut now.written,
+        };
+        *told = (*told).max(Some(epoch));
+    }
+
+    pub fn checkpointed(&mut self, through: u64) {
+        let now = &mut self.now;
+        let told = match now.unsynced {
+            false => &mut now.checkpointed,
+            true => &mut now.noted,
+        };
+        *told = (*told).max(Some(through));
+    }
+
+    /// All that was handed in is durable, as a close says.
+    pub fn all_acknowledged(&mut self) {
+        let last = self.epochs.keys().next_back().copied();
+        last.into_iter().for_each(|epoch| self.acknowledged(epoch));
+    }
+
+    /// What is left to be known after a kill at `moment`, which loses nothing
+    /// that was written.
+    pub fn after_kill(&self, moment: &Moment, kept: &Recovered) -> Ledger {
+        let mut left = self.after_crash(moment, kept);
+        left.now = moment.clone();
+        left
     }
 
     /// What is left to be known after a crash at `moment` that `kept` these
@@ -113,6 +176,18 @@ impl Ledger {
     pub fn after_crash(&self, moment: &Moment, kept: &Recovered) -> Ledger {
         let mut left = self.clone();
         left.now = moment.clone();
+        if moment.unsynced {
+            // What a crash took of it was never durable, and its numbers may
+            // be given out again.
+            let last = kept.last();
+            left.now.written = left.now.written.min(last);
+            left.now.noted = left.now.noted.min(kept.floor);
+            left.now.acknowledged = left.now.acknowledged.min(last);
+            left.now.checkpointed = left.now.checkpointed.min(kept.floor);
+            left.now.highest_ticket = last.unwrap_or(0);
+            // A salvage may have made it up.
+            left.now.checkpoints.extend(kept.floor);
+        }
         let floor = kept.floor;
         let lost = |e: u64| Some(e) > floor && !kept.epochs.contains(&e);
         left.epochs.retain(|e, _| !lost(*e));

@@ -1,37 +1,61 @@
 //! A recovery against the model: the guarantees G1, G3, G4 and G7.
+#![allow(dead_code)] // each suite uses its part
 
 use super::common::{Got, Place};
-use super::ledger::{Check, Ledger, Moment, Recovered, check_whole, ensure};
+use super::ledger::{Check, Ledger, Moment, Recovered, Stop, check_whole, ensure};
+use epochwal::ErrorKind;
 use epochwal::recovery::{RecoveryOptions, RecoveryReport, Verdict, max_durable_epoch_on};
 use epochwal::storage::sim::SimStorage;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What is found after a stop.
+#[derive(Debug)]
+pub enum Found {
+    Log(Recovered),
+    /// Called corrupt, which only a power failure may lead to, and only where
+    /// syncs were off.
+    Refused,
+}
+
+/// As [`after`], where syncs were on.
+pub fn verify(disk: &SimStorage, ledger: &Ledger, moment: &Moment) -> Check<Recovered> {
+    match after(Stop::Power, disk, ledger, moment)? {
+        Found::Log(recovered) => Ok(recovered),
+        Found::Refused => Err("recovery fails after a mere crash".into()),
+    }
+}
+
 /// Recovers from the disk and checks what comes out against what was known at
 /// `moment`; `ledger` may know more, of what happened later.
-pub fn verify(disk: &SimStorage, ledger: &Ledger, moment: &Moment) -> Check<Recovered> {
+pub fn after(stop: Stop, disk: &SimStorage, ledger: &Ledger, moment: &Moment) -> Check<Found> {
     let place = Place::sim(disk);
     let before = disk.operations();
-    let (got, report) = place
-        .recover(&RecoveryOptions::default())
-        .map_err(|e| format!("recovery fails after a mere crash: {e:?}"))?;
+    let (got, report) = match place.recover(&RecoveryOptions::default()) {
+        Ok(recovered) => recovered,
+        Err(e) if e.kind() == ErrorKind::Corrupt && stop == Stop::Power && moment.unsynced => {
+            check_refused(&place, ledger, moment)?;
+            return Ok(Found::Refused);
+        }
+        Err(e) => return Err(format!("recovery fails after a mere crash: {e:?}")),
+    };
     ensure!(
         disk.operations() == before,
         "recovery changed something on the disk"
     );
     ensure!(report.verdict != Verdict::Corrupt, "corrupt: {report:?}");
-    check_floor(&report, moment)?;
+    check_floor(&report, moment, stop)?;
     let by_epoch = check_batches(&got, ledger)?;
     let recovered = Recovered {
         epochs: by_epoch.keys().copied().collect(),
         floor: report.checkpoint_epoch,
     };
+    let least = moment.least_epoch(stop);
     ensure!(
-        recovered.last() >= moment.acknowledged,
-        "G1: epoch {:?} was acknowledged, the log ends with {:?} ({report:?})",
-        moment.acknowledged,
+        recovered.last() >= least,
+        "G1: epoch {least:?} was acknowledged, the log ends with {:?} ({report:?})",
         recovered.last()
     );
-    check_prefix(&by_epoch, &recovered, ledger)?;
+    check_prefix(&by_epoch, &recovered, ledger, lenient(stop, ledger, moment))?;
     let listed: BTreeSet<u64> = report.epochs.iter().collect();
     ensure!(
         listed == recovered.epochs,
@@ -44,16 +68,38 @@ pub fn verify(disk: &SimStorage, ledger: &Ledger, moment: &Moment) -> Check<Reco
         "max_durable_epoch says {durable:?}, recovery {:?}",
         recovered.last()
     );
-    Ok(recovered)
+    Ok(Found::Log(recovered))
+}
+
+/// Of a log that is refused the durable prefix is a prefix all the same, if
+/// anything is given of it.
+fn check_refused(place: &Place, ledger: &Ledger, moment: &Moment) -> Check {
+    let prefix = RecoveryOptions {
+        durable_prefix: true,
+        ..RecoveryOptions::default()
+    };
+    let (got, report) = match place.recover(&prefix) {
+        Ok(recovered) => recovered,
+        Err(e) if e.kind() == ErrorKind::Corrupt => return Ok(()),
+        Err(e) => return Err(format!("the durable prefix: {e:?}")),
+    };
+    let by_epoch = check_batches(&got, ledger)?;
+    let recovered = Recovered {
+        epochs: by_epoch.keys().copied().collect(),
+        floor: report.checkpoint_epoch,
+    };
+    let lenient = lenient(Stop::Power, ledger, moment);
+    check_prefix(&by_epoch, &recovered, ledger, lenient)
+        .map_err(|why| format!("the durable prefix: {why}"))
 }
 
 /// The checkpoint is one that was asked for, and not below one that returned.
-fn check_floor(report: &RecoveryReport, moment: &Moment) -> Check {
+fn check_floor(report: &RecoveryReport, moment: &Moment, stop: Stop) -> Check {
     let floor = report.checkpoint_epoch;
+    let least = moment.least_checkpoint(stop);
     ensure!(
-        floor >= moment.checkpointed,
-        "the checkpoint {:?} is forgotten, the log says {floor:?}",
-        moment.checkpointed
+        floor >= least,
+        "the checkpoint {least:?} is forgotten, the log says {floor:?}"
     );
     ensure!(
         floor.is_none_or(|f| moment.checkpoints.contains(&f)),
@@ -63,7 +109,7 @@ fn check_floor(report: &RecoveryReport, moment: &Moment) -> Check {
 }
 
 /// Each batch is whole and none comes twice, in replay order.
-fn check_batches(got: &[Got], ledger: &Ledger) -> Check<BTreeMap<u64, BTreeSet<u64>>> {
+pub fn check_batches(got: &[Got], ledger: &Ledger) -> Check<BTreeMap<u64, BTreeSet<u64>>> {
     let mut by_epoch: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
     let mut last = (0, 0, 0);
     for batch in got {
@@ -79,16 +125,25 @@ fn check_batches(got: &[Got], ledger: &Ledger) -> Check<BTreeMap<u64, BTreeSet<u
     Ok(by_epoch)
 }
 
+/// Whether epochs may be missing: without syncs, where there are files of
+/// version 1. Nothing tells of one that is not there.
+fn lenient(stop: Stop, ledger: &Ledger, moment: &Moment) -> bool {
+    let one = ledger.sent.values().any(|sent| sent.format == 1);
+    stop == Stop::Power && moment.unsynced && one
+}
+
 /// G3: every epoch above the checkpoint up to the last one, each whole.
 fn check_prefix(
     by_epoch: &BTreeMap<u64, BTreeSet<u64>>,
     recovered: &Recovered,
     ledger: &Ledger,
+    lenient: bool,
 ) -> Check {
     let end = recovered.last().unwrap_or(0);
     let wanted = ledger.epochs.iter();
     let wanted: BTreeMap<u64, BTreeSet<u64>> = wanted
         .filter(|(epoch, _)| Some(**epoch) > recovered.floor && **epoch <= end)
+        .filter(|(epoch, _)| !lenient || by_epoch.contains_key(epoch))
         .map(|(epoch, txns)| (*epoch, txns.clone()))
         .collect();
     ensure!(
