@@ -17,7 +17,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::names::{self, Kind, Names};
 use crate::format::v1::{self, Record};
 use crate::format::{prelude, v1::Reason};
-use crate::storage::{File, LockMode, OpenMode, RealStorage, Storage, read_up_to, write_all_at};
+use crate::storage::{
+    File, LockMode, OpenMode, RealStorage, Storage, read_up_to, uninterrupted, write_all_at,
+};
 use crate::wrong::{self, Wrong};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -297,7 +299,7 @@ fn fill(file: &dyn File, tmp: &Path, bytes: &[u8]) -> Result<()> {
     if wrong::is(Wrong::NamedBeforeSynced) {
         return Ok(());
     }
-    file.sync_all().map_err(|e| Error::io("sync", tmp, &e))
+    uninterrupted(|| file.sync_all()).map_err(|e| Error::io("sync", tmp, &e))
 }
 
 fn refuse_existing(storage: &dyn Storage, target: &Path) -> Result<()> {
@@ -325,7 +327,9 @@ fn missing_or_io(what: &str, path: &Path, error: &io::Error) -> Error {
 
 /// Makes a changed name durable. What was changed can't be taken back.
 fn sync_dir(storage: &dyn Storage, names: &Names, so: &str) -> Result<()> {
-    storage
-        .sync_dir(names.dir())
-        .map_err(|e| Error::io("sync", names.dir(), &e).recast(ErrorKind::OutcomeUnknown, so))
+    uninterrupted(|| storage.sync_dir(names.dir())).map_err(|e| {
+        Error::io("sync", names.dir(), &e)
+            .recast(ErrorKind::OutcomeUnknown, so)
+            .lasting()
+    })
 }
