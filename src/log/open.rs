@@ -10,14 +10,14 @@ use super::policy::{Knobs, SyncPolicy};
 use super::salvage;
 use super::segment_file::{SegmentFile, choose_style};
 use super::spare::SparePool;
-use super::state_file::{StateFile, sync_dir, sync_failed, sync_file};
+use super::state_file::{StateFile, sync_dir, sync_file};
 use super::walk::{End, Step, Walker};
 use super::writer::{Active, LiveSegment, LogOptions, LogWriter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::{BLOCK, GroupHeader, GroupKind};
 use crate::format::names::Names;
 use crate::format::state::State;
-use crate::storage::{OpenMode, read_exact_at, uninterrupted, write_all_at};
+use crate::storage::{OpenMode, read_exact_at, write_all_at};
 use crate::wrong::{self, Wrong};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -318,7 +318,11 @@ impl Tail {
         touched.sort_unstable();
         touched.dedup();
         for segment in touched {
-            self.rewrite(disk, segment, |file| uninterrupted(|| file.sync_all()))?;
+            let path = &self.files.segments[segment].path;
+            let file = disk
+                .open(path, OpenMode::Write)
+                .map_err(|e| Error::io("open a segment", path, &e))?;
+            sync_file(&*file, "sync the tail", path)?;
         }
         Ok(())
     }
@@ -332,7 +336,7 @@ impl Tail {
         let path = &self.files.segments[segment].path;
         disk.open(path, OpenMode::Write)
             .and_then(|file| work(&*file))
-            .map_err(|e| sync_failed("write the tail again", path, &e))
+            .map_err(|e| Error::io("write the tail again", path, &e))
     }
 
     fn next_epoch(&self) -> u64 {
