@@ -81,6 +81,7 @@ struct Machine {
     powerless: bool,
     capacity: Option<u64>,
     refuses_direct: bool,
+    read_only: bool,
     faults: Vec<Fault>,
     observer: Option<Observer>,
     listener: Option<Listener>,
@@ -158,6 +159,12 @@ impl SimStorage {
     /// that does not take it; or not any more.
     pub fn refuse_direct(&self, refuse: bool) {
         self.0.machine.lock().refuses_direct = refuse;
+    }
+
+    /// Makes every change fail with `EROFS`, as a file system does that was
+    /// mounted read-only, or that made itself so after an error; or not any more.
+    pub fn set_read_only(&self, read_only: bool) {
+        self.0.machine.lock().read_only = read_only;
     }
 
     /// Lays a plan for calls to fail. Where several plans hit a call, the one
@@ -386,6 +393,13 @@ impl SimStorage {
         if machine.powerless {
             return Err(power_cut());
         }
+        let changes = matches!(
+            call,
+            Call::Rename | Call::Remove | Call::Write | Call::SetLen
+        );
+        if machine.read_only && changes {
+            return Err(errno(libc::EROFS));
+        }
         if let Some(listener) = machine.listener.clone() {
             listener(call, paths);
         }
@@ -414,6 +428,9 @@ impl Storage for SimStorage {
         ongoing.fail()?;
         if ongoing.machine.disk.is_dir(&path) {
             return Err(errno(libc::EISDIR));
+        }
+        if ongoing.machine.read_only && mode != OpenMode::Read {
+            return Err(errno(libc::EROFS));
         }
         let found = ongoing.machine.disk.find(&path);
         if mode == OpenMode::DirectSync && ongoing.machine.refuses_direct && found.is_some() {
