@@ -10,12 +10,18 @@
 mod common;
 #[path = "crash/ledger.rs"]
 mod ledger;
+#[path = "faults/matrix.rs"]
+mod matrix;
 #[path = "faults/space.rs"]
 mod space;
+#[path = "faults/tools.rs"]
+mod tools;
 #[path = "crash/verify.rs"]
 mod verify;
 #[path = "faults/waiters.rs"]
 mod waiters;
+#[path = "faults/ways.rs"]
+mod ways;
 #[path = "faults/workload.rs"]
 mod workload;
 #[path = "faults/wrong.rs"]
@@ -27,21 +33,6 @@ use epochwal::recovery::{RecoveryOptions, max_durable_epoch_on};
 use epochwal::storage::sim::{Call, FaultPlan, SimStorage};
 use epochwal::{ErrorKind, Options};
 use workload::Workload;
-
-const CALLS: [Call; 12] = [
-    Call::Open,
-    Call::Rename,
-    Call::Remove,
-    Call::SyncDir,
-    Call::List,
-    Call::Read,
-    Call::Write,
-    Call::SyncData,
-    Call::SyncAll,
-    Call::Len,
-    Call::SetLen,
-    Call::Lock,
-];
 
 /// Runs the workload with the plan; gives the errors that the caller saw.
 fn run_with(
@@ -71,7 +62,7 @@ fn sweep(test: impl Fn(SyncStyle, u32, Call, u64)) {
         let mut workload = Workload::new(style, format);
         workload.run().expect("nothing fails");
         assert_eq!(workload.errors, []);
-        for call in CALLS {
+        for call in Call::ALL {
             for n in 1..=workload.disk.calls(call) {
                 test(style, format, call, n);
             }
@@ -106,7 +97,10 @@ fn an_io_error_is_never_a_false_acknowledgement() {
 #[test]
 fn no_space_heals_unless_a_sync_says_it() {
     sweep(|style, format, call, n| {
-        if matches!(call, Call::List | Call::Read | Call::Len | Call::Lock) {
+        if matches!(
+            call,
+            Call::List | Call::Resolve | Call::Read | Call::Len | Call::Lock
+        ) {
             return; // They take no space.
         }
         let plan = FaultPlan::error(call, libc::ENOSPC).nth(n);

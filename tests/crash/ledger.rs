@@ -1,5 +1,6 @@
 //! What the callers know: which batches they handed in, what they were told
 //! of them, and so what a recovery must give back.
+#![allow(dead_code)] // each suite uses its part
 
 use super::common::{Got, page};
 use epochwal::Frame;

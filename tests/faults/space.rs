@@ -2,7 +2,7 @@
 
 use super::common::{PATIENCE, Place, assert_whole, commit, small, submit};
 use epochwal::coordinator::{EpochInterval, SyncStyle};
-use epochwal::recovery::RecoveryOptions;
+use epochwal::recovery::{RecoveryOptions, inspect_on, list_segments_on, max_durable_epoch_on};
 use epochwal::storage::sim::SimStorage;
 use epochwal::{ErrorKind, Options};
 use std::sync::Barrier;
@@ -117,6 +117,40 @@ fn recovery_needs_no_space() {
             assert_eq!(place.recover_all().len(), got.len() + 1);
         }
         drop(wal);
+    }
+}
+
+#[test]
+fn recovery_needs_no_writing() {
+    for style in [SyncStyle::Direct, SyncStyle::Buffered] {
+        let disk = SimStorage::new();
+        let place = Place::sim(&disk);
+        let wal = place.open(&options(style)).unwrap();
+        for txn in 1..=10 {
+            commit(&wal, txn).unwrap();
+        }
+        // A file system that an error has made read-only.
+        disk.set_read_only(true);
+        let error = commit(&wal, 11).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error:?}");
+        assert_eq!(error.os_error(), Some(libc::EROFS), "{error:?}");
+        drop(wal);
+        for stopped in [disk.snapshot(), disk.crash_nothing()] {
+            stopped.set_read_only(true);
+            let place = Place::sim(&stopped);
+            assert_eq!(place.recover_all().len(), 10);
+            let durable = max_durable_epoch_on(place.disk.clone(), &place.db).unwrap();
+            assert!(durable.is_some());
+            list_segments_on(place.disk.clone(), &place.db).unwrap();
+            inspect_on(place.disk.clone(), &place.db).unwrap();
+            let error = place.open(&options(style)).unwrap_err();
+            assert_eq!(error.os_error(), Some(libc::EROFS), "{error:?}");
+            stopped.set_read_only(false);
+            let wal = place.open(&options(style)).unwrap();
+            assert_eq!(wal.durable_epoch().unwrap(), durable);
+            commit(&wal, 12).unwrap();
+            assert_eq!(place.recover_all().len(), 11);
+        }
     }
 }
 

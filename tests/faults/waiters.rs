@@ -49,6 +49,61 @@ fn a_slow_disk_times_waits_out_and_keeps_the_handle_open() {
     assert_eq!(place.recover_all().len(), 4);
 }
 
+/// Whatever call of a commit is slow, others may stage, ask and give up; and
+/// nothing is durable before its time.
+#[test]
+fn a_slow_call_of_any_kind_only_takes_its_time() {
+    let calls = [
+        (SyncStyle::Direct, Call::Write),
+        (SyncStyle::Direct, Call::Open),
+        (SyncStyle::Direct, Call::Rename),
+        (SyncStyle::Direct, Call::SyncDir),
+        (SyncStyle::Buffered, Call::Write),
+        (SyncStyle::Buffered, Call::SyncAll),
+    ];
+    for (style, call) in calls {
+        let disk = SimStorage::new();
+        let place = Place::sim(&disk);
+        let wal = place
+            .open(&Options {
+                sync_style: style,
+                ..small()
+            })
+            .unwrap();
+        // The first commit makes a segment, so it makes calls of every kind.
+        let gate = disk.block_on_path(
+            call,
+            if call == Call::SyncDir {
+                "data"
+            } else {
+                "-wal-s"
+            },
+        );
+        let slow = submit(&wal, 1).unwrap();
+        std::thread::scope(|scope| {
+            let leader = scope.spawn(|| wal.wait(slow.epoch, PATIENCE));
+            gate.wait_blocked();
+            let later = submit(&wal, 2).expect("there is room");
+            assert!(
+                later.epoch > slow.epoch,
+                "{call:?}: sealed before it is written"
+            );
+            for epoch in [slow.epoch, later.epoch] {
+                let error = wal.wait(epoch, Some(Duration::ZERO)).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Timeout, "{call:?}: {error:?}");
+            }
+            assert_eq!(wal.durable_epoch().unwrap(), None, "{call:?}");
+            let crashed = Place::sim(&disk.crash_nothing());
+            assert_eq!(crashed.recover_all(), [], "{call:?}");
+            gate.open();
+            leader.join().unwrap().expect("slow, and durable");
+            wal.wait(later.epoch, PATIENCE).unwrap();
+        });
+        let crashed = Place::sim(&disk.crash_nothing());
+        assert_eq!(crashed.recover_all().len(), 2, "{call:?}");
+    }
+}
+
 /// A crowd that has staged and waits while the first group is on its way:
 /// what each is told once `then` was done. The batch before theirs is theirs
 /// to lose, too.

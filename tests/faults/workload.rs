@@ -5,7 +5,7 @@
 use super::common::{PATIENCE, Place, small};
 use super::ledger::{Check, Ledger, ensure, frames_of, metadata_of, pages_of, txn_epoch};
 use super::verify::verify;
-use epochwal::coordinator::SyncStyle;
+use epochwal::coordinator::{Knobs, SyncStyle};
 use epochwal::storage::sim::{Call, Fault, FaultPlan, SimStorage};
 use epochwal::{Batch, Coordinator, ErrorKind, Options, Ticket};
 
@@ -30,18 +30,46 @@ pub struct Workload {
     wal: Option<Coordinator>,
 }
 
+/// How the workload uses its log. Spares are made in line, so that the calls
+/// come in one order.
+pub fn options(style: SyncStyle, format: u32) -> Options {
+    Options {
+        sync_style: style,
+        segment_format: format,
+        segment_size: 16 << 10,
+        buffer_capacity: 8 << 10,
+        knobs: Knobs {
+            spares_in_line: true,
+            ..Knobs::default()
+        },
+        ..small()
+    }
+}
+
+/// Whether the caller may simply try again: there was no space, or a limit of
+/// the machine that passes.
+fn passes(error: &epochwal::Error) -> bool {
+    let limit = matches!(
+        error.os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)
+    );
+    match error.kind() {
+        ErrorKind::NoSpace => true,
+        ErrorKind::Io | ErrorKind::NoMemory => limit,
+        _ => false,
+    }
+}
+
 impl Workload {
     pub fn new(style: SyncStyle, format: u32) -> Self {
+        Workload::of(options(style, format))
+    }
+
+    pub fn of(options: Options) -> Self {
         Workload {
             disk: SimStorage::new(),
             ledger: Ledger::default(),
-            options: Options {
-                sync_style: style,
-                segment_format: format,
-                segment_size: 16 << 10,
-                buffer_capacity: 8 << 10,
-                ..small()
-            },
+            options,
             errors: Vec::new(),
             dead: Vec::new(),
             names_in_doubt: false,
@@ -53,6 +81,11 @@ impl Workload {
     /// Lays a plan for a kind of call.
     pub fn fail(&mut self, call: Call, plan: FaultPlan) {
         let fault = self.disk.fail(plan);
+        self.watch(call, fault);
+    }
+
+    /// Heeds a plan that was laid.
+    pub fn watch(&mut self, call: Call, fault: Fault) {
         if call == Call::SyncDir {
             self.directory = Some(fault);
         }
@@ -173,7 +206,7 @@ impl Workload {
                 Err(error) => {
                     self.saw("submit", &error);
                     match error.kind() {
-                        ErrorKind::NoSpace => {}
+                        _ if passes(&error) => {}
                         ErrorKind::Failed => {
                             self.reopen()?;
                             return Ok(None);
@@ -200,8 +233,9 @@ impl Workload {
                 return Ok(());
             };
             self.saw("wait", &error);
+            self.crash().map_err(|why| format!("after a wait: {why}"))?;
             match error.kind() {
-                ErrorKind::NoSpace => {}
+                _ if passes(&error) => {}
                 ErrorKind::OutcomeUnknown => {
                     self.check_failed(ticket.epoch)?;
                     return self.reopen();
@@ -253,7 +287,9 @@ impl Workload {
                 return Ok(());
             };
             self.saw("checkpoint", &error);
-            if error.kind() != ErrorKind::NoSpace {
+            self.crash()
+                .map_err(|why| format!("after a checkpoint: {why}"))?;
+            if !passes(&error) {
                 self.reopen()?;
             }
         }
