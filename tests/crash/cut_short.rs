@@ -113,8 +113,8 @@ fn overwrite(disk: &SimStorage, path: &Path, offset: u64, bytes: &[u8]) {
     file.sync_all().unwrap();
 }
 
-/// The log, damaged: in the middle of a group, in both copies of the state,
-/// and without one of its segments.
+/// The log, damaged: in a group of its middle and the last native one, in both
+/// copies of the state, and without one of its segments.
 fn damaged(options: &Options, mixed: bool) -> Vec<(&'static str, SimStorage)> {
     use epochwal::storage::Storage;
     let whole = log(options, mixed);
@@ -126,6 +126,21 @@ fn damaged(options: &Options, mixed: bool) -> Vec<(&'static str, SimStorage)> {
     let group = whole.snapshot();
     overwrite(&group, path, at, b"damage");
     let mut logs = vec![("a group", group)];
+    // One that others stand before, so that its segment is cut, not moved;
+    // what follows of the log knows of it.
+    let inner = looked.segments.iter().flat_map(|s| {
+        let groups = s
+            .groups
+            .iter()
+            .filter(|g| g.offset > 0 && g.kind == "pages");
+        groups.map(|g| (&s.info.path, g.offset))
+    });
+    let inner: Vec<_> = inner.collect();
+    if let Some((path, offset)) = inner.last().filter(|_| mixed) {
+        let group = whole.snapshot();
+        overwrite(&group, path, offset + 200, b"damage");
+        logs.push(("the last native group", group));
+    }
     if options.segment_format == 2 {
         let state = whole.snapshot();
         let name = Path::new("/data/test.db-wal-state");

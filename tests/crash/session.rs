@@ -10,7 +10,9 @@ use super::turns::Turns;
 use epochwal::coordinator::{Sequencing, SyncPolicy};
 use epochwal::recovery::{inspect_on, list_segments_on, max_durable_epoch_on};
 use epochwal::storage::sim::{SimRng, SimStorage};
+use epochwal::storage::{OpenMode, Storage, read_up_to};
 use epochwal::{Batch, Coordinator, ErrorKind, Options, Ticket};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 /// The machine while an operation is under way, and what was known by then.
@@ -55,8 +57,17 @@ pub fn run(
     disk.on_call(move |call, paths| caller.lock().unwrap().see(call, paths));
     let (known, kept, stage) = (ledger.clone(), states.clone(), watch.clone());
     disk.on_operation(move |disk, operation| {
-        let moment = known.lock().unwrap().now.clone();
-        let stage = stage.lock().unwrap().stage();
+        let (opening, stage) = {
+            let watch = stage.lock().unwrap();
+            (watch.opening, watch.stage())
+        };
+        let mut known = known.lock().unwrap();
+        if !opening {
+            // A reader that looked now would give all up to there.
+            let published = published(&disk);
+            published.into_iter().for_each(|e| known.acknowledged(e));
+        }
+        let moment = known.now.clone();
         kept.lock().unwrap().push(State {
             operation,
             disk,
@@ -84,6 +95,16 @@ pub fn run(
         stage: None,
     });
     Ok(Session { states, ledger })
+}
+
+/// How far the writer tells readers that it is durable (`docs/format.md`,
+/// "Lock file").
+fn published(disk: &SimStorage) -> Option<u64> {
+    let lock = Path::new("/data/test.db-wal-lock");
+    let file = disk.open(lock, OpenMode::Read).ok()?;
+    let mut word = [0; 8];
+    read_up_to(&*file, &mut word, 0).ok()?;
+    u64::from_le_bytes(word).checked_sub(1).filter(|d| *d > 0)
 }
 
 impl Desk<'_> {
