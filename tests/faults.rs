@@ -6,6 +6,21 @@
 //! each way it can. Whatever the caller was told before must hold after a
 //! crash, the errors must be the ones that `Coordinator::wait` promises, and
 //! an open afterwards must go on.
+//!
+//! | call | fails | what happens |
+//! | --- | --- | --- |
+//! | read, write | interrupted, short | nobody notices |
+//! | any sync | interrupted | nobody notices |
+//! | open, rename, write, set_len | no space (quota and file size, too) | waits and opens say so; the group is kept, and heals when tried again |
+//! | open, rename, remove, lock | no descriptors, no memory | waits and opens say so; heals |
+//! | sync of a segment, the state, the directory | with any number | final: outcome unknown for what was written, failed for what was staged, nothing acknowledged any more; a reopen goes on |
+//! | sync of a file that nothing relies on yet | no space | the file is thrown away; heals |
+//! | write through (`O_DSYNC`) | other than no space | as a failed sync |
+//! | any other | any other number | final, as a failed sync |
+//! | any, of an open or a close | any | the open or close fails with that error; the next succeeds |
+//! | any, of a recovery or a look | any | that error: never a verdict, never a shorter answer |
+//! | any, of a salvage, a cleanup, a recovery into a file | any | that error; done again, it ends as if nothing had failed |
+//! | any | slow | waits run out of time and may go on; nothing is early |
 
 mod common;
 #[path = "crash/ledger.rs"]
