@@ -339,7 +339,13 @@ fn plans_hit_the_calls_they_name() {
         Call::List,
         Call::Read,
     ];
-    let more = [Call::SyncAll, Call::Len, Call::SetLen, Call::Lock];
+    let more = [
+        Call::SyncAll,
+        Call::Len,
+        Call::SetLen,
+        Call::Lock,
+        Call::Resolve,
+    ];
     for call in all.into_iter().chain(more) {
         sim.clear_faults();
         let fault = sim.fail(FaultPlan::error(call, libc::EIO).always());
@@ -353,6 +359,7 @@ fn plans_hit_the_calls_they_name() {
             Call::SyncAll => f.sync_all().err(),
             Call::Len => f.len().err(),
             Call::SetLen => f.set_len(0).err(),
+            Call::Resolve => sim.resolve(&path("f")).err(),
             _ => f.is_locked(0, 0).err(),
         };
         let code = error.and_then(|e| e.raw_os_error());
@@ -513,4 +520,50 @@ fn equal_seeds_crash_alike() {
     let different: BTreeSet<_> = (0..20).map(of).collect();
     assert!(different.len() > 10);
     assert_eq!(SimRng::new(7).next_u64(), 0x63CB_E1E4_5932_0DD7);
+}
+
+#[test]
+fn a_read_only_disk_takes_no_change() {
+    let sim = SimStorage::new();
+    let file = durable(&sim, "f", &sectors("a"));
+    sim.set_read_only(true);
+    let refused = [
+        file.write_at(&sectors("b"), 0).map(drop),
+        file.set_len(0),
+        sim.rename(&path("f"), &path("g")),
+        sim.remove(&path("f")),
+        sim.open(&path("f"), OpenMode::Write).map(drop),
+        sim.open(&path("g"), OpenMode::CreateNew).map(drop),
+    ];
+    for result in refused {
+        let error = result.expect_err("the disk is read-only");
+        assert_eq!(error.raw_os_error(), Some(libc::EROFS));
+    }
+    assert_eq!(text(&sim, "f"), "a", "reads go on");
+    sim.set_read_only(false);
+    file.write_at(&sectors("b"), 0).unwrap();
+    assert_eq!(text(&sim, "f"), "b");
+}
+
+#[test]
+fn a_listener_hears_each_call_before_the_observer() {
+    let sim = SimStorage::new();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let (calls, operations) = (heard.clone(), heard.clone());
+    sim.on_call(move |call, paths| {
+        let names: Vec<_> = paths.iter().map(|p| p.display().to_string()).collect();
+        calls
+            .lock()
+            .unwrap()
+            .push(format!("{call:?} {}", names.join(" ")));
+    });
+    sim.on_operation(move |_, n| operations.lock().unwrap().push(n.to_string()));
+    let file = sim.open(&path("f"), OpenMode::CreateNew).unwrap();
+    file.len().unwrap();
+    sim.fail(FaultPlan::error(Call::Rename, libc::EIO));
+    sim.rename(&path("f"), &path("g")).unwrap_err();
+    sim.stop_observing();
+    file.sync_all().unwrap();
+    let heard = heard.lock().unwrap();
+    assert_eq!(*heard, ["Open /f", "1", "Len /f", "Rename /f /g", "2"]);
 }
