@@ -495,3 +495,6 @@ impl Certificate {
 pub fn has_magic(block: &[u8]) -> bool {
     block.len() >= 4 && get_u32(block, 0) == prelude::MAGIC
 }
+
+#[cfg(test)]
+mod tests;

@@ -372,3 +372,6 @@ fn parse_frame(bytes: &[u8]) -> std::result::Result<(Frame<'_>, &[u8]), &'static
     };
     Ok((frame, rest))
 }
+
+#[cfg(test)]
+mod tests;

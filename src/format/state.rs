@@ -135,3 +135,6 @@ impl State {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
