@@ -2,6 +2,10 @@
 //! on the simulated one.
 
 mod common;
+#[path = "recovery/into.rs"]
+mod into;
+#[path = "recovery/told.rs"]
+mod told;
 #[path = "recovery/wrong.rs"]
 mod wrong;
 

@@ -110,3 +110,38 @@ pub struct SegmentInfo {
     /// Whether the checkpoint has passed it: its epochs are not recovered again.
     pub checkpointed: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ranges(epochs: &[u64]) -> EpochRanges {
+        let mut ranges = EpochRanges::default();
+        epochs.iter().for_each(|e| ranges.push(*e));
+        ranges
+    }
+
+    #[test]
+    fn neighbours_make_a_range() {
+        let all = ranges(&[0, 1, 1, 2, 5, 7, 8, u64::MAX - 1, u64::MAX, u64::MAX]);
+        let expected = [(0, 2), (5, 5), (7, 8), (u64::MAX - 1, u64::MAX)];
+        assert_eq!(all.ranges(), expected);
+        assert_eq!((all.first(), all.last()), (Some(0), Some(u64::MAX)));
+        assert_eq!(all.count(), 8);
+        let each = [0, 1, 2, 5, 7, 8, u64::MAX - 1, u64::MAX];
+        assert_eq!(all.iter().collect::<Vec<_>>(), each);
+        let none = ranges(&[]);
+        assert_eq!((none.first(), none.last(), none.count()), (None, None, 0));
+    }
+
+    #[test]
+    fn what_is_above_a_floor() {
+        let all = ranges(&[1, 2, 3, 6, 7, 9]);
+        assert_eq!(all.above(0), [1, 2, 3, 6, 7, 9]);
+        assert_eq!(all.above(2), [3, 6, 7, 9]);
+        assert_eq!(all.above(3), [6, 7, 9]);
+        assert_eq!(all.above(7), [9]);
+        assert_eq!(all.above(9), []);
+        assert_eq!(ranges(&[u64::MAX]).above(u64::MAX), []);
+    }
+}

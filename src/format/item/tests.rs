@@ -277,6 +277,11 @@ fn each_broken_rule_of_a_body_is_found() {
     assert_eq!(body(36, &[48]), Err("item: more frames than bytes"));
     assert_eq!(body(32, &[4]), Err("item: more frames than bytes"));
     assert_eq!(body(32, &[0xff; 4]), Err("item: more frames than bytes"));
+    // 48 bytes are room for four frames' headers, and for three frames.
+    assert_eq!(
+        body(32, &[4, 0, 0, 0, 0]),
+        Err("item: more frames than bytes")
+    );
     assert_eq!(body(32, &[3]), Err("frame: no room for its header"));
     let other_size = Err("item: another database size than its frames");
     assert_eq!(body(32, &[1]), other_size);

@@ -1,0 +1,248 @@
+//! Recovery into a map and into a file, and what it must not touch.
+
+use super::common::{PATIENCE, Place, everywhere, page};
+use epochwal::recovery::{
+    RecoveryOptions, list_segments_on, recover_into_file_on, recover_into_map_on,
+};
+use epochwal::storage::{OpenMode, read_exact_at};
+use epochwal::{Batch, Coordinator, ErrorKind, Frame, RecoveryReport, Result};
+use std::path::Path;
+
+const PAGE: usize = 512;
+
+/// Commits a batch of whole pages, each told by `seq`.
+fn put(wal: &Coordinator, seq: u64, pages: &[u32], db_size: u32) {
+    let data: Vec<_> = pages.iter().map(|p| page(seq, *p, PAGE)).collect();
+    let frames: Vec<Frame<'_>> = pages
+        .iter()
+        .zip(&data)
+        .map(|(page_number, data)| Frame {
+            page_number: *page_number,
+            db_size_if_commit: db_size,
+            data,
+        })
+        .collect();
+    let batch = Batch {
+        txn_id: 1,
+        txn_epoch: 0,
+        commit_seq: seq,
+        frames: &frames,
+        metadata: &[],
+    };
+    let ticket = wal.submit(&batch).unwrap();
+    wal.wait(ticket.epoch, PATIENCE).unwrap();
+}
+
+fn into_file(place: &Place, target: &Path, options: &RecoveryOptions) -> Result<RecoveryReport> {
+    recover_into_file_on(place.disk.clone(), &place.db, target, PAGE as u32, options)
+}
+
+/// The file's bytes; none where there is none.
+fn contents(place: &Place, path: &Path) -> Option<Vec<u8>> {
+    let file = place.disk.open(path, OpenMode::Read).ok()?;
+    let mut bytes = vec![0; file.len().unwrap() as usize];
+    read_exact_at(&*file, &mut bytes, 0).unwrap();
+    Some(bytes)
+}
+
+fn write(place: &Place, path: &Path, bytes: &[u8]) {
+    let file = place.disk.open(path, OpenMode::WriteOrCreate).unwrap();
+    assert_eq!(file.write_at(bytes, 0).unwrap(), bytes.len());
+}
+
+#[test]
+fn the_highest_sequence_of_a_page_wins_in_whatever_epoch() {
+    everywhere(|place, options| {
+        let wal = place.open(options).unwrap();
+        put(&wal, 5, &[1, 2], 0);
+        put(&wal, 3, &[1, 3], 0);
+        put(&wal, 7, &[2], 0);
+        wal.close(PATIENCE).unwrap();
+        let all = RecoveryOptions::default();
+        let (map, report) = recover_into_map_on(place.disk.clone(), &place.db, &all).unwrap();
+        let seqs: Vec<_> = map.pages.iter().map(|(n, (seq, _))| (*n, *seq)).collect();
+        assert_eq!(seqs, [(1, 5), (2, 7), (3, 3)]);
+        assert_eq!((map.db_size, report.db_size), (0, 0));
+        assert_eq!((report.batches, report.records), (3, 5));
+        assert_eq!(report.highest_commit_seq, 7);
+        let again = into_file(place, &place.db, &all).unwrap();
+        assert_eq!(again, report);
+        let expected = [page(5, 1, PAGE), page(7, 2, PAGE), page(3, 3, PAGE)].concat();
+        assert_eq!(contents(place, &place.db), Some(expected));
+        // Nothing was to be deleted.
+        assert_eq!(place.recover_all().len(), 3);
+    });
+}
+
+/// Of one sequence the later image counts, as in replay.
+#[test]
+fn the_last_image_of_a_batch_wins() {
+    let place = Place::real();
+    let wal = place.open(&super::common::small()).unwrap();
+    let (first, second) = (page(1, 1, PAGE), page(2, 1, PAGE));
+    let frames = [&first, &second].map(|data| Frame {
+        page_number: 1,
+        db_size_if_commit: 0,
+        data,
+    });
+    let batch = Batch {
+        txn_id: 1,
+        txn_epoch: 0,
+        commit_seq: 1,
+        frames: &frames,
+        metadata: &[],
+    };
+    let ticket = wal.submit(&batch).unwrap();
+    wal.wait(ticket.epoch, PATIENCE).unwrap();
+    wal.close(PATIENCE).unwrap();
+    let all = RecoveryOptions::default();
+    let (map, _) = recover_into_map_on(place.disk.clone(), &place.db, &all).unwrap();
+    assert_eq!(map.pages[&1], (1, second.clone()));
+    into_file(&place, &place.db, &all).unwrap();
+    assert_eq!(contents(&place, &place.db), Some(second));
+}
+
+#[test]
+fn the_database_size_cuts_the_file_and_extends_it() {
+    everywhere(|place, options| {
+        let wal = place.open(options).unwrap();
+        put(&wal, 1, &[1, 6], 6);
+        put(&wal, 2, &[2], 4);
+        put(&wal, 3, &[1], 0);
+        wal.close(PATIENCE).unwrap();
+        let all = RecoveryOptions::default();
+        let (map, report) = recover_into_map_on(place.disk.clone(), &place.db, &all).unwrap();
+        assert_eq!((map.db_size, report.db_size), (4, 4));
+        // What is there of other pages stays, and what is above the size goes.
+        write(place, &place.db, &[0xaa; 10 * PAGE]);
+        into_file(place, &place.db, &all).unwrap();
+        let old = vec![0xaa; 2 * PAGE];
+        let expected = [page(3, 1, PAGE), page(2, 2, PAGE), old].concat();
+        assert_eq!(contents(place, &place.db), Some(expected));
+    });
+}
+
+#[test]
+fn verify_only_counts_and_touches_nothing() {
+    everywhere(|place, options| {
+        for format in [1, 2] {
+            let options = epochwal::Options {
+                segment_format: format,
+                ..options.clone()
+            };
+            let wal = place.open(&options).unwrap();
+            put(&wal, u64::from(format), &[1, 2], 0);
+            wal.close(PATIENCE).unwrap();
+        }
+        let verify = RecoveryOptions {
+            verify_only: true,
+            ..RecoveryOptions::default()
+        };
+        let (got, report) = place.recover(&verify).unwrap();
+        assert_eq!(got, []);
+        let (_, full) = place.recover(&RecoveryOptions::default()).unwrap();
+        assert_eq!(report, full);
+        assert_eq!((report.batches, report.records, report.segments), (2, 4, 2));
+        assert!(report.bytes_read >= 2 * 4096, "{report:?}");
+        assert_eq!(into_file(place, &place.db, &verify).unwrap(), report);
+        assert_eq!(contents(place, &place.db), None);
+        let missing = RecoveryOptions::default();
+        into_file(place, &place.db, &missing).unwrap();
+        assert!(contents(place, &place.db).is_some());
+    });
+}
+
+#[test]
+fn an_empty_log_makes_no_file() {
+    everywhere(|place, options| {
+        let none = RecoveryOptions::default();
+        into_file(place, &place.db, &none).unwrap();
+        assert_eq!(contents(place, &place.db), None);
+        let wal = place.open(options).unwrap();
+        put(&wal, 1, &[1], 1);
+        wal.checkpoint(1).unwrap();
+        wal.close(PATIENCE).unwrap();
+        let delete = RecoveryOptions {
+            delete_segments: true,
+            ..none
+        };
+        let report = into_file(place, &place.db, &delete).unwrap();
+        assert_eq!(report.checkpoint_epoch, Some(1));
+        assert_eq!(contents(place, &place.db), None);
+        assert_eq!(list_segments_on(place.disk.clone(), &place.db).unwrap(), []);
+    });
+}
+
+#[test]
+fn a_page_size_is_checked_before_anything_is_written() {
+    let place = Place::real();
+    let wal = place.open(&super::common::small()).unwrap();
+    put(&wal, 1, &[1], 0);
+    wal.close(PATIENCE).unwrap();
+    for (page_size, word) in [
+        (0, "is not within"),
+        (65_537, "is not within"),
+        (u32::MAX, "is not within"),
+        (1, "page 1 has 512 bytes"),
+        (511, "page 1 has 512 bytes"),
+        (65_536, "page 1 has 512 bytes"),
+    ] {
+        let options = RecoveryOptions::default();
+        let db = &place.db;
+        let error =
+            recover_into_file_on(place.disk.clone(), db, db, page_size, &options).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        assert!(error.message().contains(word), "{error}");
+        assert_eq!(contents(&place, db), None);
+    }
+}
+
+/// Only the log's own files are refused, not what has such a name elsewhere.
+#[test]
+fn a_target_may_be_anything_but_the_log() {
+    let place = Place::real();
+    let wal = place.open(&super::common::small()).unwrap();
+    put(&wal, 1, &[1], 0);
+    wal.close(PATIENCE).unwrap();
+    let dir = place.db.parent().unwrap();
+    std::fs::create_dir(dir.join("other")).unwrap();
+    let options = RecoveryOptions::default();
+    for name in [
+        "other/test.db-wal-state",
+        "other.db-wal-state",
+        "test.db-wal",
+    ] {
+        let target = dir.join(name);
+        into_file(&place, &target, &options).unwrap();
+        assert_eq!(contents(&place, &target), Some(page(1, 1, PAGE)));
+    }
+    for name in [
+        "test.db-wal-state",
+        "test.db-wal-lock",
+        "test.db-wal-spare-9",
+    ] {
+        let error = into_file(&place, &dir.join(name), &options).unwrap_err();
+        assert!(error.message().starts_with("target: "), "{error}");
+    }
+}
+
+#[test]
+fn another_database_is_refused() {
+    let place = Place::real();
+    let options = epochwal::Options {
+        database_id: Some([7; 16]),
+        ..super::common::small()
+    };
+    let wal = place.open(&options).unwrap();
+    put(&wal, 1, &[1], 0);
+    wal.close(PATIENCE).unwrap();
+    let asked = |database_id| {
+        place.recover(&RecoveryOptions {
+            database_id,
+            ..RecoveryOptions::default()
+        })
+    };
+    assert_eq!(asked(None).unwrap().0.len(), 1);
+    assert_eq!(asked(Some([7; 16])).unwrap().0.len(), 1);
+    assert!(asked(Some([8; 16])).is_err());
+}
