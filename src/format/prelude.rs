@@ -159,4 +159,21 @@ mod tests {
             assert_eq!(parse(&bytes[..len]), Err(PreludeError::TooShort(len)));
         }
     }
+    #[test]
+    fn an_error_says_what_and_where() {
+        let of = |bytes: &[u8]| {
+            let error = parse(bytes).unwrap_err();
+            (error.offset(), error.to_string())
+        };
+        let bytes = sample();
+        let short = "3 bytes are too short for a header of 24";
+        assert_eq!(of(&bytes[..3]), (3, short.into()));
+        let magic = "magic 0x00000000 instead of 0x5057414c: not a segment";
+        assert_eq!(of(&[0; LEN]), (0, magic.into()));
+        let mut changed = bytes;
+        changed[20..].fill(0);
+        let (at, text) = of(&changed);
+        assert_eq!(at, 20);
+        assert!(text.starts_with("header checksum is 0x00000000, the bytes give 0x"));
+    }
 }

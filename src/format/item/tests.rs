@@ -297,7 +297,18 @@ fn each_broken_rule_of_a_body_is_found() {
 }
 
 #[test]
-fn a_whole_block_of_zeros_behind_the_frames_is_no_padding() {
+fn a_frame_is_a_header_and_a_byte_or_more() {
+    let mut bytes = [0; FRAME_HEADER + 1];
+    (bytes[0], bytes[8]) = (1, 1);
+    assert!(parse_frame(&bytes).is_ok());
+    let alone = parse_frame(&bytes[..FRAME_HEADER]);
+    assert_eq!(alone, Err("frame: impossible length"));
+    let less = parse_frame(&bytes[..FRAME_HEADER - 1]);
+    assert_eq!(less, Err("frame: no room for its header"));
+}
+
+#[test]
+fn eight_zeros_behind_the_frames_are_no_padding() {
     let behind = |zeros: usize| {
         let mut bytes = encoded();
         bytes[75] = 6;

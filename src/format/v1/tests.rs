@@ -126,6 +126,17 @@ fn each_broken_rule_has_its_reason_and_offset() {
 }
 
 #[test]
+fn an_error_says_what_and_where() {
+    let mut bytes = small();
+    bytes.push(0);
+    let e = decode(&bytes, None).unwrap_err();
+    assert_eq!(
+        e.to_string(),
+        "1 trailing bytes after the last record (offset 82)"
+    );
+}
+
+#[test]
 fn bytes_after_the_last_record_are_refused() {
     let mut bytes = small();
     bytes.extend_from_slice(&[0; 3]);
