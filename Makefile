@@ -45,6 +45,7 @@ help:
 	@echo 'make install       PREFIX=$(PREFIX)'
 	@echo 'make check-extra   sanitizers and valgrind, where they are present'
 	@echo 'make fuzz          FUZZ_SECONDS=60 each, FUZZ=target for one; needs nightly and cargo-fuzz'
+	@echo 'make mutants       do the tests see a changed library? SINCE=<commit>, MUTANTS="--shard 0/8"'
 	@echo 'make clean'
 
 # What is built
@@ -147,6 +148,19 @@ check-extra: build/venv.stamp examples
 .PHONY: fuzz
 fuzz:
 	fuzz/run.sh $(FUZZ)
+
+# The library with one operator, arm or result changed at a time: a change
+# that no test sees is printed as missed. .cargo/mutants.toml says what is
+# changed and which tests look. Hours for all of it; SINCE takes only what was
+# changed since a commit, and MUTANTS hands on options.
+.PHONY: mutants
+mutants:
+	@$(CARGO) mutants --version >/dev/null 2>&1 || { \
+	    echo 'cargo-mutants is missing: cargo install --locked cargo-mutants' >&2; exit 1; }
+	@mkdir -p build
+	$(if $(SINCE),git diff $(SINCE) -- src > build/since.diff)
+	env -u CARGO_TARGET_DIR $(CARGO) mutants --output build \
+	    $(if $(SINCE),--in-diff build/since.diff) $(MUTANTS)
 
 # What is measured
 

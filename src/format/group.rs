@@ -388,7 +388,7 @@ fn zeros_crc(len: usize) -> u32 {
             before
         };
         let mut crc = 0;
-        (0..BLOCK / 8).map(|_| eight(&mut crc)).collect()
+        (0..BLOCK).step_by(8).map(|_| eight(&mut crc)).collect()
     });
     table[len / 8]
 }

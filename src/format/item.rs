@@ -73,7 +73,7 @@ impl Plan {
                 format!("batch: {what} are above max_batch_bytes ({max_bytes})"),
             )
         };
-        if count as u64 > max_bytes || count > u32::MAX as usize {
+        if count as u64 > max_bytes || u32::try_from(count).is_err() {
             return Err(too_large(format!("{count} frames of a byte or more")));
         }
         let mut len = (ITEM_HEADER + head.metadata.len()) as u64;
