@@ -4,6 +4,7 @@ use super::common::{PATIENCE, Place, everywhere, page};
 use epochwal::recovery::{
     RecoveryOptions, list_segments_on, recover_into_file_on, recover_into_map_on,
 };
+use epochwal::storage::sim::SimStorage;
 use epochwal::storage::{OpenMode, read_exact_at};
 use epochwal::{Batch, Coordinator, ErrorKind, Frame, RecoveryReport, Result};
 use std::path::Path;
@@ -245,4 +246,35 @@ fn another_database_is_refused() {
     assert_eq!(asked(None).unwrap().0.len(), 1);
     assert_eq!(asked(Some([7; 16])).unwrap().0.len(), 1);
     assert!(asked(Some([8; 16])).is_err());
+}
+
+#[test]
+fn what_was_recovered_into_a_file_outlives_a_crash() {
+    let disk = SimStorage::new();
+    let place = Place::sim(&disk);
+    disk.make_dirs(Path::new("/other"));
+    let wal = place.open(&super::common::small()).unwrap();
+    put(&wal, 1, &[1], 0);
+    wal.close(PATIENCE).unwrap();
+    for target in [Path::new("/other/recovered.db"), Path::new("bare.db")] {
+        into_file(&place, target, &RecoveryOptions::default()).unwrap();
+        let after = Place::sim(&disk.crash_nothing());
+        assert_eq!(contents(&after, target), Some(page(1, 1, PAGE)));
+    }
+}
+
+/// The directory of a path without one is the current one, not one without a
+/// name.
+#[test]
+fn a_bare_target_is_in_the_current_directory() {
+    let place = Place::real();
+    let wal = place.open(&super::common::small()).unwrap();
+    put(&wal, 1, &[1], 0);
+    wal.close(PATIENCE).unwrap();
+    // All other tests here have absolute paths.
+    std::env::set_current_dir(place.db.parent().unwrap()).unwrap();
+    let target = Path::new("bare.db");
+    into_file(&place, target, &RecoveryOptions::default()).unwrap();
+    assert_eq!(contents(&place, target), Some(page(1, 1, PAGE)));
+    std::env::set_current_dir("/").unwrap();
 }

@@ -185,6 +185,33 @@ fn all_that_lies_beyond_damage_is_suspect() {
     });
 }
 
+/// The damage that counts is further on than the place where reading ended.
+#[test]
+fn a_later_file_that_cannot_be_there_is_named_first() {
+    let place = Place::sim(&SimStorage::new());
+    let wal = place.open(&small()).unwrap();
+    for txn in 1..=60 {
+        commit(&wal, txn).unwrap();
+    }
+    wal.close(PATIENCE).unwrap();
+    let segments = list_segments_on(place.disk.clone(), &place.db).unwrap();
+    flip(&*place.disk, &segments[1].path, 300);
+    let cut = place.disk.open(&segments[3].path, OpenMode::Write).unwrap();
+    cut.set_len(5000).unwrap();
+    let prefix = RecoveryOptions {
+        durable_prefix: true,
+        ..RecoveryOptions::default()
+    };
+    let (_, report) = place.recover(&prefix).unwrap();
+    let suspects: Vec<_> = report.suspects.iter().map(|s| &s.path).collect();
+    assert_eq!(suspects[0], &segments[3].path);
+    for segment in &segments[2..] {
+        let named = suspects.iter().filter(|path| ***path == segment.path);
+        assert_eq!(named.count(), 1, "{report:?}");
+    }
+    assert!(!suspects.contains(&&segments[0].path));
+}
+
 /// Replay order within an epoch: sequence, transaction, first page.
 #[test]
 fn batches_of_one_epoch_come_in_replay_order() {
