@@ -204,10 +204,8 @@ impl PageFile<'_> {
                 .map_err(|e| fail("set the target's size", e))?;
         }
         uninterrupted(|| self.file.sync_all()).map_err(|e| fail("sync the target", e))?;
-        let parent = match self.path.parent() {
-            Some(p) if !p.as_os_str().is_empty() => p,
-            _ => Path::new("."),
-        };
+        // The storage takes an empty path for the current directory.
+        let parent = self.path.parent().unwrap_or(Path::new(""));
         uninterrupted(|| disk.sync_dir(parent)).map_err(|e| fail("sync the target's directory", e))
     }
 }
