@@ -2,7 +2,9 @@
 //! page-aligned, so that direct I/O takes it without a copy.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, futex_wait, futex_wake, spins};
+use crate::sync::{
+    AtomicBool, AtomicU32, AtomicU64, Ordering, Watched, futex_wait, futex_wake, spins,
+};
 use std::ptr::NonNull;
 
 /// What stays resident of a buffer after a flush; more is given back.
@@ -11,6 +13,9 @@ const KEEP_RESIDENT: usize = 8 << 20;
 const HUGE_PAGE: usize = 2 << 20;
 /// Groups above this make huge pages worth their memory.
 const LARGE_GROUP: usize = 32 << 10;
+/// How much of the memory a model checker watches, in parts of eight bytes.
+const WATCHED: usize = 16;
+const PART: usize = 8;
 
 /// Pages straight from the kernel, zeroed, only those resident that were touched.
 ///
@@ -26,6 +31,7 @@ pub(crate) struct Pages {
     base: NonNull<u8>,
     len: usize,
     huge: AtomicBool,
+    watched: Watched,
 }
 
 // SAFETY: the mapping belongs to this value alone; access goes through
@@ -65,6 +71,7 @@ impl Pages {
             base,
             len,
             huge: AtomicBool::new(false),
+            watched: Watched::new(WATCHED),
         })
     }
 
@@ -79,6 +86,8 @@ impl Pages {
     #[allow(clippy::mut_from_ref)] // ranges are handed out by the staging word
     pub(crate) unsafe fn slice(&self, offset: usize, len: usize) -> &mut [u8] {
         assert!(offset <= self.len && len <= self.len - offset);
+        self.watched
+            .touch(offset / PART..(offset + len).div_ceil(PART));
         // SAFETY: within the mapping; the caller keeps slices apart.
         unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr().add(offset), len) }
     }

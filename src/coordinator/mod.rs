@@ -19,6 +19,8 @@ mod submit;
 mod ticker;
 mod wait;
 mod waiters;
+#[cfg(all(test, feature = "loom"))]
+mod weak_tests;
 
 pub use options::{
     EpochInterval, Knobs, Options, Overflow, SPILL_BYTES, Sequencing, SyncPolicy, SyncStyle,

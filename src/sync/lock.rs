@@ -8,7 +8,7 @@
 //!
 //! Nothing is poisoned: what a panic leaves half done is the owner's to tell.
 
-use super::{AtomicU32, Instant, Ordering, futex_wait, futex_wake, spins};
+use super::{AtomicU32, Instant, Ordering, Watched, futex_wait, futex_wake, spins};
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
@@ -27,6 +27,7 @@ const SPINS: u32 = 100;
 /// Mutual exclusion.
 pub(crate) struct Mutex<T: ?Sized> {
     state: AtomicU32,
+    watched: Watched,
     value: UnsafeCell<T>,
 }
 
@@ -36,9 +37,10 @@ unsafe impl<T: ?Sized + Send> Send for Mutex<T> {}
 unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 
 impl<T> Mutex<T> {
-    pub(crate) const fn new(value: T) -> Self {
+    pub(crate) fn new(value: T) -> Self {
         Mutex {
             state: AtomicU32::new(FREE),
+            watched: Watched::new(1),
             value: UnsafeCell::new(value),
         }
     }
@@ -87,10 +89,19 @@ impl<T: ?Sized> Mutex<T> {
         }
     }
 
+    /// A failed look and an unlock have their places in the one order of all
+    /// `SeqCst` operations. So who announces itself elsewhere and then finds the
+    /// lock held is seen there by whoever looks after the unlock: that is how
+    /// the lead gets from one committer to the next.
     fn take_free(&self) -> bool {
-        self.state
-            .compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
+        let taken = self
+            .state
+            .compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::SeqCst)
+            .is_ok();
+        if taken {
+            self.watched.touch(0..1);
+        }
+        taken
     }
 
     #[cold]
@@ -112,11 +123,13 @@ impl<T: ?Sized> Mutex<T> {
             };
             futex_wait(&self.state, AWAITED, left);
         }
+        self.watched.touch(0..1);
         true
     }
 
     fn unlock(&self) {
-        if self.state.swap(FREE, Ordering::Release) == AWAITED {
+        self.watched.touch(0..1);
+        if self.state.swap(FREE, Ordering::SeqCst) == AWAITED {
             futex_wake(&self.state, 1);
         }
     }
@@ -190,7 +203,7 @@ impl Condvar {
     }
 }
 
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(all(test, not(any(feature = "shuttle", feature = "loom"))))]
 mod tests {
     use super::*;
     use std::sync::Arc;

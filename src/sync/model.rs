@@ -1,4 +1,4 @@
-//! The futex, the clock and the threads of a world that a model checker runs.
+//! The futex and the clock of the world that shuttle runs.
 //!
 //! All threads of one execution share one thread of the system, so that what
 //! belongs to the execution is kept in that thread, without locks: between two
@@ -8,7 +8,6 @@ use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::atomic::AtomicU32;
 use shuttle::sync::{Condvar, Mutex};
 use std::cell::{Cell, RefCell};
-use std::ops::Add;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -126,89 +125,7 @@ pub(crate) fn futex_wake(word: &AtomicU32, count: i32) {
     woken.iter().for_each(|s| s.wake());
 }
 
-/// A moment of the execution's clock, which only waits that run out advance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Instant(Duration);
-
-impl Instant {
-    pub(crate) fn now() -> Instant {
-        Instant(NOW.get())
-    }
-
-    pub(crate) fn elapsed(self) -> Duration {
-        Instant::now().saturating_duration_since(self)
-    }
-
-    pub(crate) fn checked_add(self, more: Duration) -> Option<Instant> {
-        self.0.checked_add(more).map(Instant)
-    }
-
-    pub(crate) fn checked_duration_since(self, earlier: Instant) -> Option<Duration> {
-        self.0.checked_sub(earlier.0)
-    }
-
-    pub(crate) fn saturating_duration_since(self, earlier: Instant) -> Duration {
-        self.0.saturating_sub(earlier.0)
-    }
-}
-
-impl Add<Duration> for Instant {
-    type Output = Instant;
-
-    fn add(self, more: Duration) -> Instant {
-        Instant(self.0 + more)
-    }
-}
-
-/// What the crate uses of `std::thread`.
-pub(crate) mod thread {
-    use std::io;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    /// Of whichever thread of the execution: they are one to the system. Who
-    /// asks compares with what it was before.
-    pub(crate) use std::thread::panicking;
-
-    pub(crate) struct Builder(shuttle::thread::Builder);
-
-    impl Builder {
-        pub(crate) fn new() -> Builder {
-            Builder(shuttle::thread::Builder::new())
-        }
-
-        pub(crate) fn name(self, name: String) -> Builder {
-            Builder(self.0.name(name))
-        }
-
-        pub(crate) fn spawn<T: Send + 'static>(
-            self,
-            run: impl FnOnce() -> T + Send + 'static,
-        ) -> io::Result<JoinHandle<T>> {
-            let finished = Arc::new(AtomicBool::new(false));
-            let done = finished.clone();
-            let inner = self.0.spawn(move || {
-                let result = run();
-                done.store(true, Ordering::SeqCst);
-                result
-            })?;
-            Ok(JoinHandle { inner, finished })
-        }
-    }
-
-    #[derive(Debug)]
-    pub(crate) struct JoinHandle<T> {
-        inner: shuttle::thread::JoinHandle<T>,
-        finished: Arc<AtomicBool>,
-    }
-
-    impl<T> JoinHandle<T> {
-        pub(crate) fn join(self) -> shuttle::thread::Result<T> {
-            self.inner.join()
-        }
-
-        pub(crate) fn is_finished(&self) -> bool {
-            self.finished.load(Ordering::SeqCst)
-        }
-    }
+/// The execution's clock, which only waits that run out advance.
+pub(crate) fn now() -> Duration {
+    NOW.get()
 }
