@@ -14,8 +14,8 @@ pub(super) struct Events {
 
 impl Events {
     /// A new eventfd: non-blocking, close-on-exec, the caller's to close.
-    /// With `signalled` it is readable at once.
-    pub(super) fn add(&self, signalled: bool) -> Result<OwnedFd> {
+    /// Readable at once where it has `ended` already.
+    pub(super) fn add(&self, ended: impl FnOnce() -> bool) -> Result<OwnedFd> {
         let fail = |e: io::Error| Error::system("eventfd", &e);
         // SAFETY: no memory is involved; the result is checked.
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
@@ -25,11 +25,12 @@ impl Events {
         // SAFETY: a new descriptor that nobody else owns.
         let theirs = unsafe { OwnedFd::from_raw_fd(fd) };
         let ours = theirs.try_clone().map_err(fail)?;
-        if signalled {
-            bump(&ours);
-        }
         self.fds.lock().push(ours);
         self.any.store(true, Ordering::SeqCst);
+        // After that: an end that is not seen here sees the descriptor.
+        if ended() {
+            bump(&theirs);
+        }
         Ok(theirs)
     }
 

@@ -227,8 +227,7 @@ impl Coordinator {
     /// coordinator keeps a duplicate of until it is closed.
     pub fn event_fd(&self) -> Result<OwnedFd> {
         let core = self.live()?;
-        let fd = core.events.add(core.phase() != Phase::Open)?;
-        Ok(fd)
+        core.events.add(|| core.phase() != Phase::Open)
     }
 
     /// Starts a flush of `epoch` on the library's thread; does not block.
