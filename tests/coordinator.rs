@@ -8,7 +8,8 @@ use common::*;
 use epochwal::coordinator::{EpochInterval, Overflow, Sequencing, SyncStyle};
 use epochwal::recovery::{RecoveryOptions, Verdict, max_durable_epoch_on};
 use epochwal::storage::sim::SimStorage;
-use epochwal::{Batch, Coordinator, ErrorKind, Frame, Options};
+use epochwal::{Batch, BatchHead, Coordinator, ErrorKind, Frame, FrameSource, Options};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -311,6 +312,59 @@ fn a_full_lane_refuses_spills_or_blocks() {
     let (spilled, spills) = fill(Overflow::Spill);
     assert_eq!(spilled, ((64 << 10) + (8 << 20)) / 4160);
     assert_eq!(spills, spilled - 15);
+}
+
+/// Frames the reading of which panics, after some that went well.
+struct Panics(std::cell::Cell<u32>);
+
+impl FrameSource for Panics {
+    fn count(&self) -> usize {
+        1
+    }
+
+    fn frame(&self, _index: usize) -> Frame<'_> {
+        match self.0.get() {
+            0 => std::panic::resume_unwind(Box::new("the writer panics")),
+            left => self.0.set(left - 1),
+        }
+        Frame {
+            page_number: 1,
+            db_size_if_commit: 1,
+            data: &[1; 8000],
+        }
+    }
+}
+
+/// In its lane, and on the ordered path: nothing of it comes back, and what
+/// others staged in its epoch and around it does.
+#[test]
+fn a_writer_that_panics_takes_nobody_along() {
+    for buffer_capacity in [4096, 64 << 10] {
+        // The first look measures, the second copies.
+        for looks in [0, 1] {
+            let place = Place::sim(&SimStorage::new());
+            let wal = place
+                .open(&Options {
+                    buffer_capacity,
+                    ..small()
+                })
+                .unwrap();
+            submit(&wal, 1).unwrap();
+            let head = BatchHead {
+                txn_id: 2,
+                commit_seq: 2,
+                ..BatchHead::default()
+            };
+            let source = Panics(looks.into());
+            let staging = AssertUnwindSafe(|| wal.submit_from(&head, &source));
+            assert!(catch_unwind(staging).is_err());
+            let after = submit(&wal, 3).unwrap();
+            wal.wait(after.epoch, PATIENCE).unwrap();
+            wal.close(PATIENCE).unwrap();
+            let txns: Vec<u64> = place.recover_all().iter().map(|g| g.txn).collect();
+            assert_eq!(txns, [1, 3]);
+        }
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result, Ticket};
 use crate::format::group::{GROUP_HEADER, group_len};
 use crate::format::item::{ITEM_ALIGN, Plan, encode, encode_void};
 use crate::sync::{Instant, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 impl Core {
@@ -250,7 +251,10 @@ impl Core {
             done: false,
             after: || {},
         };
-        let done = slot.fill(|bytes| encode(bytes, plan, lane, seq, head, frames));
+        // What was sealed is kept whatever the writer does: a panic of its own
+        // is none of the flush.
+        let fill = || slot.fill(|bytes| encode(bytes, plan, lane, seq, head, frames));
+        let done = catch_unwind(AssertUnwindSafe(fill));
         if let Some(before) = before {
             guard.push(Pending::staged(before));
         }
@@ -264,13 +268,18 @@ impl Core {
         self.alone_pending.store(true, Ordering::SeqCst);
         self.room.wake(i32::MAX);
         drop(guard);
+        let done = done.unwrap_or_else(|panic| {
+            self.arm();
+            resume_unwind(panic)
+        });
+        // Of one that gives up, what others staged before is left to write.
+        if arm || !done {
+            self.arm();
+        }
         if !done {
             return Err(changed());
         }
         self.count_alone(lane, plan);
-        if arm {
-            self.arm();
-        }
         Ok(Ticket {
             epoch: alone.epoch,
             commit_seq: seq,
