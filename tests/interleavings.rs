@@ -16,5 +16,7 @@ mod failure;
 mod harness;
 #[path = "interleavings/room.rs"]
 mod room;
+#[path = "interleavings/writers.rs"]
+mod writers;
 #[path = "interleavings/wrong.rs"]
 mod wrong;

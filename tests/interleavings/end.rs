@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Every ticket handed out before the end is durable after it; every wait ends
 /// and says so, or that the handle is closed.
-fn close_among(count: u64, options: &Options) {
+pub fn close_among(count: u64, options: &Options) {
     let disk = Disk::new();
     let wal = disk.open(options);
     let closer = {

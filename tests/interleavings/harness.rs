@@ -59,7 +59,7 @@ fn run(
 }
 
 /// Where another thread may run.
-fn step() {
+pub fn step() {
     shuttle::thread::sleep(Duration::ZERO);
 }
 
@@ -227,7 +227,8 @@ pub fn recover(sim: SimStorage) -> Vec<Found> {
     found
 }
 
-fn fill_of(txn: u64) -> u8 {
+/// What the pages of a transaction are full of.
+pub fn fill_of(txn: u64) -> u8 {
     txn as u8 ^ 0xa5
 }
 
