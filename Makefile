@@ -101,6 +101,7 @@ test: lint test-rust test-c test-cpp test-python test-cross
 test-rust:
 	$(CARGO) test --quiet --workspace
 	$(CARGO) test --quiet --features shuttle,sim --test interleavings
+	$(CARGO) test --quiet --features loom --lib weak_tests
 
 test-c: build/lib.stamp
 	$(TEST_ENV) tests/c/run.sh
@@ -122,6 +123,7 @@ lint: build/python.stamp
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --quiet --features shuttle,sim --all-targets -- -D warnings
+	$(CARGO) clippy --quiet --features loom --lib --tests -- -D warnings
 	cd fuzz && $(CARGO) fmt --check
 	cd python && $(CARGO) fmt --check
 	cd python && $(CARGO) clippy --quiet --all-targets -- -D warnings

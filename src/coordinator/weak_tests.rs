@@ -212,7 +212,7 @@ fn a_seal_gives_no_room() {
 /// A batch is in the last epoch or is refused; an end in between is none.
 #[test]
 fn what_is_shut_holds_all_that_was_taken() {
-    explore(World::Bytes, 3, || {
+    explore(World::Bytes, 2, || {
         let staging = staging(64);
         let others = [(); 2].map(|()| {
             let staging = staging.clone();

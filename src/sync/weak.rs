@@ -24,21 +24,33 @@ pub(crate) enum World {
     /// as each sleep may end for no reason.
     #[cfg_attr(not(test), allow(dead_code))] // a test asks
     Bytes,
-    /// Who is woken. Before each `SeqCst` operation stands a fence, as on
-    /// processors where it has a barrier in front. That is stronger than it
-    /// is for what stands beside it: relaxed neighbours are ordered too.
+    /// Who is woken. A `SeqCst` operation has a fence as well, as processors
+    /// have that know no such operation: each schedule is tried with the fence
+    /// in front of it, and with one behind each that writes. Both are stronger
+    /// than the language, whose relaxed neighbours no fence orders; each shows
+    /// weakenings that the other hides, of the looks and of the writes.
     Sleep,
+}
+
+/// Where a `SeqCst` operation has its fence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(test), allow(dead_code))]
+enum Fence {
+    Nowhere,
+    Before,
+    Behind,
 }
 
 std::thread_local! {
     // All threads of an execution are one to the system.
     static WORLD: Cell<World> = const { Cell::new(World::Sleep) };
+    static FENCE: Cell<Fence> = const { Cell::new(Fence::Before) };
     // Not one of loom's statics: threads that end late outlive those.
     static TABLE: RefCell<Option<Arc<Table>>> = const { RefCell::new(None) };
 }
 
 /// Runs `test` under every schedule that takes a thread off at most so many
-/// times where it could go on, and counts the schedules.
+/// times where it could go on, and says how many there are.
 #[cfg(test)]
 pub(crate) fn explore(
     world: World,
@@ -46,28 +58,42 @@ pub(crate) fn explore(
     test: impl Fn() + Send + Sync + 'static,
 ) {
     use std::sync::atomic::AtomicU64;
-    let schedules = Arc::new(AtomicU64::new(0));
-    let mut builder = ::loom::model::Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(preemptions.into());
-    builder.max_branches = 20_000;
-    let count = schedules.clone();
-    WORLD.set(world);
-    builder.check(move || {
-        count.fetch_add(1, Ordering::Relaxed);
-        TABLE.set(Some(Arc::default()));
-        test();
-    });
-    let name = std::thread::current().name().unwrap_or("test").to_string();
-    eprintln!(
-        "{name}, {world:?}: {} schedules",
-        schedules.load(Ordering::Relaxed)
-    );
+    let (test, preemptions) = (Arc::new(test), preemptions.into());
+    let fences: &[Fence] = match world {
+        World::Bytes => &[Fence::Nowhere],
+        World::Sleep => &[Fence::Before, Fence::Behind],
+    };
+    for &fence in fences {
+        let schedules = Arc::new(AtomicU64::new(0));
+        let mut builder = ::loom::model::Builder::new();
+        builder.preemption_bound = builder.preemption_bound.or(preemptions);
+        builder.max_branches = 20_000;
+        let (count, test) = (schedules.clone(), test.clone());
+        WORLD.set(world);
+        FENCE.set(fence);
+        builder.check(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            TABLE.set(Some(Arc::default()));
+            test();
+        });
+        let name = std::thread::current().name().unwrap_or("test").to_string();
+        let schedules = schedules.load(Ordering::Relaxed);
+        eprintln!("{name}, {world:?}, fences {fence:?}: {schedules} schedules");
+    }
 }
 
-fn fence_before(order: Ordering) {
-    if order == Ordering::SeqCst && WORLD.get() == World::Sleep {
+fn fence(order: Ordering, place: Fence) {
+    if order == Ordering::SeqCst && FENCE.get() == place {
         atomic::fence(Ordering::SeqCst);
     }
+}
+
+/// An operation that writes, with its fence.
+fn writing<T>(order: Ordering, run: impl FnOnce() -> T) -> T {
+    fence(order, Fence::Before);
+    let result = run();
+    fence(order, Fence::Behind);
+    result
 }
 
 macro_rules! stand_in {
@@ -84,20 +110,18 @@ macro_rules! stand_in {
 
             #[track_caller]
             pub(crate) fn load(&self, order: Ordering) -> $value {
-                fence_before(order);
+                fence(order, Fence::Before);
                 self.0.load(order)
             }
 
             #[track_caller]
             pub(crate) fn store(&self, value: $value, order: Ordering) {
-                fence_before(order);
-                self.0.store(value, order);
+                writing(order, || self.0.store(value, order));
             }
 
             #[track_caller]
             pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
-                fence_before(order);
-                self.0.swap(value, order)
+                writing(order, || self.0.swap(value, order))
             }
 
             #[track_caller]
@@ -108,8 +132,13 @@ macro_rules! stand_in {
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$value, $value> {
-                fence_before(success);
-                self.0.compare_exchange(current, new, success, failure)
+                let order = match failure {
+                    Ordering::SeqCst => failure,
+                    _ => success,
+                };
+                writing(order, || {
+                    self.0.compare_exchange(current, new, success, failure)
+                })
             }
 
             #[track_caller]
@@ -125,15 +154,13 @@ macro_rules! stand_in {
 
             #[track_caller]
             pub(crate) fn fetch_or(&self, value: $value, order: Ordering) -> $value {
-                fence_before(order);
-                self.0.fetch_or(value, order)
+                writing(order, || self.0.fetch_or(value, order))
             }
 
             $(
                 #[track_caller]
                 pub(crate) fn $arithmetic(&self, value: $value, order: Ordering) -> $value {
-                    fence_before(order);
-                    self.0.$arithmetic(value, order)
+                    writing(order, || self.0.$arithmetic(value, order))
                 }
             )*
         }
