@@ -32,6 +32,7 @@ fn sleep_for(word: &WaitWord, durable: &AtomicU64, epoch: u64) {
     }
 }
 
+/// Caught: an acquiring look in `has_sleepers`.
 #[test]
 fn everyone_who_sleeps_is_woken() {
     explore(World::Sleep, 3, || {
@@ -47,6 +48,10 @@ fn everyone_who_sleeps_is_woken() {
 }
 
 /// One wakeup for each change, and a second change after the first was heard.
+///
+/// Caught: a relaxed announcement in `enter`, a relaxed `token`, a token taken
+/// after the condition, an acquiring look in `has_sleepers`, a wake that leaves
+/// the word as it is.
 #[test]
 fn a_word_is_slept_on_again() {
     explore(World::Sleep, 3, || {
@@ -93,11 +98,14 @@ fn two_fill() {
     join(fillers);
 }
 
+/// Caught: a relaxed count in `fill_one`, a relaxed look at it in `wait_filled`,
+/// in the first tries as in the loop.
 #[test]
 fn the_flusher_sees_what_was_filled() {
     explore(World::Bytes, 3, two_fill);
 }
 
+/// Caught: a relaxed `flusher_waits`, stored or looked at.
 #[test]
 fn the_flusher_is_woken_by_the_last_to_fill() {
     explore(World::Sleep, 3, two_fill);
@@ -168,6 +176,9 @@ fn stage_and_drain() {
     join([one, two]);
 }
 
+/// Caught: a relaxed exchange in the seal, the next buffer prepared after it.
+/// Not caught, because nothing needs it: a relaxed exchange in `reserve`, whose
+/// bytes are told by the count of the filled.
 #[test]
 fn what_was_sealed_is_read_whole_and_its_buffer_used_again() {
     explore(World::Bytes, 2, stage_and_drain);
@@ -175,6 +186,8 @@ fn what_was_sealed_is_read_whole_and_its_buffer_used_again() {
 
 /// A seal counts its epoch twice for a moment; who asks for room at that
 /// moment isn't refused for it.
+///
+/// Caught: no second look at the word and the seals before a refusal.
 #[test]
 fn a_seal_takes_no_room_away() {
     explore(World::Bytes, None, || {
@@ -192,6 +205,9 @@ fn a_seal_takes_no_room_away() {
 }
 
 /// Nor does it give any: what is in flight still takes its room.
+///
+/// Caught: bytes in flight counted after the seal's exchange; a relaxed look at
+/// the word in `reserve`.
 #[test]
 fn a_seal_gives_no_room() {
     explore(World::Bytes, None, || {
@@ -229,6 +245,8 @@ fn what_is_shut_holds_all_that_was_taken() {
 }
 
 /// A failure stops seals and submits: whoever is in comes before it.
+///
+/// Caught: a block by load and store.
 #[test]
 fn a_block_ends_it_between_two_batches() {
     explore(World::Bytes, 3, || {
@@ -251,6 +269,8 @@ fn a_block_ends_it_between_two_batches() {
 }
 
 /// The ordered path: its epoch and sequence lie between the others'.
+///
+/// Caught: a relaxed exchange in the seal.
 #[test]
 fn an_epoch_alone_has_its_numbers_alone() {
     explore(World::Bytes, 3, || {
@@ -301,6 +321,9 @@ fn a_lane_is_shared_and_handed_on() {
 
 /// Two whole commits on a simulated disk, without a ticker: each leads, is
 /// led, or is handed the lead.
+///
+/// Caught: no hand-over when the flusher is let go, an unlock that only
+/// releases, a relaxed `flusher_waits`.
 #[test]
 fn the_lead_is_handed_on() {
     explore(World::Sleep, 3, || {
