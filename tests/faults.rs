@@ -13,7 +13,8 @@
 //! | any sync | interrupted | nobody notices |
 //! | open, rename, write, set_len | no space (quota and file size, too) | waits and opens say so; the group is kept, and heals when tried again |
 //! | open, rename, remove, lock | no descriptors, no memory | waits and opens say so; heals |
-//! | sync of a segment, the state, the directory | with any number | final: outcome unknown for what was written, failed for what was staged, nothing acknowledged any more; a reopen goes on |
+//! | sync of the directory | no descriptors to open it | version 2: as any open, heals; version 1: final |
+//! | sync of a segment, the state, the directory | with any other number | final: outcome unknown for what was written, failed for what was staged, nothing acknowledged any more; a reopen goes on |
 //! | sync of a file that nothing relies on yet | no space | the file is thrown away; heals |
 //! | write through (`O_DSYNC`) | other than no space | as a failed sync |
 //! | any other | any other number | final, as a failed sync |

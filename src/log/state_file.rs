@@ -161,7 +161,12 @@ pub(crate) fn sync_file(file: &dyn File, what: &str, path: &Path) -> Result<()> 
 
 /// Makes a directory's entries durable.
 pub(crate) fn sync_dir(disk: &Disk, dir: &Path) -> Result<()> {
-    uninterrupted(|| disk.sync_dir(dir)).map_err(|e| sync_failed("sync the directory", dir, &e))
+    uninterrupted(|| disk.sync_dir(dir)).map_err(|e| match e.raw_os_error() {
+        // No answer of fsync(2): the directory could not be opened, and nothing
+        // was asked of the disk yet.
+        Some(libc::EMFILE | libc::ENFILE) => Error::io("open the directory to sync it", dir, &e),
+        _ => sync_failed("sync the directory", dir, &e),
+    })
 }
 
 /// A failed sync is final whatever its number says: also "no space" does not

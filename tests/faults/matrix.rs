@@ -19,6 +19,10 @@ fn allowed(what: &str, call: Call, way: Way) -> Vec<ErrorKind> {
         (true, true) => vec![NoSpace, Io, Failed, OutcomeUnknown],
         (true, false) => vec![NoSpace],
         (false, _) if way.is_passing() && !syncs => vec![Io, NoMemory],
+        // Heals, but for version 1.
+        (false, _) if way.is_passing() && call == Call::SyncDir => {
+            vec![Io, Failed, OutcomeUnknown]
+        }
         (false, _) => match what {
             "open" => vec![Io],
             "submit" => vec![Failed],

@@ -47,6 +47,7 @@ pub fn ways(call: Call) -> &'static [Way] {
             Error(ENOSPC),
             Error(EDQUOT),
             Error(EMFILE),
+            Error(ENFILE),
             Interrupted(1),
             Interrupted(5),
         ],

@@ -515,7 +515,12 @@ impl Storage for SimStorage {
                 Ok(())
             }
             Err(e) => {
-                if e.raw_os_error() != Some(libc::EINTR) {
+                // Interrupted, or not even opened: the disk was asked nothing.
+                let asked = !matches!(
+                    e.raw_os_error(),
+                    Some(libc::EINTR | libc::EMFILE | libc::ENFILE)
+                );
+                if asked {
                     ongoing.machine.disk.fail_sync_dir(&dir);
                 }
                 Err(e)
