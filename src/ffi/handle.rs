@@ -376,40 +376,40 @@ mod tests {
 
     #[test]
     fn a_slot_at_its_last_generation_is_retired() {
-        let table = Small::new(1, "thing");
-        let first = table.insert(Arc::new(())).unwrap();
-        assert!(table.close(first));
-        let slot = table.slot(0).unwrap();
+        static TABLE: Small = Small::new(1, "thing");
+        let first = TABLE.insert(Arc::new(())).unwrap();
+        assert!(TABLE.close(first));
+        let slot = TABLE.slot(0).unwrap();
         slot.state.store(state(LAST_GENERATION - 1, VACANT), SeqCst);
-        let last = table.insert(Arc::new(())).unwrap();
+        let last = TABLE.insert(Arc::new(())).unwrap();
         assert_eq!(last >> GENERATION_SHIFT, LAST_GENERATION);
-        assert!(table.close(last));
-        let next = table.insert(Arc::new(())).unwrap();
+        assert!(TABLE.close(last));
+        let next = TABLE.insert(Arc::new(())).unwrap();
         assert_ne!(next & 0xff_ffff, last & 0xff_ffff);
     }
 
     #[test]
     fn null_foreign_and_unknown_numbers_are_refused() {
-        let table = Small::new(1, "thing");
-        let other = Small::new(2, "other");
-        let id = other.insert(Arc::new(())).unwrap();
-        let kind = |id| table.pin(id).err().unwrap().kind();
+        static TABLE: Small = Small::new(1, "thing");
+        static OTHER: Small = Small::new(2, "other");
+        let id = OTHER.insert(Arc::new(())).unwrap();
+        let kind = |id| TABLE.pin(id).err().unwrap().kind();
         assert_eq!(kind(0), ErrorKind::Invalid);
         assert_eq!(kind(id), ErrorKind::Invalid);
         assert_eq!(kind(u64::MAX), ErrorKind::Invalid);
         assert_eq!(kind(1 << INDEX_BITS | 77), ErrorKind::Closed);
-        assert!(!table.close(0) && !table.close(id) && !table.close(u64::MAX));
+        assert!(!TABLE.close(0) && !TABLE.close(id) && !TABLE.close(u64::MAX));
     }
 
     #[test]
     fn a_pin_keeps_a_closed_object_until_it_is_dropped() {
-        let table = Small::new(1, "thing");
+        static TABLE: Small = Small::new(1, "thing");
         let token = Arc::new(());
-        let id = table.insert(token.clone()).unwrap();
-        let pin = table.pin(id).unwrap();
-        assert!(table.close(id));
+        let id = TABLE.insert(token.clone()).unwrap();
+        let pin = TABLE.pin(id).unwrap();
+        assert!(TABLE.close(id));
         assert_eq!(Arc::strong_count(&pin), 2);
-        assert!(table.pin(id).is_err());
+        assert!(TABLE.pin(id).is_err());
         drop(pin);
         assert_eq!(Arc::strong_count(&token), 1);
     }
