@@ -1,18 +1,23 @@
 #!/bin/sh
 # Builds the shared library (debug), compiles each test against the committed
 # header, runs them, and ends with "N passed, M failed". EWAL_CFLAGS adds
-# compiler flags (a sanitizer); EWAL_TESTS picks programs.
+# compiler flags (a sanitizer) and EWAL_LDFLAGS what to link with; EWAL_TESTS
+# picks programs; EWAL_UNDER is what runs them (valgrind). EWAL_LIBRARY is
+# tested instead of what cargo builds (a library with a sanitizer in it).
 set -eu
 cd "$(dirname "$0")/../.."
 target=${CARGO_TARGET_DIR:-target}
 cc=${CC:-gcc}
 cxx=${CXX:-g++}
 warn="-Wall -Wextra -Wpedantic -Werror"
-tests=${EWAL_TESTS-"test_abi test_commit_recover test_guard test_fork test_signals test_dlopen test_threads test_kill"}
+tests=${EWAL_TESTS-"test_abi test_commit_recover test_guard test_fork test_signals test_dlopen test_threads test_processes test_kill"}
 
-cargo build --quiet -p epochwal
-cargo build --quiet -p header
-lib=$target/debug/libepochwal.so
+lib=${EWAL_LIBRARY:-}
+if [ -z "$lib" ]; then
+  cargo build --quiet -p epochwal
+  cargo build --quiet -p header
+  lib=$target/debug/libepochwal.so
+fi
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -74,7 +79,7 @@ examples() {
     [ "$(cat "$scratch/example.out")" = DDDDBBBBCCCC ]
 }
 
-if [ -z "${EWAL_TESTS-}" ]; then
+if [ -z "${EWAL_TESTS-}${EWAL_LIBRARY-}" ]; then
   check examples_commit_and_recover examples
   check header_is_generated "$target/debug/header" --check
   check exported_symbols_are_the_committed_ones exported
@@ -99,13 +104,15 @@ for test in $tests; do
   std=c99
   case $test in
   test_dlopen) link=-ldl ;;
-  test_threads | test_signals | test_fork | test_kill) std=c11 ;; # <stdatomic.h>
+  test_threads | test_signals | test_fork | test_processes | test_kill) std=c11 ;; # <stdatomic.h>
   esac
   # shellcheck disable=SC2086
   $cc -std=$std -D_GNU_SOURCE -g -O1 $warn ${EWAL_CFLAGS:-} -I include \
-    -o "$scratch/$test" "tests/c/$test.c" $link -lpthread
+    -o "$scratch/$test" "tests/c/$test.c" $link ${EWAL_LDFLAGS:-} -lpthread
   mkdir "$scratch/$test.d"
-  if LD_LIBRARY_PATH=$scratch/lib "$scratch/$test" "$scratch/$test.d" >"$scratch/log"; then
+  # shellcheck disable=SC2086
+  if LD_LIBRARY_PATH=$scratch/lib ${EWAL_UNDER:-} "$scratch/$test" "$scratch/$test.d" \
+    >"$scratch/log"; then
     :
   else
     fail "$test (status $?)"

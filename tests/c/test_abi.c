@@ -379,21 +379,21 @@ static void of_64_closes_one_succeeds(void) {
 }
 
 static void stale_handles_never_alias(void) {
-  enum { ROUNDS = 1000 };
-  static ewal_coordinator stale[ROUNDS];
+  static ewal_coordinator stale[1000];
+  const int rounds = times(1000);
   ewal_coordinator live;
   uint64_t epoch;
   long before = 0;
   int i, j;
-  for (i = 0; i < ROUNDS; i++) {
+  for (i = 0; i < rounds; i++) {
     stale[i] = open_db("reopen", NULL);
     close_db(stale[i]);
-    if (i == ROUNDS / 4)
+    if (i == rounds / 4)
       before = resident_kib();
   }
   CHECK(resident_kib() < before + 4096);
   live = open_db("reopen", NULL);
-  for (i = 0; i < ROUNDS; i++) {
+  for (i = 0; i < rounds; i++) {
     CHECK(stale[i].id != live.id);
     CHECK(ewal_current_epoch(stale[i], &epoch) == EWAL_E_CLOSED);
     CHECK(ewal_coordinator_close(stale[i], 0, NULL) == EWAL_E_CLOSED);
@@ -411,7 +411,7 @@ static void a_million_handles_leave_no_memory_behind(void) {
   long before = 0;
   int i;
   EXPECT(EWAL_OK, ewal_coordinator_for_path(path, NULL, &first, &error), &error);
-  for (i = 0; i < 1000000; i++) {
+  for (i = 0; i < times(1000000); i++) {
     EXPECT(EWAL_OK, ewal_coordinator_for_path(path, NULL, &more, &error), &error);
     EXPECT(EWAL_OK, ewal_coordinator_close(more, -1, &error), &error);
     if (i == 10000)

@@ -122,6 +122,19 @@ static void *commit_until_enough(void *wal) {
   return NULL;
 }
 
+/* The sanitizer's allocator has a lock of its own that a thread of the parent
+ * may hold at the fork, and the child of an older one hangs on it at its first
+ * malloc: compiler-rt 18 takes it around forks (llvm-project #75290), and gcc
+ * has that from 15 on. EWAL_ASAN_FORKS: the program is linked with a newer
+ * runtime than its compiler's. */
+#if !UNDER_ASAN || defined EWAL_ASAN_FORKS
+#define CHILD_MAY_ALLOCATE 1
+#elif defined __clang__
+#define CHILD_MAY_ALLOCATE (__clang_major__ >= 18)
+#else
+#define CHILD_MAY_ALLOCATE (__GNUC__ >= 15)
+#endif
+
 /* A fork in the middle of other threads' calls leaves no lock that the child
  * could hang on. SIGALRM ends one that does. */
 static void a_child_of_busy_threads_does_not_hang(void) {
@@ -231,7 +244,10 @@ static void a_dead_parents_database_opens_while_its_child_lives(void) {
 int main(int argc, char **argv) {
   start(argc, argv);
   RUN(a_child_is_told_and_the_parent_goes_on);
-  RUN(a_child_of_busy_threads_does_not_hang);
+  if (CHILD_MAY_ALLOCATE)
+    RUN(a_child_of_busy_threads_does_not_hang);
+  else
+    printf("# left out: a_child_of_busy_threads_does_not_hang (old sanitizer)\n");
   RUN(of_two_processes_the_second_waits_its_turn);
   RUN(a_dead_parents_database_opens_while_its_child_lives);
   return 0;

@@ -105,7 +105,7 @@ static void closing_under_load_loses_and_hangs_nobody(void) {
     for (i = 0; i < WAITERS; i++)
       CHECK(pthread_create(&threads[SUBMITTERS + i], NULL, wait_until_closed,
                            (void *)(uintptr_t)(first + (uint64_t)i)) == 0);
-    while (atomic_load(&submitted) < ENOUGH)
+    while (atomic_load(&submitted) < (unsigned)times(ENOUGH))
       sched_yield();
     close_db(wal);
     for (i = 0; i < SUBMITTERS + WAITERS; i++)
@@ -125,7 +125,8 @@ static void *submit_once(void *unused) {
 }
 
 static void short_lived_threads_leave_nothing_behind(void) {
-  enum { TOTAL = 100000, AT_ONCE = 8, CHECKPOINT_EACH = 10000 };
+  enum { AT_ONCE = 8, CHECKPOINT_EACH = 10000 };
+  const int total = times(100000);
   ewal_coordinator_options options = EWAL_COORDINATOR_OPTIONS_INIT;
   ewal_error error = EWAL_ERROR_INIT;
   ewal_stats stats = EWAL_STATS_INIT;
@@ -137,7 +138,7 @@ static void short_lived_threads_leave_nothing_behind(void) {
   options.slot_count = 16;
   wal = open_db("short", &options);
   atomic_store(&next_seq, 1);
-  for (i = 0; i < TOTAL; i += AT_ONCE) {
+  for (i = 0; i < total; i += AT_ONCE) {
     pthread_t threads[AT_ONCE];
     for (j = 0; j < AT_ONCE; j++)
       CHECK(pthread_create(&threads[j], &small, submit_once, NULL) == 0);
@@ -148,12 +149,12 @@ static void short_lived_threads_leave_nothing_behind(void) {
       EXPECT(EWAL_OK, ewal_flush(wal, -1, &epoch, &error), &error);
       EXPECT(EWAL_OK, ewal_checkpoint(wal, epoch, &error), &error);
     }
-    if (i == TOTAL / 2)
+    if (i == total / 2)
       before = resident_kib();
   }
   CHECK(resident_kib() < before + 8 * 1024);
   EXPECT(EWAL_OK, ewal_coordinator_stats(wal, &stats, &error), &error);
-  CHECK(stats.batches == TOTAL);
+  CHECK(stats.batches == (uint64_t)total);
   CHECK(stats.lanes == 16 && stats.lanes_in_use <= 2);
   pthread_attr_destroy(&small);
   close_db(wal);

@@ -33,6 +33,16 @@ impl Place {
         }
     }
 
+    /// On the real disk, in a directory that somebody else looks after.
+    pub fn at(db: &Path) -> Place {
+        Place {
+            disk: Arc::new(RealStorage),
+            db: db.to_path_buf(),
+            name: "real",
+            _dir: None,
+        }
+    }
+
     pub fn sim(disk: &SimStorage) -> Place {
         disk.make_dirs(Path::new("/data"));
         Place {

@@ -6,8 +6,11 @@
 #   tests/cpp/run.sh
 #
 # CXX chooses the compiler (g++), CARGO_TARGET_DIR where cargo builds. CMake is
-# used where there is one (PATH, or .venv/bin). VALGRIND=1 runs the tests of
-# the header under valgrind.
+# used where there is one (PATH, or .venv/bin). EWAL_CXXFLAGS adds compiler
+# flags (a sanitizer) and EWAL_LDFLAGS what to link with; EWAL_UNDER is what
+# runs the tests of the header (valgrind). With EWAL_LIBRARY that library is
+# tested instead of what cargo builds (one with a sanitizer in it), in those
+# tests alone.
 
 set -eu
 
@@ -42,23 +45,19 @@ expect() {
     fi
 }
 
-under=
-if [ -n "${VALGRIND:-}" ]; then
-    under="valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite"
-fi
-
 # suite NAME FLAGS: compiles tests/cpp/NAME.cpp and adds up what it counted.
 suite() {
     program=$SCRATCH/$1
     # shellcheck disable=SC2086
     if ! $CXX $2 $warnings $headers -g ${EWAL_CXXFLAGS:-} -pthread "tests/cpp/$1.cpp" -o "$program" \
-        $link >"$SCRATCH/output" 2>&1; then
+        $link ${EWAL_LDFLAGS:-} >"$SCRATCH/output" 2>&1; then
         fail "$1 $2 (does not compile)"
         cat "$SCRATCH/output"
         return
     fi
     code=0
-    $under "$program" >"$SCRATCH/output" 2>&1 || code=$?
+    # shellcheck disable=SC2086
+    ${EWAL_UNDER:-} "$program" >"$SCRATCH/output" 2>&1 || code=$?
     count=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$SCRATCH/output" | tail -n 1)
     if [ -z "$count" ]; then
         fail "$1 $2 (ended with $code before its last test)"
@@ -76,13 +75,17 @@ suite() {
 
 supports() { echo 'int main() {}' | $CXX "$1" -x c++ - -o /dev/null 2>/dev/null; }
 
-# Together: alone, the tool would build the library without the C ABI, over the
-# one that is tested.
-cargo build --quiet -p epochwal -p epochwal-cli
+library=${EWAL_LIBRARY:-}
+if [ -z "$library" ]; then
+    # Together: alone, the tool would build the library without the C ABI, over
+    # the one that is tested.
+    cargo build --quiet -p epochwal -p epochwal-cli
+    library=$build/libepochwal.so
+fi
 # Programs ask for the library by its soname.
 mkdir "$SCRATCH/lib"
-ln -s "$build/libepochwal.so" "$SCRATCH/lib/libepochwal.so"
-ln -s "$build/libepochwal.so" "$SCRATCH/lib/libepochwal.so.0"
+ln -s "$library" "$SCRATCH/lib/libepochwal.so"
+ln -s "$library" "$SCRATCH/lib/libepochwal.so.0"
 link="-L$SCRATCH/lib -lepochwal -Wl,-rpath,$SCRATCH/lib"
 
 for standard in 17 20 23; do
@@ -95,10 +98,20 @@ for standard in 17 20 23; do
     suite coordinator_test "$flag"
     suite recovery_test "$flag"
     suite segment_test "$flag"
+    if [ "$standard" -eq 17 ]; then suite process_test "$flag"; fi
     if [ "$standard" -ge 20 ]; then suite awaitable_test "$flag"; fi
     suite views_test "$flag -fno-exceptions"
     suite no_exceptions_test "$flag -fno-exceptions -fno-rtti"
 done
+
+finish() {
+    echo "$passed passed, $failed failed"
+    test "$failed" -eq 0
+}
+if [ -n "${EWAL_LIBRARY:-}" ]; then
+    finish
+    exit
+fi
 
 # Each header alone, so that none leans on what another includes.
 for header in bindings/cpp/include/epochwal/*.hpp; do
@@ -249,5 +262,4 @@ else
     echo "cmake is missing: find_package is not tested"
 fi
 
-echo "$passed passed, $failed failed"
-test "$failed" -eq 0
+finish
