@@ -115,6 +115,100 @@ def test_a_second_process_is_told_locked(db: Path) -> None:
     epochwal.Coordinator(db).close()
 
 
+def test_a_second_writer_is_told_by_whatever_path_it_comes(db: Path) -> None:
+    link = db.with_name("link.db")
+    link.symlink_to(db)
+    ways = [db, link, db.parent / "." / ".." / db.parent.name / db.name]
+    with child(WRITER, link, 1, 1) as writer:
+        assert writer.line().startswith("opened")
+        for way in ways:
+            with pytest.raises(epochwal.LockedError):
+                epochwal.Coordinator(way)
+    with epochwal.Coordinator(db):
+        for way in ways:
+            with pytest.raises(epochwal.LockedError):
+                epochwal.Coordinator(way)
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_multiprocessing_gives_no_worker_the_handle(db: Path, method: str) -> None:
+    python(
+        """
+        import multiprocessing, pickle, sys, warnings
+        import epochwal, workers
+        warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
+
+        context = multiprocessing.get_context(sys.argv[2])
+        with epochwal.Coordinator(sys.argv[1], sequencing="coordinator") as wal:
+            workers.wal = wal
+            wal.commit([(1, b"parent")], txn_id=1)
+            try:
+                pickle.dumps(wal)
+            except TypeError:
+                pass
+            else:
+                raise AssertionError("a handle was pickled")
+            with context.Pool(2) as pool:
+                told = pool.map(workers.try_to_commit, [sys.argv[1]] * 4)
+            assert set(told) <= {"ForkedError LockedError", "none LockedError"}, told
+            assert any(t.startswith("Forked") for t in told) == (sys.argv[2] == "fork")
+            wal.commit([(1, b"after")], txn_id=2)
+        """,
+        db,
+        method,
+    )
+    assert [b.txn_id for b in epochwal.recover(db)] == [1, 2]
+
+
+def test_without_descriptors_callers_are_told_and_nothing_is_lost(db: Path) -> None:
+    python(
+        """
+        import errno, os, resource, sys
+        import epochwal
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+        def with_descriptors(spare, call):
+            held = [os.open("/dev/null", os.O_RDONLY) for _ in range(spare + 1)]
+            for fd in held:
+                os.close(fd)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (held[-1], hard))
+            try:
+                return call()
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+        def until_enough(call):
+            for spare in range(40):
+                try:
+                    result = with_descriptors(spare, call)
+                except OSError as error:
+                    assert error.errno == errno.EMFILE, error
+                else:
+                    assert spare > 0, "it needs none"
+                    return result
+            raise AssertionError("never content")
+
+        options = {"sequencing": "coordinator", "segment_size": 16384}
+        wal = until_enough(lambda: epochwal.Coordinator(sys.argv[1], **options))
+        refused = 0
+        for n in range(1, 200):
+            staged = wal.submit([(1, bytes([n]) * 1000)], txn_id=n)
+            try:
+                with_descriptors(n % 4, lambda: wal.wait(staged))
+            except OSError as error:
+                assert error.errno == errno.EMFILE, error
+                refused += 1
+                wal.wait(staged)
+        assert refused
+        found = until_enough(lambda: [b.txn_id for b in epochwal.recover(sys.argv[1])])
+        assert found == list(range(1, 200))
+        wal.close()
+        """,
+        db,
+    )
+
+
 def test_a_forked_child_is_told_and_touches_nothing(db: Path) -> None:
     python(
         """
