@@ -43,7 +43,7 @@ help:
 	@echo 'make bench         durable commits per second, BENCH="--help" for options'
 	@echo 'make header        regenerate include/epochwal.h'
 	@echo 'make install       PREFIX=$(PREFIX)'
-	@echo 'make check-extra   sanitizers and valgrind, where they are present'
+	@echo 'make check-extra   clang, sanitizers, valgrind and Miri, where they are present'
 	@echo 'make fuzz          FUZZ_SECONDS=60 each, FUZZ=target for one; needs nightly and cargo-fuzz'
 	@echo 'make mutants       do the tests see a changed library? SINCE=<commit>, MUTANTS="--shard 0/8"'
 	@echo 'make clean'
@@ -140,7 +140,7 @@ lint: build/python.stamp
 header:
 	$(CARGO) run --quiet -p header
 
-# Sanitizers and valgrind over the C and C++ tests. What is missing is named,
+# Other compilers, sanitizers, valgrind and Miri. What is missing is named,
 # and nothing that is missing counts as passed.
 .PHONY: check-extra
 check-extra: build/venv.stamp examples

@@ -1,50 +1,152 @@
 #!/usr/bin/env bash
 # Checks that need more than Rust, a C compiler and Python: the C and C++ tests
-# under valgrind and with sanitizers. What is missing is named; it is not
-# counted as passed, and does not fail the run.
+# by each compiler there is, with sanitizers and under valgrind, and Rust's own
+# tests with sanitizers and Miri on a nightly toolchain. What is missing is
+# named; it is not counted as passed, and does not fail the run.
+#
+#   tests/extra.sh [STEP...]    all steps, or those whose names begin so
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+triple=$(rustc -vV | sed -n 's/^host: //p')
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 passed=0 failed=0 missing=()
+wanted=("$@")
 
+# step NAME COMMAND...: one that hangs fails.
 step() {
-	local name=$1
+	local name=$1 begun=$SECONDS some want
 	shift
+	if [ ${#wanted[@]} -gt 0 ]; then
+		for want in "${wanted[@]}"; do
+			case $name in "$want"*) some=1 ;; esac
+		done
+		[ -n "${some:-}" ] || return 1
+	fi
 	echo "== $name"
-	if "$@"; then passed=$((passed + 1)); else
-		failed=$((failed + 1))
-		echo "FAILED: $name"
-	fi
-}
-
-# A sanitizer that the compiler has but cannot link is as good as missing.
-links_with() {
-	local probe
-	probe=$(mktemp -d)
-	echo 'int main(void) { return 0; }' >"$probe/a.c"
-	"${CC:-cc}" "$1" "$probe/a.c" -o "$probe/a" 2>/dev/null && "$probe/a"
-	local rc=$?
-	rm -rf "$probe"
-	return $rc
-}
-
-for sanitizer in address undefined; do
-	flags="-fsanitize=$sanitizer"
-	if links_with "$flags"; then
-		options="-O1 -g $flags -fno-sanitize-recover=all -fno-omit-frame-pointer"
-		# A forked child leaves what its parent's threads held; valgrind looks
-		# for leaks below.
-		export ASAN_OPTIONS=detect_leaks=0
-		step "C tests, $sanitizer sanitizer" env EWAL_CFLAGS="$options" tests/c/run.sh
-		step "C++ tests, $sanitizer sanitizer" env EWAL_CXXFLAGS="$options" tests/cpp/run.sh
+	if timeout --kill-after=10 600 "$@" >"$work/log" 2>&1; then
+		passed=$((passed + 1))
+		tail -n 1 "$work/log"
+		echo "   $((SECONDS - begun)) s"
 	else
-		missing+=("$sanitizer sanitizer (${CC:-cc} $flags)")
+		failed=$((failed + 1))
+		cat "$work/log"
+		echo "FAILED: $name"
+		return 1
 	fi
+}
+
+# A sanitizer that a compiler has but cannot link is as good as missing.
+links_with() {
+	echo 'int main(void) { return 0; }' >"$work/a.c"
+	# shellcheck disable=SC2086
+	"$1" $2 "$work/a.c" -o "$work/a" 2>/dev/null && "$work/a"
+}
+
+# Every warning that clang has. Not meant: what layout a structure has, what
+# older languages lack, and a class of a header alone that has no other home.
+pedantic() {
+	local quiet="-Wno-padded -Wno-c++98-compat-pedantic -Wno-pre-c++17-compat-pedantic
+		-Wno-declaration-after-statement -Wno-weak-vtables -Wno-unsafe-buffer-usage"
+	# shellcheck disable=SC2086
+	clang -std=c11 -Weverything $quiet -Wno-unknown-warning-option -Werror \
+		-Iinclude -fsyntax-only tests/c/header_alone.c &&
+		clang++ -std=c++17 -Weverything $quiet -Wno-unknown-warning-option -Werror \
+			-Iinclude -Ibindings/cpp/include -fsyntax-only \
+			-x c++ -include epochwal/epochwal.hpp /dev/null
+}
+export -f pedantic
+
+# What is tested as it is built; the runs below build other things in its place.
+cargo build --quiet -p epochwal -p epochwal-cli || exit
+plain=$work/libepochwal.so
+cp "$target/debug/libepochwal.so" "$plain"
+
+compilers=("${CC:-cc} ${CXX:-c++}")
+if command -v clang >/dev/null && command -v clang++ >/dev/null; then
+	compilers+=("clang clang++")
+	step "clang, C headers" env CC=clang CXX=clang++ EWAL_TESTS= tests/c/run.sh
+	step "clang, C++" env CXX=clang++ EWAL_STANDARDS=20 tests/cpp/run.sh
+	step "clang, every warning over the headers" bash -c pedantic
+else
+	missing+=("clang")
+fi
+
+# Addresses, leaks and undefined behaviour, which ends a program by SIGILL. A
+# nightly rustc instruments the library too; its runtime then serves both sides
+# of the ABI, whatever compiler made the other one.
+nightly() {
+	local sanitizer=$1
+	shift
+	local flags="-Zsanitizer=$sanitizer -Cforce-frame-pointers=yes"
+	# The standard library has no sanitizer in it.
+	flags+=" -Cunsafe-allow-abi-mismatch=sanitizer"
+	RUSTFLAGS=$flags CARGO_TARGET_DIR="$target/$sanitizer" cargo +nightly "$@" \
+		--target "$triple"
+}
+export -f nightly
+export target triple
+
+library=$plain link=
+runtime=$(rustc +nightly --print target-libdir 2>/dev/null)/librustc-nightly_rt.asan.a
+if [ ! -f "$runtime" ]; then
+	missing+=("a nightly Rust with its sanitizers (the library is not instrumented)")
+elif step "addresses, the library" bash -c 'nightly address build --lib'; then
+	library=$target/address/$triple/debug/libepochwal.so
+	link="-rdynamic -Wl,--whole-archive $runtime -Wl,--no-whole-archive -ldl -lrt -lm"
+	step "addresses, Rust" bash -c 'nightly address test --quiet --lib --test coordinator \
+		--test recovery --test history --test corpus --test segment_files --test golden_v1 \
+		--test golden_recovery --test fork_storage --test processes'
+	step "races, Rust" env TSAN_OPTIONS="suppressions=$PWD/tests/tsan-suppressions.txt" \
+		bash -c 'nightly thread test --quiet --lib --test coordinator --test history'
+fi
+for compiler in "${compilers[@]}"; do
+	read -r cc cxx <<<"$compiler"
+	flags="-fsanitize=address,undefined -fno-omit-frame-pointer"
+	for trap in -fsanitize-trap=undefined -fsanitize-undefined-trap-on-error; do
+		links_with "$cc" "$flags $trap" && break
+		trap=
+	done
+	if [ -z "$trap" ]; then
+		missing+=("the sanitizers of $cc")
+		continue
+	fi
+	flags+=" $trap"
+	settings=(EWAL_LIBRARY="$library" EWAL_LDFLAGS="${link:-$flags}")
+	step "addresses, C, $cc" env CC="$cc" "${settings[@]}" \
+		EWAL_CFLAGS="$flags ${link:+-DEWAL_ASAN_FORKS}" tests/c/run.sh
+	step "addresses, C++, $cxx" env CXX="$cxx" "${settings[@]}" \
+		EWAL_CXXFLAGS="$flags" EWAL_STANDARDS=20 tests/cpp/run.sh
 done
 
+if cargo +nightly miri --version >/dev/null 2>&1 &&
+	[ -d "$(rustc +nightly --print sysroot)/lib/rustlib/src/rust/library" ]; then
+	# Bytes to values and back, and C's values: what needs no mapped memory.
+	step "Miri" env MIRIFLAGS=-Zmiri-disable-isolation CARGO_TARGET_DIR="$target/miri" \
+		cargo +nightly miri test --quiet --lib -- \
+		format:: error:: ffi::status ffi::error ffi::arg
+else
+	missing+=("Miri (rustup +nightly component add miri rust-src)")
+fi
+
+# Valgrind sees all of the library, and what is lost of it. Helgrind and DRD
+# know locks by pthread's names and would call each futex here a race.
 if command -v valgrind >/dev/null; then
-	work=$(mktemp -d)
-	trap 'rm -rf "$work"' EXIT
+	under="valgrind --quiet --error-exitcode=99 --child-silent-after-fork=yes --fair-sched=yes
+		--suppressions=$PWD/tests/valgrind.supp"
+	leaks="--leak-check=full --errors-for-leak-kinds=definite,indirect,possible"
+	step "valgrind, C" env EWAL_LIGHT=1 EWAL_UNDER="$under $leaks" \
+		EWAL_LIBRARY="$plain" \
+		EWAL_TESTS="test_abi test_commit_recover test_guard test_signals test_threads" \
+		tests/c/run.sh
+	# A child has lost what only its parent's threads still knew.
+	step "valgrind, C that forks" env EWAL_LIGHT=1 EWAL_UNDER="$under" \
+		EWAL_LIBRARY="$plain" \
+		EWAL_TESTS="test_fork test_processes" tests/c/run.sh
+	step "valgrind, C++" env EWAL_UNDER="$under $leaks" EWAL_STANDARDS=17 \
+		EWAL_LIBRARY="$plain" tests/cpp/run.sh
 	python3 - "$work/frames" <<-'PYTHON'
 		import pathlib, sys
 		sys.path[:0] = ["tests/cross", "examples/demo"]
@@ -53,20 +155,16 @@ if command -v valgrind >/dev/null; then
 	PYTHON
 	for language in c cpp; do
 		programs=${EPOCHWAL_EXAMPLES:-build/examples}/$language
-		check=(valgrind --quiet --error-exitcode=99 --leak-check=full
-			--errors-for-leak-kinds=definite)
-		step "valgrind, commit from $language" \
-			"${check[@]}" "$programs/commit" "$work/$language.db" "$work/frames"
-		step "valgrind, recover from $language" \
-			"${check[@]}" "$programs/recover" "$work/$language.db" "$work/$language.out" 1024
+		# shellcheck disable=SC2086
+		step "valgrind, commit from $language" $under $leaks \
+			"$programs/commit" "$work/$language.db" "$work/frames"
+		# shellcheck disable=SC2086
+		step "valgrind, recover from $language" $under $leaks \
+			"$programs/recover" "$work/$language.db" "$work/$language.out" 1024
 	done
 else
 	missing+=("valgrind")
 fi
-
-for tool in clang abidiff doxygen; do
-	command -v "$tool" >/dev/null || missing+=("$tool")
-done
 
 for name in "${missing[@]}"; do echo "missing: $name"; done
 echo "$passed passed, $failed failed"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Builds the shared library (debug), compiles each test against the committed
 # header, runs them, and ends with "N passed, M failed". EWAL_CFLAGS adds
-# compiler flags (a sanitizer) and EWAL_LDFLAGS what to link with; EWAL_TESTS
-# picks programs; EWAL_UNDER is what runs them (valgrind). EWAL_LIBRARY is
+# compiler flags (a sanitizer), also for linking unless EWAL_LDFLAGS is set;
+# EWAL_TESTS picks programs; EWAL_UNDER is what runs them (valgrind). EWAL_LIBRARY is
 # tested instead of what cargo builds (a library with a sanitizer in it).
 set -eu
 cd "$(dirname "$0")/../.."
@@ -108,7 +108,9 @@ for test in $tests; do
   esac
   # shellcheck disable=SC2086
   $cc -std=$std -D_GNU_SOURCE -g -O1 $warn ${EWAL_CFLAGS:-} -I include \
-    -o "$scratch/$test" "tests/c/$test.c" $link ${EWAL_LDFLAGS:-} -lpthread
+    -c "tests/c/$test.c" -o "$scratch/$test.o"
+  # shellcheck disable=SC2086
+  $cc "$scratch/$test.o" -o "$scratch/$test" $link ${EWAL_LDFLAGS-${EWAL_CFLAGS:-}} -lpthread
   mkdir "$scratch/$test.d"
   # shellcheck disable=SC2086
   if LD_LIBRARY_PATH=$scratch/lib ${EWAL_UNDER:-} "$scratch/$test" "$scratch/$test.d" \
