@@ -41,6 +41,7 @@ help:
 	@echo 'make test          lint, then all tests: test-rust test-c test-cpp test-python test-cross'
 	@echo 'make lint          rustfmt, clippy, ruff, mypy, stubtest, pyright'
 	@echo 'make bench         durable commits per second, BENCH="--help" for options'
+	@echo 'make counts        instructions of the main paths beside their baseline'
 	@echo 'make header        regenerate include/epochwal.h'
 	@echo 'make install       PREFIX=$(PREFIX)'
 	@echo 'make check-extra   clang, sanitizers, valgrind and Miri, where they are present'
@@ -102,6 +103,7 @@ test-rust:
 	$(CARGO) test --quiet --workspace
 	$(CARGO) test --quiet --features shuttle,sim --test interleavings
 	$(CARGO) test --quiet --features loom --lib weak_tests
+	$(CARGO) run --quiet --release -p counts -- --check
 
 test-c: build/lib.stamp
 	$(TEST_ENV) tests/c/run.sh
@@ -169,6 +171,13 @@ mutants:
 .PHONY: bench
 bench:
 	$(CARGO) run --quiet --release -p commits -- $(BENCH)
+
+# Instructions of the main paths, which are the same from run to run.
+.PHONY: counts counts-write
+counts:
+	$(CARGO) run --quiet --release -p counts
+counts-write:
+	$(CARGO) run --quiet --release -p counts -- --write
 
 # What is installed
 
