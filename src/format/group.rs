@@ -1,10 +1,10 @@
 //! Groups: header, lane table, certificate (`docs/format.md`, "Version 2").
 
 use super::bytes::{get_u32, get_u64, put_u16, put_u32, put_u64};
+use super::crc::{crc32c, crc32c_append};
 use super::item::{ItemHead, ItemKind};
 use super::prelude::{self, Prelude, PreludeError};
 use crate::wrong::{self, Wrong};
-use crc32c::{crc32c, crc32c_append};
 use std::sync::OnceLock;
 
 /// Groups start and end at multiples of this.

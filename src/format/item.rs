@@ -1,9 +1,9 @@
 //! Items of a group: one batch of frames each (`docs/format.md`, "Items").
 
 use super::bytes::{get_u16, get_u32, get_u64, put_u16, put_u32, put_u64};
+use super::crc::{crc32c, crc32c_append};
 use crate::batch::{BatchHead, Frame, FrameSource, MAX_FRAME_BYTES, MAX_METADATA_BYTES};
 use crate::error::{Error, ErrorKind, Result};
-use crc32c::{crc32c, crc32c_append};
 
 /// Bytes of an item before its metadata.
 pub const ITEM_HEADER: usize = 48;

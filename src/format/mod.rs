@@ -4,6 +4,7 @@
 //! allocated on the word of a length that was not checked first.
 
 pub mod bytes;
+mod crc;
 pub mod group;
 pub mod item;
 pub mod names;

@@ -2,6 +2,7 @@
 //! version.
 
 use super::bytes::{u16_at, u32_at, u64_at};
+use super::crc::crc32c;
 use std::fmt;
 
 /// The length of a prelude in bytes.
@@ -91,7 +92,7 @@ fn parse_whole(head: &[u8; LEN]) -> Option<Result<Prelude, PreludeError>> {
         return Some(Err(PreludeError::Magic(magic)));
     }
     let stored = u32_at(head, CHECKSUM_AT)?;
-    let computed = crc32c::crc32c(&head[..CHECKSUM_AT]);
+    let computed = crc32c(&head[..CHECKSUM_AT]);
     if stored != computed {
         return Some(Err(PreludeError::Checksum { stored, computed }));
     }
@@ -110,7 +111,7 @@ pub fn write(out: &mut [u8; LEN], prelude: &Prelude) {
     out[6..8].copy_from_slice(&prelude.flags.to_le_bytes());
     out[8..16].copy_from_slice(&prelude.epoch.to_le_bytes());
     out[16..20].copy_from_slice(&prelude.count.to_le_bytes());
-    let checksum = crc32c::crc32c(&out[..CHECKSUM_AT]);
+    let checksum = crc32c(&out[..CHECKSUM_AT]);
     out[CHECKSUM_AT..].copy_from_slice(&checksum.to_le_bytes());
 }
 

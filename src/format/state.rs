@@ -1,8 +1,8 @@
 //! The state file: what the segments can't say (`docs/format.md`, "State file").
 
 use super::bytes::{get_u32, get_u64, put_u32, put_u64};
+use super::crc::crc32c;
 use super::group::{BLOCK, GroupKind};
-use crc32c::crc32c;
 
 /// Bytes of one copy.
 pub const STATE_COPY: usize = BLOCK as usize;
