@@ -1016,8 +1016,11 @@ typedef struct {
   bool has_durable;
   // Whether anything was checkpointed.
   bool has_checkpoint;
+  // How groups reach the disk: EWAL_SYNC_STYLE_DIRECT or
+  // EWAL_SYNC_STYLE_BUFFERED, as the probe at open found.
+  uint8_t sync_style;
   // Zero.
-  uint8_t reserved[2];
+  uint8_t reserved;
   // Batches staged.
   uint64_t batches;
   // Frames staged.
@@ -1073,7 +1076,7 @@ typedef struct {
 } ewal_stats;
 
 #define EWAL_STATS_INIT \
-  { sizeof(ewal_stats), 0, 0, false, false, { 0 }, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+  { sizeof(ewal_stats), 0, 0, false, false, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, EWAL_LATENCY_INIT, EWAL_LATENCY_INIT }
 
 // A snapshot of the figures.

@@ -204,6 +204,7 @@ class Stats(TypedDict):
     max_log_bytes: int
     memory_bytes: int
     max_memory: int
+    sync_style: Literal["direct", "buffered"]
     lanes: int
     lanes_in_use: int
     backlog: list[int]

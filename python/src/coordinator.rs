@@ -16,7 +16,7 @@ use crate::args;
 use crate::buffer::Bytes;
 use crate::errors::{catch, detached, exception};
 use crate::frames::Frames;
-use crate::options::Keywords;
+use crate::options::{Keywords, style_name};
 use crate::shapes;
 use crate::waiting::{self, Ended};
 
@@ -313,6 +313,7 @@ impl Coordinator {
         }
         dict.set_item("durable_epoch", stats.durable_epoch)?;
         dict.set_item("checkpoint_epoch", stats.checkpoint_epoch)?;
+        dict.set_item("sync_style", style_name(stats.sync_style))?;
         dict.set_item("backlog", stats.backlog)?;
         dict.set_item("wait", latency(py, &stats.wait)?)?;
         dict.set_item("flush", latency(py, &stats.flush)?)?;

@@ -118,6 +118,12 @@ const STYLES: &[(&str, SyncStyle)] = &[
     ("direct", SyncStyle::Direct),
     ("buffered", SyncStyle::Buffered),
 ];
+/// The name of a style.
+pub(crate) fn style_name(style: SyncStyle) -> &'static str {
+    let named = STYLES.iter().find(|(_, known)| *known == style);
+    named.map_or("probe", |(name, _)| name)
+}
+
 const SEQUENCINGS: &[(&str, Sequencing)] = &[
     ("caller", Sequencing::Caller),
     ("coordinator", Sequencing::Coordinator),

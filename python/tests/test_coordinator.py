@@ -189,6 +189,7 @@ def test_stats_name_every_figure(wal: Coordinator) -> None:
     assert len(stats["backlog"]) == stats["lanes"] == 128
     for name in ("wait", "flush"):
         assert set(stats[name]) == set(epochwal.Latency.__annotations__)
+    assert stats["sync_style"] in ("direct", "buffered")
     assert stats["flush"]["count"] >= 1
     assert stats["flush"]["max"] > 0
 

@@ -4,7 +4,7 @@
 use super::events::Events;
 use super::flush::Flusher;
 use super::lanes::Lanes;
-use super::options::{EpochInterval, Options, Sequencing, SyncPolicy};
+use super::options::{EpochInterval, Options, Sequencing, SyncPolicy, SyncStyle};
 use super::staging::Staging;
 use super::stats::Histogram;
 use super::ticker::Ticker;
@@ -61,6 +61,7 @@ pub(super) struct Core {
     pub(super) options: Options,
     pub(super) path: PathBuf,
     pub(super) salvaged: Vec<PathBuf>,
+    pub(super) sync_style: SyncStyle,
     pub(super) staging: Staging,
     pub(super) lanes: Arc<Lanes>,
     pub(super) waiters: Waiters,
@@ -157,6 +158,7 @@ impl Core {
             options: options.clone(),
             path: names.dir().join(names.database()),
             salvaged,
+            sync_style: writer.sync_style(),
             staging,
             lanes: Lanes::new(options.slot_count),
             waiters: Waiters::default(),

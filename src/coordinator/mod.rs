@@ -409,6 +409,7 @@ impl Core {
             max_log_bytes: self.options.max_log_bytes.unwrap_or(0),
             memory_bytes: self.staging.memory(),
             max_memory: self.options.max_memory,
+            sync_style: self.sync_style,
             lanes: self.lanes.count(),
             lanes_in_use: self.lanes.in_use(),
             wait: self.wait_latency.snapshot(),

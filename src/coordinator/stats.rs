@@ -1,5 +1,6 @@
 //! Figures: what the coordinator counts, and how it shows them.
 
+use super::options::SyncStyle;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -74,6 +75,8 @@ pub struct Stats {
     pub memory_bytes: u64,
     /// The configured limit of `memory_bytes`.
     pub max_memory: u64,
+    /// How groups reach the disk: direct or buffered, as the probe at open found.
+    pub sync_style: SyncStyle,
     /// Lanes configured.
     pub lanes: u32,
     /// Lanes that a living thread holds.
@@ -151,6 +154,9 @@ impl Stats {
                 let _ = writeln!(out, "epochwal_{name}{{db=\"{label}\"}} {value}");
             }
         }
+        let _ = writeln!(out, "# TYPE epochwal_sync_direct gauge");
+        let direct = u8::from(self.sync_style == SyncStyle::Direct);
+        let _ = writeln!(out, "epochwal_sync_direct{{db=\"{label}\"}} {direct}");
         let _ = writeln!(out, "# TYPE epochwal_backlog_frames gauge");
         for (lane, frames) in self.backlog.iter().enumerate() {
             let _ = writeln!(

@@ -4,9 +4,10 @@ use super::arg::{Out, TextOut};
 use super::coordinator::ewal_coordinator;
 use super::error::ewal_error;
 use super::guard::{self, Done};
+use super::options::{EWAL_SYNC_STYLE_BUFFERED, EWAL_SYNC_STYLE_DIRECT};
 use super::status::ewal_status;
 use super::struct_size::{Sized32, SizedOut};
-use crate::coordinator::{Coordinator, Latency, Stats};
+use crate::coordinator::{Coordinator, Latency, Stats, SyncStyle};
 use crate::error::{Error, ErrorKind};
 use std::ffi::c_char;
 
@@ -46,8 +47,11 @@ pub struct ewal_stats {
     pub has_durable: bool,
     /// Whether anything was checkpointed.
     pub has_checkpoint: bool,
+    /// How groups reach the disk: EWAL_SYNC_STYLE_DIRECT or
+    /// EWAL_SYNC_STYLE_BUFFERED, as the probe at open found.
+    pub sync_style: u8,
     /// Zero.
-    pub reserved: [u8; 2],
+    pub reserved: u8,
     /// Batches staged.
     pub batches: u64,
     /// Frames staged.
@@ -199,7 +203,11 @@ fn to_c(stats: &Stats) -> ewal_stats {
         lanes_in_use: stats.lanes_in_use,
         has_durable: stats.durable_epoch.is_some(),
         has_checkpoint: stats.checkpoint_epoch.is_some(),
-        reserved: [0; 2],
+        sync_style: match stats.sync_style {
+            SyncStyle::Direct => EWAL_SYNC_STYLE_DIRECT as u8,
+            _ => EWAL_SYNC_STYLE_BUFFERED as u8,
+        },
+        reserved: 0,
         batches: stats.batches,
         frames: stats.frames,
         bytes: stats.bytes,

@@ -13,9 +13,10 @@ pub enum SyncPolicy {
 }
 
 /// How groups reach the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SyncStyle {
     /// Direct where a probe at open shows that it works, else buffered.
+    #[default]
     Probe,
     /// `O_DIRECT|O_DSYNC`; opening fails where the file system refuses it.
     Direct,

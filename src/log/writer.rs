@@ -121,6 +121,14 @@ impl LogWriter {
         self.highest_seq
     }
 
+    /// How groups reach the disk, after the probe.
+    pub(crate) fn sync_style(&self) -> SyncStyle {
+        match self.style {
+            Style::Direct if !self.options.version_one => SyncStyle::Direct,
+            _ => SyncStyle::Buffered,
+        }
+    }
+
     /// The checkpoint floor.
     pub(crate) fn floor(&self) -> Option<u64> {
         self.state.state().floor

@@ -186,6 +186,22 @@ static void a_checkpoint_takes_epochs_out_of_recovery(void) {
   CHECK(summary.checkpoint_epoch == middle);
 }
 
+static void the_figures_name_the_sync_style(void) {
+  ewal_coordinator_options options = EWAL_COORDINATOR_OPTIONS_INIT;
+  ewal_error error = EWAL_ERROR_INIT;
+  ewal_stats stats = EWAL_STATS_INIT;
+  ewal_coordinator wal = open_db("style", NULL);
+  EXPECT(EWAL_OK, ewal_coordinator_stats(wal, &stats, &error), &error);
+  CHECK(stats.sync_style == EWAL_SYNC_STYLE_DIRECT ||
+        stats.sync_style == EWAL_SYNC_STYLE_BUFFERED);
+  close_db(wal);
+  options.sync_style = EWAL_SYNC_STYLE_BUFFERED;
+  wal = open_db("style", &options);
+  EXPECT(EWAL_OK, ewal_coordinator_stats(wal, &stats, &error), &error);
+  CHECK(stats.sync_style == EWAL_SYNC_STYLE_BUFFERED);
+  close_db(wal);
+}
+
 static void an_event_fd_tells_of_durability_and_of_close(void) {
   ewal_coordinator_options options = EWAL_COORDINATOR_OPTIONS_INIT;
   ewal_coordinator wal;
@@ -454,6 +470,7 @@ int main(int argc, char **argv) {
   RUN(what_was_committed_comes_back);
   RUN(the_log_is_read_without_a_coordinator);
   RUN(a_checkpoint_takes_epochs_out_of_recovery);
+  RUN(the_figures_name_the_sync_style);
   RUN(an_event_fd_tells_of_durability_and_of_close);
   RUN(callbacks_run_once_and_drop_once);
   RUN(a_batch_that_stays_staged_has_its_ticket);

@@ -24,11 +24,16 @@ pub struct Place {
 
 impl Place {
     pub fn real() -> Place {
-        let dir = tempfile::tempdir().unwrap();
+        Place::real_in(&std::env::temp_dir(), "real")
+    }
+
+    /// In a directory of its own on the file system of `parent`.
+    pub fn real_in(parent: &Path, name: &'static str) -> Place {
+        let dir = tempfile::tempdir_in(parent).unwrap();
         Place {
             disk: Arc::new(RealStorage),
             db: dir.path().join("test.db"),
-            name: "real",
+            name,
             _dir: Some(dir),
         }
     }

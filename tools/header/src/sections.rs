@@ -197,7 +197,7 @@ no coordinator.
             (
                 "ewal_stats",
                 r"#define EWAL_STATS_INIT \
-  { sizeof(ewal_stats), 0, 0, false, false, { 0 }, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+  { sizeof(ewal_stats), 0, 0, false, false, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, EWAL_LATENCY_INIT, EWAL_LATENCY_INIT }",
             ),
         ],
