@@ -7,10 +7,13 @@ use crate::sync::{
 };
 use std::ptr::NonNull;
 
-/// What stays resident of a buffer after a flush; more is given back.
+/// What stays resident of a buffer after a flush, at most; more is given back.
 const KEEP_RESIDENT: usize = 8 << 20;
+/// And this part of the whole, so that memory held is memory allowed: one
+/// buffer is full while the other keeps this.
+const KEEP_PART: usize = 32;
 /// A huge page where small ones have 4 KiB; elsewhere nothing is won or lost.
-const HUGE_PAGE: usize = 2 << 20;
+pub(super) const HUGE_PAGE: usize = 2 << 20;
 /// Groups above this make huge pages worth their memory.
 const LARGE_GROUP: usize = 32 << 10;
 /// How much of the memory a model checker watches, in parts of eight bytes.
@@ -31,6 +34,8 @@ pub(crate) struct Pages {
     base: NonNull<u8>,
     len: usize,
     huge: AtomicBool,
+    /// Bytes that stay resident when trimmed.
+    keep: usize,
     watched: Watched,
 }
 
@@ -71,6 +76,7 @@ impl Pages {
             base,
             len,
             huge: AtomicBool::new(false),
+            keep: (len / KEEP_PART).next_multiple_of(4096).min(KEEP_RESIDENT),
             watched: Watched::new(WATCHED),
         })
     }
@@ -95,12 +101,14 @@ impl Pages {
     /// Between two epochs, the last of so many bytes: gives memory beyond what
     /// is kept back to the system. The content is lost.
     pub(crate) fn trim(&self, used: usize) {
-        if used > LARGE_GROUP && !self.huge.load(Ordering::Relaxed) {
+        // A huge page too many is little of what is kept.
+        let may_be_huge = self.keep >= HUGE_PAGE;
+        if used > LARGE_GROUP && may_be_huge && !self.huge.load(Ordering::Relaxed) {
             // Small pages that are there already would stay.
             self.advise(0, libc::MADV_DONTNEED);
             self.use_huge_pages();
-        } else if used > KEEP_RESIDENT {
-            self.advise(KEEP_RESIDENT, libc::MADV_DONTNEED);
+        } else if used > self.keep {
+            self.advise(self.keep, libc::MADV_DONTNEED);
         }
     }
 
@@ -197,17 +205,26 @@ mod tests {
 
     #[test]
     fn a_trimmed_buffer_can_be_filled_again_and_what_was_not_kept_is_zero() {
-        let pages = Pages::new(KEEP_RESIDENT + HUGE_PAGE).unwrap();
-        assert!((pages.base.as_ptr() as usize).is_multiple_of(HUGE_PAGE));
-        for used in [4096, LARGE_GROUP + 1, pages.len()] {
+        for (len, kept) in [
+            (64 << 10, 4 << 10),
+            (16 << 20, 512 << 10),
+            (64 << 20, 2 << 20),
+            (300 << 20, KEEP_RESIDENT),
+        ] {
+            let pages = Pages::new(len).unwrap();
+            assert_eq!(pages.keep, kept);
+            assert!((pages.base.as_ptr() as usize).is_multiple_of(HUGE_PAGE));
+            let most = (kept + 4096).max(LARGE_GROUP + 1);
+            for used in [4096, LARGE_GROUP + 1, most] {
+                // SAFETY: no other slice lives.
+                let all = unsafe { pages.slice(0, most) };
+                assert!(all[kept..].iter().all(|b| *b == 0));
+                all[..used].fill(7);
+                pages.trim(used);
+            }
             // SAFETY: no other slice lives.
-            let all = unsafe { pages.slice(0, pages.len()) };
-            assert!(all[KEEP_RESIDENT..].iter().all(|b| *b == 0));
-            all[..used].fill(7);
-            pages.trim(used);
+            let all = unsafe { pages.slice(0, most) };
+            assert!(all[kept..].iter().all(|b| *b == 0));
         }
-        // SAFETY: no other slice lives.
-        let all = unsafe { pages.slice(0, pages.len()) };
-        assert!(all[KEEP_RESIDENT..].iter().all(|b| *b == 0));
     }
 }
