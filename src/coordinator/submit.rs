@@ -1,7 +1,7 @@
 //! Staging a batch: validate, take room, encode straight into the epoch's
 //! buffer.
 
-use super::buffer::Pages;
+use super::buffer::{HUGE_PAGE, Pages};
 use super::core::{Core, Phase, inside_callback};
 use super::flush::{FlushGuard, Pending, Source};
 use super::options::{Overflow, SPILL_BYTES};
@@ -217,26 +217,19 @@ impl Core {
         if self.staging.is_shut() {
             return Err(self.refusal());
         }
-        let log = self.bounds(false).log;
-        if self.staging.memory() + plan.len as u64 > log {
-            return Err(self.log_full());
-        }
-        // What was sealed before goes first, and frees the other buffer.
-        if guard.has_pending() {
-            self.write_before(&mut guard)?;
-        }
-        if self.staging.memory() + plan.len as u64 > self.options.max_memory {
-            self.seal_into(&mut guard);
-            self.write_before(&mut guard)?;
-        }
-        let pages = Pages::new(group_len(plan.len as u64, 1) as usize)?;
-        pages.use_huge_pages();
-        let lane = self.lanes.mine();
+        // Counted before it is looked at, so that what others stage from here
+        // on leaves room for it.
         self.staging.add_in_flight(plan.len);
-        let Some((before, alone)) = self.staging.seal_around() else {
+        let ready = self.make_way(&mut guard, plan);
+        let sealed = ready.and_then(|pages| match self.staging.seal_around() {
+            Some(sealed) => Ok((pages, sealed)),
+            None => Err(self.refusal()),
+        });
+        let (pages, (before, alone)) = sealed.inspect_err(|_| {
             self.staging.release(plan.len);
-            return Err(self.refusal());
-        };
+            self.room.wake(i32::MAX);
+        })?;
+        let lane = self.lanes.mine();
         let seq = if self.assigns() {
             alone.assigned_seq
         } else {
@@ -284,6 +277,27 @@ impl Core {
             epoch: alone.epoch,
             commit_seq: seq,
         })
+    }
+
+    /// Memory for a batch of its own, which is counted already: what takes its
+    /// room is written first.
+    fn make_way(&self, guard: &mut FlushGuard<'_>, plan: &Plan) -> Result<Pages> {
+        if self.staging.memory() > self.bounds(false).log {
+            return Err(self.log_full());
+        }
+        // What was sealed before goes first, and frees the other buffer.
+        if guard.has_pending() {
+            self.write_before(guard)?;
+        }
+        if self.staging.memory() > self.options.max_memory {
+            self.seal_into(guard);
+            self.write_before(guard)?;
+        }
+        let pages = Pages::new(group_len(plan.len as u64, 1) as usize)?;
+        if plan.len >= HUGE_PAGE {
+            pages.use_huge_pages();
+        }
+        Ok(pages)
     }
 
     /// Writes what stands in the way of the ordered path.

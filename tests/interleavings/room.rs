@@ -156,3 +156,31 @@ fn a_large_batch_alone_becomes_durable() {
         wal.close(None).expect("close");
     });
 }
+
+/// A batch of its own and those of the lanes share one budget, whoever comes
+/// first.
+#[test]
+fn large_and_small_batches_share_the_memory() {
+    explore(300, || {
+        let disk = Disk::new();
+        let wal = disk.open(&Options {
+            buffer_capacity: 16 << 10,
+            slot_count: 4,
+            overflow: Overflow::Refuse,
+            ..options()
+        });
+        let theirs = wal.clone();
+        threads(4, move |i| {
+            let len = if i == 1 { 40_000 } else { 12_000 };
+            let _taken_or_refused = submit(&theirs, i, len);
+        });
+        let stats = wal.stats().expect("open");
+        assert!(
+            stats.memory_bytes <= stats.max_memory,
+            "{} bytes are staged, {} may be",
+            stats.memory_bytes,
+            stats.max_memory
+        );
+        wal.close(None).expect("close");
+    });
+}
