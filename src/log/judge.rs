@@ -36,6 +36,12 @@ pub(super) fn judge(walker: &mut Walker, miss: Option<Miss>) -> Result<End> {
     let (expected, present) = walker.files.expected_and_present();
     let covered = claimed > last && !wrong::is(Wrong::DamageIsCut);
     let mut end = place(walker, &beyond);
+    // What older uses left (not ours, not next) and zeros are no such thing.
+    end.unread |= match &miss {
+        Some(Miss::Body(_) | Miss::Damage(_)) => true,
+        Some(Miss::Header(why)) => *why != HeaderError::NotAHeader,
+        _ => false,
+    };
     let reason = miss.as_ref().map_or("the log ends here", reason_of);
     // Rows 12 and 13.
     if let Some(Miss::Damage(why)) = &miss {
@@ -148,6 +154,7 @@ fn place(walker: &Walker, beyond: &Beyond) -> End {
         newer_format: false,
         segment: walker.at,
         position: walker.pos,
+        unread: beyond.leftovers.iter().any(|(at, _)| *at == walker.at),
         offset: walker.pos,
         path,
         reason: String::new(),

@@ -36,6 +36,8 @@ pub(crate) struct End {
     pub(crate) segment: usize,
     /// Where in it the next group would stand.
     pub(crate) position: u64,
+    /// Whether something of this log stands there that could not be read.
+    pub(crate) unread: bool,
     /// Where something is wrong, which may be further on.
     pub(crate) path: PathBuf,
     pub(crate) offset: u64,
@@ -298,6 +300,7 @@ impl Walker {
             newer_format: false,
             segment: self.at,
             position: self.pos,
+            unread: false,
             offset: self.pos,
             path: self.files.segments[at].path.clone(),
             reason: String::new(),

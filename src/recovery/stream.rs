@@ -286,6 +286,42 @@ impl Recovery {
         }
     }
 
+    /// The file that the verdict is about; where the log is corrupt also each
+    /// other one from where reading ended.
+    fn suspects(&self, end: &End, verdict: Verdict) -> Vec<SuspectFile> {
+        let suspect = |path: &Path, offset, reason: &str| SuspectFile {
+            path: path.to_path_buf(),
+            offset,
+            verdict,
+            reason: reason.into(),
+        };
+        let cause = suspect(&end.path, end.offset, &end.reason);
+        match verdict {
+            Verdict::Clean => return Vec::new(),
+            Verdict::Torn => return vec![cause],
+            Verdict::Corrupt => {}
+        }
+        let mut suspects = Vec::new();
+        let segments = self.walker.files.segments.iter().enumerate();
+        for (index, entry) in segments.skip(end.segment) {
+            if entry.path == end.path {
+                suspects.push(cause.clone());
+            } else if index > end.segment {
+                suspects.push(suspect(&entry.path, 0, "beyond a corrupt place"));
+            } else if end.unread {
+                suspects.push(suspect(
+                    &entry.path,
+                    end.position,
+                    "what stands here was not read",
+                ));
+            }
+        }
+        if !suspects.contains(&cause) {
+            suspects.insert(0, cause);
+        }
+        suspects
+    }
+
     fn finish(&mut self, end: &End) -> Result<()> {
         self.done = true;
         if let Some(error) = end.error()
@@ -299,25 +335,7 @@ impl Recovery {
             end.verdict
         };
         self.report.verdict = verdict;
-        if verdict != Verdict::Clean {
-            self.report.suspects.push(SuspectFile {
-                path: end.path.clone(),
-                offset: end.offset,
-                verdict,
-                reason: end.reason.clone(),
-            });
-        }
-        if verdict == Verdict::Corrupt {
-            let later = self.walker.files.segments.iter().skip(end.segment + 1);
-            for entry in later.filter(|e| e.path != end.path) {
-                self.report.suspects.push(SuspectFile {
-                    path: entry.path.clone(),
-                    offset: 0,
-                    verdict,
-                    reason: "beyond a corrupt place".into(),
-                });
-            }
-        }
+        self.report.suspects = self.suspects(end, verdict);
         let saved = self.walker.files.state.as_ref().map_or(0, |s| s.watermark);
         let confirmed = self.walker.watermark.max(saved);
         for epoch in self.report.epochs.above(confirmed) {
