@@ -118,6 +118,7 @@ const STYLES: &[(&str, SyncStyle)] = &[
     ("direct", SyncStyle::Direct),
     ("buffered", SyncStyle::Buffered),
 ];
+
 /// The name of a style.
 pub(crate) fn style_name(style: SyncStyle) -> &'static str {
     let named = STYLES.iter().find(|(_, known)| *known == style);

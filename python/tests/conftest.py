@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import epochwal
+
+# A shell without job control starts what runs in the background with interrupts
+# ignored, and children inherit that: the tests of Ctrl-C would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
