@@ -112,3 +112,41 @@ fn submits_go_on_while_a_close_fails_to_come_in_time() {
     let place = Place::sim(&disk.crash_nothing());
     assert_eq!(place.recover_all().len() as u64, last);
 }
+
+/// Shared handles that come and go on many threads: the last one closes while
+/// the next one opens. Nobody finds the database locked, or a batch of another's
+/// closed with it.
+#[test]
+fn shared_handles_are_opened_while_the_last_is_closed() {
+    let place = Place::real();
+    let next = AtomicU64::new(1);
+    let sent: Vec<u64> = std::thread::scope(|scope| {
+        let life = || {
+            let mut sent = Vec::new();
+            for round in 0..40 {
+                let wal = Coordinator::for_path(&place.db, &ticking()).expect("never locked");
+                let txn = next.fetch_add(1, Ordering::SeqCst);
+                let ticket = submit(&wal, txn).expect("this handle is open");
+                if round % 2 == 0 {
+                    wal.wait(ticket.epoch, PATIENCE).unwrap();
+                }
+                match round % 3 {
+                    0 => drop(wal),
+                    _ => wal.close(PATIENCE).unwrap(),
+                }
+                sent.push(txn);
+            }
+            sent
+        };
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(life)).collect();
+        threads
+            .into_iter()
+            .flat_map(|t| t.join().unwrap())
+            .collect()
+    });
+    let mut got: Vec<u64> = place.recover_all().iter().map(|g| g.txn).collect();
+    got.sort_unstable();
+    assert_eq!(got, (1..=160).collect::<Vec<_>>());
+    assert_eq!(sent.len(), got.len());
+    assert!(place.open(&small()).is_ok(), "the last one closed it");
+}
