@@ -78,13 +78,13 @@ fi
 # nightly rustc instruments the library too; its runtime then serves both sides
 # of the ABI, whatever compiler made the other one.
 nightly() {
-	local sanitizer=$1
-	shift
+	local sanitizer=$1 command=$2
+	shift 2
 	local flags="-Zsanitizer=$sanitizer -Cforce-frame-pointers=yes"
 	# The standard library has no sanitizer in it.
 	flags+=" -Cunsafe-allow-abi-mismatch=sanitizer"
-	RUSTFLAGS=$flags CARGO_TARGET_DIR="$target/$sanitizer" cargo +nightly "$@" \
-		--target "$triple"
+	RUSTFLAGS=$flags CARGO_TARGET_DIR="$target/$sanitizer" cargo +nightly \
+		"$command" --target "$triple" "$@"
 }
 export -f nightly
 export target triple
@@ -96,11 +96,13 @@ if [ ! -f "$runtime" ]; then
 elif step "addresses, the library" bash -c 'nightly address build --lib'; then
 	library=$target/address/$triple/debug/libepochwal.so
 	link="-rdynamic -Wl,--whole-archive $runtime -Wl,--no-whole-archive -ldl -lrt -lm"
+	# Wrong designs may do what a sanitizer ends a program for.
 	step "addresses, Rust" bash -c 'nightly address test --quiet --lib --test coordinator \
 		--test recovery --test history --test corpus --test segment_files --test golden_v1 \
-		--test golden_recovery --test fork_storage --test processes'
+		--test golden_recovery --test fork_storage --test processes -- --skip wrong::'
 	step "races, Rust" env TSAN_OPTIONS="suppressions=$PWD/tests/tsan-suppressions.txt" \
-		bash -c 'nightly thread test --quiet --lib --test coordinator --test history'
+		bash -c 'nightly thread test --quiet --lib --test coordinator --test history \
+			-- --skip wrong::'
 fi
 for compiler in "${compilers[@]}"; do
 	read -r cc cxx <<<"$compiler"
