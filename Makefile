@@ -40,7 +40,9 @@ help:
 	@echo 'make demo          real SQLite commits, a SIGKILL, and what comes back'
 	@echo 'make test          lint, then all tests: test-rust test-c test-cpp test-python test-cross'
 	@echo 'make lint          rustfmt, clippy, ruff, mypy, stubtest, pyright'
-	@echo 'make bench         durable commits per second, BENCH="--help" for options'
+	@echo 'make bench         bench-commits and bench-paths: all figures, into build/bench'
+	@echo 'make bench-quick   a look of less than two minutes, without rivals'
+	@echo 'make bench-commits durable commits per second, BENCH="--help" for options'
 	@echo 'make counts        instructions of the main paths beside their baseline'
 	@echo 'make header        regenerate include/epochwal.h'
 	@echo 'make install       PREFIX=$(PREFIX)'
@@ -103,6 +105,7 @@ test-rust:
 	$(CARGO) test --quiet --workspace
 	$(CARGO) test --quiet --features shuttle,sim --test interleavings
 	$(CARGO) test --quiet --features loom --lib weak_tests
+	cd benches && $(BENCH_CARGO) test --quiet -p turns --lib
 	$(CARGO) run --quiet --release -p counts -- --check
 
 test-c: build/lib.stamp
@@ -127,6 +130,8 @@ lint: build/python.stamp
 	$(CARGO) clippy --quiet --features shuttle,sim --all-targets -- -D warnings
 	$(CARGO) clippy --quiet --features loom --lib --tests -- -D warnings
 	cd fuzz && $(CARGO) fmt --check
+	cd benches && $(CARGO) fmt --all --check
+	cd benches && $(BENCH_CARGO) clippy --quiet --all-targets -- -D warnings
 	cd python && $(CARGO) fmt --check
 	cd python && $(CARGO) clippy --quiet --all-targets -- -D warnings
 	$(BIN)/ruff check python tests examples
@@ -168,9 +173,22 @@ mutants:
 
 # What is measured
 
-.PHONY: bench
-bench:
-	$(CARGO) run --quiet --release -p commits -- $(BENCH)
+# A workspace and a target directory of their own: neither the rivals nor the
+# features that the benchmarks choose get into what is tested and installed.
+BENCH_CARGO := CARGO_TARGET_DIR='$(CARGO_TARGET_DIR)/bench' $(CARGO)
+BENCH_RUN := $(BENCH_CARGO) run --quiet --release --manifest-path benches/Cargo.toml
+FIGURES := $(CURDIR)/build/bench
+
+.PHONY: bench bench-quick bench-commits
+bench: bench-commits
+
+bench-quick:
+	$(BENCH_RUN) -p commits -- --quick $(BENCH)
+
+bench-commits:
+	@mkdir -p $(FIGURES)
+	$(BENCH_RUN) -p commits --features rivals -- \
+		--json $(FIGURES)/commits.json --svg $(FIGURES)/commits.svg $(BENCH)
 
 # Instructions of the main paths, which are the same from run to run.
 .PHONY: counts counts-write

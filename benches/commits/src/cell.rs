@@ -1,12 +1,12 @@
 //! One cell: the arms in turns, each turn timed commit by commit.
 
-use crate::arms::{Arm, Entry};
-use crate::disk::Disk;
+use crate::arms::{Arm, Entry, Kind};
 use crate::shape::Shape;
 use hdrhistogram::Histogram;
 use std::path::Path;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
+use turns::{Disk, cpu_time};
 
 /// How long, and how often.
 pub struct Plan {
@@ -35,17 +35,23 @@ impl Turn {
     pub fn rate(&self) -> f64 {
         self.commits as f64 / self.elapsed.as_secs_f64()
     }
+
+    pub fn p99(&self) -> f64 {
+        self.latency.value_at_quantile(0.99) as f64
+    }
 }
 
 /// An arm's turns of a cell.
 pub struct ArmResult {
     pub name: &'static str,
+    pub kind: Kind,
     pub turns: Vec<Turn>,
     /// All turns together.
     pub latency: Histogram<u64>,
 }
 
 /// Runs the arms in turns: A B C A B C, after a turn each that does not count.
+/// A rival that does not open is left out, and said so.
 pub fn measure(
     dir: &Path,
     arms: &[Entry],
@@ -59,10 +65,18 @@ pub fn measure(
     for entry in arms {
         let home = dir.join(entry.name);
         std::fs::create_dir(&home).map_err(|e| format!("{}: {e}", home.display()))?;
-        let arm = (entry.open)(&home, threads).map_err(|e| format!("{}: {e}", entry.name))?;
+        let arm = match (entry.open)(&home, threads) {
+            Ok(arm) => arm,
+            Err(error) if entry.kind == Kind::Rival => {
+                eprintln!("{} is left out here: {error}", entry.name);
+                continue;
+            }
+            Err(error) => return Err(format!("{}: {error}", entry.name)),
+        };
         open.push(arm);
         results.push(ArmResult {
             name: entry.name,
+            kind: entry.kind,
             turns: Vec::new(),
             latency: histogram(),
         });
@@ -72,6 +86,7 @@ pub fn measure(
         let length = if warm_up { plan.warm_up } else { plan.turn };
         for (arm, result) in open.iter().zip(&mut results) {
             let turn = take_turn(&**arm, shape, threads, length, disk)
+                .and_then(|turn| arm.settle().map(|()| turn))
                 .map_err(|e| format!("{}: {e}", result.name))?;
             if !warm_up {
                 result.latency += &turn.latency;
@@ -126,17 +141,6 @@ fn take_turn(
         flushes: since(disk.flushes(), flushes),
         latency,
     })
-}
-
-/// What the process has used of the processors so far.
-fn cpu_time() -> Duration {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: the clock is every process's own, and `time` is there to write.
-    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// One thread's share of a turn.

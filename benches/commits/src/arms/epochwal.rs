@@ -2,13 +2,14 @@
 //! thread of the caller's that checkpoints, because a log without checkpoints
 //! grows for ever.
 
-use super::{Arm, text};
+use super::Arm;
 use epochwal::{Batch, BatchHead, Coordinator, Frame, FrameSource, Options};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use turns::text;
 
 /// A roll is rare enough at this size not to be what is measured.
 const SEGMENT: u64 = 128 << 20;

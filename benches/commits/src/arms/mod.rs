@@ -4,6 +4,8 @@ mod epochwal;
 mod limit;
 mod raw;
 mod ring;
+#[cfg(feature = "rivals")]
+mod rivals;
 
 use std::path::Path;
 
@@ -19,59 +21,116 @@ pub trait Arm: Sync {
     fn groups(&self) -> Option<u64> {
         None
     }
+
+    /// Ends what the arm does in the background, between two turns and outside
+    /// of the clock, so that it is not done in another arm's turn.
+    fn settle(&self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// An arm by name.
 #[derive(Clone, Copy)]
 pub struct Entry {
     pub name: &'static str,
+    pub kind: Kind,
+    /// Fails where the arm needs what is not installed.
+    pub check: fn() -> Result<(), String>,
     pub open: Open,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Written here; keeps no log.
+    Limit,
+    Epochwal,
+    /// Somebody else's.
+    #[cfg_attr(not(feature = "rivals"), allow(dead_code))]
+    Rival,
 }
 
 /// Opens an arm in an empty directory, for that many threads. What an arm
 /// sets up once (files, space) it sets up here.
 type Open = fn(&Path, usize) -> Result<Box<dyn Arm>, String>;
 
-fn boxed<A: Arm + 'static>(arm: Result<A, String>) -> Result<Box<dyn Arm>, String> {
-    arm.map(|a| Box::new(a) as Box<dyn Arm>)
+const fn entry(name: &'static str, kind: Kind, open: Open) -> Entry {
+    Entry {
+        name,
+        kind,
+        check: || Ok(()),
+        open,
+    }
 }
 
-const ALL: [Entry; 4] = [
+const OWN: &[Entry] = &[
+    entry("raw-prealloc", Kind::Limit, |dir, _| {
+        Ok(Box::new(raw::Prealloc::open(dir)?))
+    }),
+    entry("raw-group", Kind::Limit, |dir, _| {
+        Ok(Box::new(raw::Group::open(dir)?))
+    }),
+    entry("limit-dsync", Kind::Limit, |dir, _| {
+        Ok(Box::new(limit::Dsync::open(dir)?))
+    }),
+    entry("epochwal", Kind::Epochwal, |dir, _| {
+        Ok(Box::new(epochwal::Epochwal::open(dir)?))
+    }),
+];
+
+#[cfg(not(feature = "rivals"))]
+const RIVALS: &[Entry] = &[];
+
+#[cfg(feature = "rivals")]
+const RIVALS: &[Entry] = &[
+    entry("okaywal", Kind::Rival, |dir, _| {
+        Ok(Box::new(rivals::okaywal::Okaywal::open(dir)?))
+    }),
+    entry("raft-engine", Kind::Rival, |dir, _| {
+        Ok(Box::new(rivals::raft_engine::RaftEngine::open(dir)?))
+    }),
     Entry {
-        name: "raw-prealloc",
-        open: |dir, _| boxed(raw::Prealloc::open(dir)),
+        check: rivals::rocksdb::check,
+        ..entry("rocksdb", Kind::Rival, |dir, _| {
+            Ok(Box::new(rivals::rocksdb::Rocksdb::open(dir)?))
+        })
     },
+    entry("sqlite", Kind::Rival, |dir, _| {
+        Ok(Box::new(rivals::sqlite::Sqlite::open(dir)?))
+    }),
+    entry("redb", Kind::Rival, |dir, _| {
+        Ok(Box::new(rivals::redb::Redb::open(dir)?))
+    }),
+    entry("fjall", Kind::Rival, |dir, _| {
+        Ok(Box::new(rivals::fjall::Fjall::open(dir)?))
+    }),
     Entry {
-        name: "raw-group",
-        open: |dir, _| boxed(raw::Group::open(dir)),
-    },
-    Entry {
-        name: "limit-dsync",
-        open: |dir, _| boxed(limit::Dsync::open(dir)),
-    },
-    Entry {
-        name: "epochwal",
-        open: |dir, _| boxed(epochwal::Epochwal::open(dir)),
+        check: rivals::postgres::check,
+        ..entry("postgresql", Kind::Rival, |dir, threads| {
+            Ok(Box::new(rivals::postgres::Postgres::open(dir, threads)?))
+        })
     },
 ];
 
-/// The arms of these names in this order; all, where there are none.
-pub fn named(names: &[String]) -> Result<Vec<Entry>, String> {
-    if names.is_empty() {
-        return Ok(ALL.to_vec());
-    }
-    let one = |name: &String| {
-        ALL.into_iter()
-            .find(|e| e.name == name)
-            .ok_or_else(|| format!("--arms: {name} is none of {}", known()))
+/// All arms that were compiled in.
+pub fn all() -> impl Iterator<Item = Entry> + Clone {
+    OWN.iter().chain(RIVALS).copied()
+}
+
+/// The arms of these names, in this order.
+pub fn named<N: AsRef<str>>(names: &[N]) -> Result<Vec<Entry>, String> {
+    let one = |name: &N| {
+        let name = name.as_ref();
+        let entry = all().find(|e| e.name == name).ok_or_else(|| {
+            let known: Vec<_> = all().map(|e| e.name).collect();
+            let hint = if RIVALS.is_empty() {
+                " (built without rivals)"
+            } else {
+                ""
+            };
+            format!("--arms: {name} is none of {}{hint}", known.join(", "))
+        })?;
+        (entry.check)().map_err(|e| format!("{name}: {e}"))?;
+        Ok(entry)
     };
     names.iter().map(one).collect()
-}
-
-fn known() -> String {
-    ALL.map(|e| e.name).join(", ")
-}
-
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
 }

@@ -1,11 +1,11 @@
 //! A file of written blocks, used round and round. No log could be read back
 //! from it: it shows what the disk allows, and nothing else.
 
-use super::text;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use turns::text;
 
 /// Bytes of the file: epochwal's default segment size.
 const BYTES: u64 = 64 << 20;
