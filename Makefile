@@ -43,6 +43,7 @@ help:
 	@echo 'make bench         bench-commits and bench-paths: all figures, into build/bench'
 	@echo 'make bench-quick   a look of less than two minutes, without rivals'
 	@echo 'make bench-commits durable commits per second, BENCH="--help" for options'
+	@echo 'make bench-paths   submit, the C ABI, Python, recovery; BENCH="--help" too'
 	@echo 'make counts        instructions of the main paths beside their baseline'
 	@echo 'make header        regenerate include/epochwal.h'
 	@echo 'make install       PREFIX=$(PREFIX)'
@@ -134,14 +135,15 @@ lint: build/python.stamp
 	cd benches && $(BENCH_CARGO) clippy --quiet --all-targets -- -D warnings
 	cd python && $(CARGO) fmt --check
 	cd python && $(CARGO) clippy --quiet --all-targets -- -D warnings
-	$(BIN)/ruff check python tests examples
-	$(BIN)/ruff format --check tests examples python
+	$(BIN)/ruff check python tests examples benches
+	$(BIN)/ruff format --check tests examples benches python
 	cd python && $(BIN)/mypy
 	cd python && $(BIN)/stubtest epochwal._native
 	$(BIN)/mypy --strict tests/reader
 	MYPYPATH=tests/reader:examples/demo $(BIN)/mypy --strict tests/cross
 	$(BIN)/mypy --strict tests/docs
 	$(BIN)/mypy --strict examples/demo
+	$(BIN)/mypy --strict benches/paths/commit.py
 
 .PHONY: header
 header:
@@ -176,19 +178,36 @@ mutants:
 # A workspace and a target directory of their own: neither the rivals nor the
 # features that the benchmarks choose get into what is tested and installed.
 BENCH_CARGO := CARGO_TARGET_DIR='$(CARGO_TARGET_DIR)/bench' $(CARGO)
-BENCH_RUN := $(BENCH_CARGO) run --quiet --release --manifest-path benches/Cargo.toml
+BENCH_RUN := $(BENCH_CARGO) run --release --manifest-path benches/Cargo.toml
 FIGURES := $(CURDIR)/build/bench
 
-.PHONY: bench bench-quick bench-commits
-bench: bench-commits
-
-bench-quick:
-	$(BENCH_RUN) -p commits -- --quick $(BENCH)
+.PHONY: bench bench-quick bench-commits bench-paths
+bench: bench-commits bench-paths
 
 bench-commits:
 	@mkdir -p $(FIGURES)
 	$(BENCH_RUN) -p commits --features rivals -- \
 		--json $(FIGURES)/commits.json --svg $(FIGURES)/commits.svg $(BENCH)
+
+bench-paths: build/bench/faces.stamp
+	$(BENCH_RUN) -p paths -- $(BENCH_FACES) --json $(FIGURES)/paths.json $(BENCH)
+
+bench-quick: build/bench/faces.stamp
+	$(BENCH_RUN) -p commits -- --quick
+	$(BENCH_RUN) -p paths -- $(BENCH_FACES) --quick
+
+# The C ABI and the Python package, built for release and away from those that
+# are tested.
+BENCH_FACES := --library $(CARGO_TARGET_DIR)/release/libepochwal.so \
+	--python $(PYTHON) --python-path $(FIGURES)/python
+build/bench/faces.stamp: $(RUST_SOURCES) $(PYTHON_SOURCES)
+	$(CARGO) build --quiet --release --lib
+	cd python && PYO3_PYTHON=$(PYTHON) $(CARGO) build --quiet --release
+	rm -rf $(FIGURES)/python
+	mkdir -p $(FIGURES)/python/epochwal
+	cp python/epochwal/*.py $(FIGURES)/python/epochwal
+	cp $(CARGO_TARGET_DIR)/release/lib_native.so $(FIGURES)/python/epochwal/_native.abi3.so
+	@touch $@
 
 # Instructions of the main paths, which are the same from run to run.
 .PHONY: counts counts-write

@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use std::path::Path;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
-use turns::{Disk, cpu_time};
+use turns::{Disk, cpu_time, latencies};
 
 /// How long, and how often.
 pub struct Plan {
@@ -78,7 +78,7 @@ pub fn measure(
             name: entry.name,
             kind: entry.kind,
             turns: Vec::new(),
-            latency: histogram(),
+            latency: latencies(),
         });
     }
     for round in 0..=plan.rounds {
@@ -95,11 +95,6 @@ pub fn measure(
         }
     }
     Ok(results)
-}
-
-fn histogram() -> Histogram<u64> {
-    // Three digits, and any length: the bounds grow as needed.
-    Histogram::new(3).expect("3 digits are allowed")
 }
 
 fn take_turn(
@@ -126,7 +121,7 @@ fn take_turn(
     let cpu = cpu_time().saturating_sub(cpu);
     let began = parts.iter().map(|p| p.began).min();
     let ended = parts.iter().map(|p| p.ended).max();
-    let mut latency = histogram();
+    let mut latency = latencies();
     for part in &parts {
         latency += &part.latency;
     }
@@ -160,10 +155,7 @@ fn commit_for(
 ) -> Result<Part, String> {
     let frames = shape.frames_of(thread);
     let batch: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
-    let mut latency = histogram();
-    // Memory for the usual latencies, taken before the clock runs.
-    let _ = latency.record(1_000_000_000);
-    latency.reset();
+    let mut latency = latencies();
     ready.wait();
     go.wait();
     let began = Instant::now();

@@ -7,12 +7,14 @@
 mod cpu;
 mod disk;
 mod goal;
+mod latency;
 mod scratch;
 mod spread;
 
 pub use cpu::cpu_time;
 pub use disk::Disk;
 pub use goal::{Goal, Verdict};
+pub use latency::latencies;
 pub use scratch::Scratch;
 pub use spread::{Spread, ratios};
 
