@@ -1,7 +1,7 @@
 //! SQLite: write-ahead log, `synchronous=FULL`, pages as blobs.
 //!
-//! All threads share one connection. With one each they would meet in the busy
-//! handler, which sleeps: that is slower at every number of threads.
+//! All threads share one connection: with one each they would meet in the busy
+//! handler, which sleeps.
 
 use super::page;
 use crate::arms::Arm;
