@@ -198,13 +198,14 @@ bench-quick: build/bench/faces.stamp
 
 # The C ABI and the Python package, built for release and away from those that
 # are tested.
-BENCH_FACES := --library $(CARGO_TARGET_DIR)/release/libepochwal.so \
+BENCH_FACES := --library $(FIGURES)/libepochwal.so \
 	--python $(PYTHON) --python-path $(FIGURES)/python
 build/bench/faces.stamp: $(RUST_SOURCES) $(PYTHON_SOURCES)
 	$(CARGO) build --quiet --release --lib
 	cd python && PYO3_PYTHON=$(PYTHON) $(CARGO) build --quiet --release
 	rm -rf $(FIGURES)/python
 	mkdir -p $(FIGURES)/python/epochwal
+	cp $(CARGO_TARGET_DIR)/release/libepochwal.so $(FIGURES)
 	cp python/epochwal/*.py $(FIGURES)/python/epochwal
 	cp $(CARGO_TARGET_DIR)/release/lib_native.so $(FIGURES)/python/epochwal/_native.abi3.so
 	@touch $@

@@ -175,7 +175,8 @@ impl Handle {
         // SAFETY: the library is this project's, its functions have the types
         // that its header says, and all that is pointed to lives on.
         unsafe {
-            let library = Library::new(library).map_err(text)?;
+            let library =
+                Library::new(library).map_err(|e| format!("{}: {e}", library.display()))?;
             let open = *library
                 .get::<ewal::Open>(c"ewal_coordinator_open")
                 .map_err(text)?;
