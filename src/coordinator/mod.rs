@@ -169,7 +169,7 @@ impl Coordinator {
         let core = self.live()?;
         core.check_may_block()?;
         let ticket = core.submit(head, frames, false)?;
-        core.wait(ticket.epoch, timeout, None)
+        core.wait_for(ticket.epoch, timeout, None)
             .map_err(|e| e.with_ticket(ticket))?;
         Ok(ticket)
     }

@@ -36,17 +36,27 @@ impl Core {
         &self,
         epoch: u64,
         timeout: Option<Duration>,
-        mut interrupted: Option<&mut dyn FnMut() -> bool>,
+        interrupted: Option<&mut dyn FnMut() -> bool>,
     ) -> Result<()> {
         self.check_fork()?;
         if let Some(Ok(())) = self.outcome(epoch) {
             return Ok(());
         }
-        let polls = timeout == Some(Duration::ZERO);
-        if !polls {
+        if timeout != Some(Duration::ZERO) {
             self.check_may_block()?;
         }
         self.check_handed_out(epoch)?;
+        self.wait_for(epoch, timeout, interrupted)
+    }
+
+    /// [`Core::wait`] for an epoch that was handed out, by one who may block.
+    pub(super) fn wait_for(
+        &self,
+        epoch: u64,
+        timeout: Option<Duration>,
+        mut interrupted: Option<&mut dyn FnMut() -> bool>,
+    ) -> Result<()> {
+        let polls = timeout == Some(Duration::ZERO);
         let began = Instant::now();
         let limit = Limit::after(timeout);
         let failures = self.space_failures.load(Ordering::SeqCst);

@@ -1,4 +1,5 @@
-//! Waiting on a word in memory (futex(2)), process-private.
+//! Waiting on a word in memory (futex(2)), process-private; and where a thread
+//! runs.
 
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -37,4 +38,10 @@ pub(crate) fn futex_wake(word: &AtomicU32, count: i32) {
             count,
         );
     }
+}
+
+/// The processor that the thread runs on, or ran on a moment ago.
+pub(crate) fn processor() -> usize {
+    // SAFETY: no argument, no effect. On failure -1, which is as good a number.
+    unsafe { libc::sched_getcpu() as usize }
 }

@@ -94,10 +94,13 @@ impl<T: ?Sized> Mutex<T> {
     /// lock held is seen there by whoever looks after the unlock: that is how
     /// the lead gets from one committer to the next.
     fn take_free(&self) -> bool {
-        let taken = self
-            .state
-            .compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::SeqCst)
-            .is_ok();
+        // A look first: where the lock is held, as a committer mostly finds it,
+        // the cache line stays with its holder.
+        let taken = self.state.load(Ordering::SeqCst) == FREE
+            && self
+                .state
+                .compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::SeqCst)
+                .is_ok();
         if taken {
             self.watched.touch(0..1);
         }

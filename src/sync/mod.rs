@@ -30,7 +30,7 @@ pub(crate) use std::sync::atomic::Ordering;
 
 #[cfg(not(any(feature = "shuttle", feature = "loom")))]
 mod machine {
-    pub(crate) use super::futex::{futex_wait, futex_wake};
+    pub(crate) use super::futex::{futex_wait, futex_wake, processor};
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64};
     pub(crate) use std::time::Instant;
     pub(crate) use std::{thread, thread_local};
@@ -56,6 +56,10 @@ mod machine {
     pub(crate) fn spin() {
         shuttle::thread::yield_now();
     }
+
+    pub(crate) fn processor() -> usize {
+        0
+    }
 }
 
 #[cfg(feature = "loom")]
@@ -68,6 +72,10 @@ mod machine {
 
     pub(crate) fn spin() {
         ::loom::thread::yield_now();
+    }
+
+    pub(crate) fn processor() -> usize {
+        0
     }
 }
 
