@@ -57,10 +57,15 @@ impl Window {
                     .map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
                 self.bytes.resize(want, 0);
             }
-            self.len = 0;
+            // What is there already of it need not be read again.
+            let at = offset.wrapping_sub(self.start);
+            let kept = (self.len as u64).saturating_sub(at) as usize;
+            self.bytes.copy_within(self.len - kept..self.len, 0);
             self.start = offset;
-            self.len = read_up_to(file, &mut self.bytes[..want], offset)?;
-            self.total_read += self.len as u64;
+            self.len = kept;
+            let more = read_up_to(file, &mut self.bytes[kept..want], offset + kept as u64)?;
+            self.len += more;
+            self.total_read += more as u64;
         }
         Ok((offset - self.start) as usize)
     }

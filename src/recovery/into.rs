@@ -55,7 +55,7 @@ pub fn recover_into_map_on(
 /// `db_size_if_commit`.
 ///
 /// Each page gets the image with the highest commit sequence, for which some 30
-/// bytes of memory are needed per page. Every frame must be `page_size` bytes (1
+/// bytes of memory are needed per page, beside 17 MiB. Every frame must be `page_size` bytes (1
 /// to 65536). The whole log is checked before the first byte is written, so a
 /// corrupt log or a wrong page size leaves the file as it was; a
 /// failure to write leaves a part of the pages, and doing it again mends that.
@@ -113,12 +113,7 @@ pub fn recover_into_file_on(
     let file = disk
         .open(target, OpenMode::WriteOrCreate)
         .map_err(|e| Error::io("open the target", target, &e))?;
-    let mut pages = PageFile {
-        file: &*file,
-        path: target,
-        page_size,
-        newest: HashMap::new(),
-    };
+    let mut pages = PageFile::new(&*file, target, page_size);
     let mut stream = stream(options)?;
     while let Some(batch) = stream.next_batch()? {
         for frame in &batch.frames {
@@ -176,27 +171,80 @@ fn delete_segments(
     }
 }
 
+/// Bytes of pages that are held back to be written in page order.
+const HELD: usize = 16 << 20;
+/// Bytes of neighbouring pages that are written at once.
+const RUN: usize = 1 << 20;
+
+/// The target. Pages are held back and written in runs, because a write of
+/// each by itself costs more than the bytes do.
 struct PageFile<'a> {
     file: &'a dyn File,
     path: &'a Path,
     page_size: u32,
     /// The commit sequence of the image that each page has.
     newest: HashMap<u32, u64>,
+    /// Images, and which page each is of, in the order of their arrival.
+    held: Vec<u8>,
+    numbers: Vec<u32>,
+    /// Neighbouring pages on their way.
+    run: Vec<u8>,
 }
 
-impl PageFile<'_> {
+impl<'a> PageFile<'a> {
+    fn new(file: &'a dyn File, path: &'a Path, page_size: u32) -> Self {
+        PageFile {
+            file,
+            path,
+            page_size,
+            newest: HashMap::new(),
+            held: Vec::new(),
+            numbers: Vec::new(),
+            run: Vec::new(),
+        }
+    }
+
     fn put(&mut self, commit_seq: u64, page_number: u32, data: &[u8]) -> Result<()> {
         let newest = self.newest.entry(page_number).or_insert(commit_seq);
         if commit_seq < *newest {
             return Ok(());
         }
         *newest = commit_seq;
-        let offset = u64::from(page_number - 1) * u64::from(self.page_size);
-        write_all_at(self.file, data, offset, 1)
+        self.numbers.push(page_number);
+        self.held.extend_from_slice(data);
+        match self.held.len() < HELD {
+            true => Ok(()),
+            false => self.write_held(),
+        }
+    }
+
+    /// Writes what is held, each page's last image.
+    fn write_held(&mut self) -> Result<()> {
+        let size = self.page_size as usize;
+        let last: BTreeMap<u32, usize> = self.numbers.drain(..).zip(0..).collect();
+        self.run.clear();
+        let mut start = 0;
+        for (number, index) in last {
+            let offset = u64::from(number - 1) * u64::from(self.page_size);
+            if offset != start + self.run.len() as u64 || self.run.len() + size > RUN {
+                self.write_run(start)?;
+                self.run.clear();
+                start = offset;
+            }
+            self.run
+                .extend_from_slice(&self.held[index * size..][..size]);
+        }
+        self.held.clear();
+        self.write_run(start)
+    }
+
+    fn write_run(&self, offset: u64) -> Result<()> {
+        write_all_at(self.file, &self.run, offset, 1)
             .map_err(|e| Error::io("write the target", self.path, &e).at(self.path, offset))
     }
 
-    fn finish(&self, disk: &Disk, db_size: u32) -> Result<()> {
+    fn finish(&mut self, disk: &Disk, db_size: u32) -> Result<()> {
+        self.write_held()?;
         let fail = |what: &str, e: std::io::Error| Error::io(what, self.path, &e);
         if db_size > 0 {
             self.file

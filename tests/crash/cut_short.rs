@@ -254,17 +254,18 @@ fn a_cleanup_cut_short_leaves_a_log_or_none() {
 
 const PAGE: u32 = 512;
 
-/// Commits transactions of whole pages; the database shrinks at the end.
+/// Commits transactions of whole pages, no two of them neighbours, so that each
+/// is a write of its own; the database shrinks at the end.
 fn pages(options: &Options) -> (SimStorage, Vec<u8>) {
     let disk = SimStorage::new();
     let wal = Place::sim(&disk).open(options).unwrap();
     let mut model = Vec::new();
     for txn in 1..=BATCHES {
         let pages: Vec<_> = (0..3u32)
-            .map(|i| 1 + (txn as u32 * 5 + i * 7) % 24)
+            .map(|i| 1 + (txn as u32 * 5 + i * 7) % 24 * 2)
             .map(|number| (number, page(txn, number, PAGE as usize)))
             .collect();
-        let size = if txn == BATCHES { 20 } else { 24 };
+        let size = if txn == BATCHES { 40 } else { 48 };
         let frames: Vec<_> = pages
             .iter()
             .enumerate()

@@ -6,7 +6,7 @@ use epochwal::recovery::{
 };
 use epochwal::storage::sim::SimStorage;
 use epochwal::storage::{OpenMode, read_exact_at};
-use epochwal::{Batch, Coordinator, ErrorKind, Frame, RecoveryReport, Result};
+use epochwal::{Batch, Coordinator, ErrorKind, Frame, Options, RecoveryReport, Result};
 use std::path::Path;
 
 const PAGE: usize = 512;
@@ -277,4 +277,49 @@ fn a_bare_target_is_in_the_current_directory() {
     into_file(&place, target, &RecoveryOptions::default()).unwrap();
     assert_eq!(contents(&place, target), Some(page(1, 1, PAGE)));
     std::env::set_current_dir("/").unwrap();
+}
+
+/// More than is held back at a time, in runs longer than one write, pages again
+/// and again: the file is what the map says.
+#[test]
+fn a_large_recovery_is_the_same_in_a_file_as_in_a_map() {
+    const LARGE: usize = 65_536;
+    let place = Place::real();
+    let wal = Coordinator::open_on(place.disk.clone(), &place.db, &Options::default()).unwrap();
+    for seq in 1..=60_u64 {
+        let numbers =
+            (0..8).map(|i| 1 + (seq as u32 * 61 + i * if seq % 2 == 0 { 1 } else { 37 }) % 200);
+        let images: Vec<_> = numbers
+            .map(|n| (n, vec![seq as u8 ^ n as u8; LARGE]))
+            .collect();
+        let frames: Vec<_> = images
+            .iter()
+            .map(|(page_number, data)| Frame {
+                page_number: *page_number,
+                db_size_if_commit: 0,
+                data,
+            })
+            .collect();
+        wal.submit(&Batch {
+            txn_id: seq,
+            txn_epoch: 0,
+            commit_seq: seq,
+            frames: &frames,
+            metadata: &[],
+        })
+        .unwrap();
+    }
+    wal.close(PATIENCE).unwrap();
+    let all = RecoveryOptions::default();
+    let (map, _) = recover_into_map_on(place.disk.clone(), &place.db, &all).unwrap();
+    let target = place.db.clone();
+    let size = LARGE as u32;
+    recover_into_file_on(place.disk.clone(), &place.db, &target, size, &all).unwrap();
+    let bytes = contents(&place, &target).unwrap();
+    let last = *map.pages.keys().last().unwrap();
+    assert_eq!(bytes.len(), last as usize * LARGE);
+    for (number, (_, image)) in &map.pages {
+        let at = (*number as usize - 1) * LARGE;
+        assert!(bytes[at..][..LARGE] == **image, "page {number}");
+    }
 }
