@@ -78,7 +78,7 @@ impl Coordinator {
     /// [`ErrorKind::Corrupt`] where acknowledged epochs are damaged,
     /// [`ErrorKind::Format`] for a newer format or another database's log,
     /// [`ErrorKind::Invalid`] naming an option out of range. Of a long log the
-    /// newest 128 MiB are checked; recovery checks it all. Blocks on reads, and
+    /// newest 64 MiB are checked; recovery checks it all. Blocks on reads, and
     /// on writes and syncs of the log's tail.
     pub fn open(db_path: &Path, options: &Options) -> Result<Self> {
         Self::open_on(Arc::new(RealStorage), db_path, options)

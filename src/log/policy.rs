@@ -39,7 +39,7 @@ pub struct Knobs {
 impl Default for Knobs {
     fn default() -> Self {
         Knobs {
-            checked_at_open: 128 << 20,
+            checked_at_open: 64 << 20,
             spares_in_line: false,
         }
     }
