@@ -318,8 +318,10 @@ mod tests {
     fn percentiles_of_a_known_set() {
         for h in [Histogram::single(), Histogram::shared()] {
             std::thread::scope(|scope| {
-                for values in [1..=300, 301..=1000] {
-                    scope.spawn(|| values.for_each(|v| h.record(v)));
+                let threads = [1..=300, 301..=1000]
+                    .map(|values| scope.spawn(|| values.for_each(|v| h.record(v))));
+                for thread in threads {
+                    thread.join().unwrap();
                 }
             });
             let s = h.snapshot();
