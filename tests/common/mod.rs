@@ -5,7 +5,7 @@
 use epochwal::coordinator::{EpochInterval, SyncStyle};
 use epochwal::recovery::{RecoveredBatch, RecoveryOptions};
 use epochwal::storage::sim::SimStorage;
-use epochwal::storage::{RealStorage, Storage};
+use epochwal::storage::{OpenMode, RealStorage, Storage, read_exact_at};
 use epochwal::{Batch, Coordinator, Frame, Options, Recovery, RecoveryReport, Result, Ticket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -96,6 +96,16 @@ pub fn small() -> Options {
         segment_size: 64 << 10,
         ..Options::default()
     }
+}
+
+/// The database file that a recovery made; empty where there is none.
+pub fn database(disk: &SimStorage) -> Vec<u8> {
+    let Ok(file) = disk.open(Path::new("/data/test.db"), OpenMode::Read) else {
+        return Vec::new();
+    };
+    let mut bytes = vec![0; file.len().unwrap() as usize];
+    read_exact_at(&*file, &mut bytes, 0).unwrap();
+    bytes
 }
 
 /// A recovered batch.

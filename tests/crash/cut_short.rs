@@ -1,7 +1,7 @@
 //! What works on a log as a whole, cut short at each operation and begun
 //! again: salvage, cleanup, recovery into a file. Also cut short twice.
 
-use super::common::{Got, PATIENCE, Place, commit, page, small};
+use super::common::{Got, PATIENCE, Place, commit, database, page, small};
 use epochwal::coordinator::SyncStyle;
 use epochwal::recovery::{RecoveryOptions, cleanup_segments_on, inspect_on, recover_into_file_on};
 use epochwal::storage::sim::{SimRng, SimStorage};
@@ -296,18 +296,6 @@ fn pages(options: &Options) -> (SimStorage, Vec<u8>) {
     (left, model)
 }
 
-/// The database file that a recovery makes.
-fn target(disk: &SimStorage) -> Vec<u8> {
-    use epochwal::storage::Storage;
-    let Ok(file) = disk.open(Path::new("/data/test.db"), OpenMode::Read) else {
-        return Vec::new();
-    };
-    let mut bytes = vec![0; 64 << 10];
-    let len = read_up_to(&*file, &mut bytes, 0).unwrap();
-    bytes.truncate(len);
-    bytes
-}
-
 #[test]
 fn a_recovery_into_a_file_cut_short_is_done_again() {
     let mut count = 0;
@@ -325,11 +313,14 @@ fn a_recovery_into_a_file_cut_short_is_done_again() {
             // Either the log is there, or the file says all that it said.
             let gone = place.recover_all().is_empty();
             assert!(
-                !gone || target(left) == model,
+                !gone || database(left) == model,
                 "the log went before the file was whole"
             );
             recover(&place);
-            assert!(target(&left.crash_nothing()) == model, "{delete_segments}");
+            assert!(
+                database(&left.crash_nothing()) == model,
+                "{delete_segments}"
+            );
         });
     }
     println!("{count} recoveries into a file cut short");

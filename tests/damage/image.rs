@@ -3,7 +3,7 @@
 use super::common::{Got, PATIENCE, Place, commit, page, small};
 use epochwal::coordinator::{SyncPolicy, SyncStyle};
 use epochwal::format::{prelude, v1};
-use epochwal::recovery::{GroupInfo, RecoveredBatch, Recovery, RecoveryOptions, inspect_on};
+use epochwal::recovery::{GroupInfo, Recovery, RecoveryOptions, inspect_on};
 use epochwal::storage::sim::{Call, FaultPlan, SimStorage};
 use epochwal::storage::{OpenMode, Storage, read_exact_at, write_all_at};
 use epochwal::{Batch, Coordinator, Error, Frame, Options, RecoveryReport};
@@ -299,23 +299,9 @@ pub fn read(
     };
     loop {
         match stream.next_batch() {
-            Ok(Some(batch)) => got.push(own(&batch)),
+            Ok(Some(batch)) => got.push(Got::of(&batch)),
             Ok(None) => return (got, Ok(stream.report().clone())),
             Err(error) => return (got, Err(error)),
         }
-    }
-}
-
-fn own(batch: &RecoveredBatch<'_>) -> Got {
-    let frames = batch.frames.iter();
-    Got {
-        epoch: batch.epoch,
-        seq: batch.commit_seq,
-        txn: batch.txn_id,
-        txn_epoch: batch.txn_epoch,
-        frames: frames
-            .map(|f| (f.page_number, f.db_size_if_commit, f.data.to_vec()))
-            .collect(),
-        metadata: batch.metadata.to_vec(),
     }
 }

@@ -5,7 +5,7 @@
 //! Who writes may fail, and then a crash may follow: doing it again gives what
 //! it would have given, and nothing acknowledged is lost on the way.
 
-use super::common::{Got, PATIENCE, Place, commit, page};
+use super::common::{Got, PATIENCE, Place, commit, database, page};
 use super::ways::{Covered, Way, ways};
 use super::workload::options;
 use epochwal::coordinator::SyncStyle;
@@ -14,9 +14,8 @@ use epochwal::recovery::{
     recover_into_file_on, recover_into_map_on,
 };
 use epochwal::storage::sim::{Call, SimStorage};
-use epochwal::storage::{OpenMode, Storage, read_up_to};
+use epochwal::storage::{OpenMode, Storage};
 use epochwal::{Batch, ErrorKind, Frame, Options, Result};
-use std::path::Path;
 
 const BATCHES: u64 = 10;
 const PAGE: u32 = 700;
@@ -274,16 +273,6 @@ fn cleanups(covered: &Covered) {
             }
         });
     }
-}
-
-fn database(disk: &SimStorage) -> Vec<u8> {
-    let Ok(file) = disk.open(Path::new("/data/test.db"), OpenMode::Read) else {
-        return Vec::new();
-    };
-    let mut bytes = vec![0; 64 << 10];
-    let len = read_up_to(&*file, &mut bytes, 0).unwrap();
-    bytes.truncate(len);
-    bytes
 }
 
 fn recoveries_into_a_file(covered: &Covered) {

@@ -36,6 +36,26 @@ pub fn segments(place: &Place) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Commits a batch of `count` pages of `len` bytes; gives its epoch.
+pub fn commit_pages(wal: &Coordinator, txn: u64, count: usize, len: usize) -> u64 {
+    let data = vec![txn as u8; len];
+    let frames: Vec<Frame<'_>> = (1..=count as u32)
+        .map(|page_number| Frame {
+            page_number,
+            db_size_if_commit: 0,
+            data: &data,
+        })
+        .collect();
+    let batch = Batch {
+        txn_id: txn,
+        txn_epoch: 0,
+        commit_seq: txn,
+        frames: &frames,
+        metadata: &[],
+    };
+    wal.commit(&batch, PATIENCE).unwrap().epoch
+}
+
 /// Spoils one byte, durably.
 pub fn flip(place: &Place, path: &Path, offset: u64) {
     let file = place.disk.open(path, OpenMode::Write).unwrap();

@@ -1,11 +1,11 @@
 //! The end of a log that is too long to be looked through: opens and readers
 //! start near it, and go back where it does not begin there.
 
-use super::common::{PATIENCE, Place, commit};
-use super::log::{flip_epoch, roomy};
+use super::common::{Place, commit};
+use super::log::{commit_pages, flip_epoch, roomy};
 use epochwal::recovery::max_durable_epoch_on;
 use epochwal::storage::sim::{Call, SimStorage};
-use epochwal::{Batch, Coordinator, Frame, Options};
+use epochwal::{Coordinator, Options};
 
 /// More than an open looks through, so that it starts at the last segment.
 const LONG: usize = 129 << 20;
@@ -20,22 +20,7 @@ fn options() -> Options {
 
 /// Commits a batch that gets a segment of its own.
 fn commit_long(wal: &Coordinator, txn: u64) -> u64 {
-    let data = vec![txn as u8; 1 << 16];
-    let frames: Vec<Frame<'_>> = (1..=(LONG / data.len()) as u32)
-        .map(|page_number| Frame {
-            page_number,
-            db_size_if_commit: 0,
-            data: &data,
-        })
-        .collect();
-    let batch = Batch {
-        txn_id: txn,
-        txn_epoch: 0,
-        commit_seq: txn,
-        frames: &frames,
-        metadata: &[],
-    };
-    wal.commit(&batch, PATIENCE).unwrap().epoch
+    commit_pages(wal, txn, LONG >> 16, 1 << 16)
 }
 
 /// A reader asks how far the writer is, and then lists the files: the last

@@ -2,30 +2,16 @@
 //! gone. What it holds is never reused; what it has read may be old.
 
 use super::common::{PATIENCE, Place, commit, small};
+use super::log::commit_pages;
 use epochwal::coordinator::SyncStyle;
 use epochwal::recovery::RecoveryOptions;
 use epochwal::storage::sim::{Call, SimStorage};
-use epochwal::{Batch, Coordinator, Frame, Options, Recovery};
+use epochwal::{Coordinator, Options, Recovery};
 use std::sync::{Arc, Mutex};
 
 /// Commits a batch of 300 kB: a few of them are more than is read ahead.
 fn commit_large(wal: &Coordinator, txn: u64) {
-    let data = vec![txn as u8; 60_000];
-    let frames: Vec<Frame<'_>> = (1..=5)
-        .map(|page_number| Frame {
-            page_number,
-            db_size_if_commit: 0,
-            data: &data,
-        })
-        .collect();
-    let batch = Batch {
-        txn_id: txn,
-        txn_epoch: 0,
-        commit_seq: txn,
-        frames: &frames,
-        metadata: &[],
-    };
-    wal.commit(&batch, PATIENCE).unwrap();
+    commit_pages(wal, txn, 5, 60_000);
 }
 
 /// The rest of a stream, which must be a prefix that goes on densely.

@@ -2,19 +2,42 @@
 
 use super::common::{PATIENCE, Place, commit, everywhere, small, submit};
 use epochwal::recovery::{
-    RecoveryOptions, Verdict, cleanup_segments, inspect, inspect_on, list_segments,
+    RecoveryOptions, SegmentInfo, Verdict, cleanup_segments, inspect, inspect_on, list_segments,
     list_segments_on, recover_into_file,
 };
 use epochwal::storage::sim::{Call, FaultPlan, SimStorage};
 use epochwal::storage::{OpenMode, Storage};
-use epochwal::{Batch, ErrorKind, Frame, Options, Recovery};
-use std::path::Path;
+use epochwal::{Batch, ErrorKind, Frame, Options, Recovery, RecoveryReport};
+use std::path::{Path, PathBuf};
 
 fn flip(disk: &dyn Storage, path: &Path, offset: u64) {
     let file = disk.open(path, OpenMode::Write).unwrap();
     let mut byte = [0];
     assert_eq!(file.read_at(&mut byte, offset).unwrap(), 1);
     file.write_at(&[byte[0] ^ 0xff], offset).unwrap();
+}
+
+/// The segments of a log of several, closed.
+fn closed_log(place: &Place) -> Vec<SegmentInfo> {
+    let wal = place.open(&small()).unwrap();
+    for txn in 1..=60 {
+        commit(&wal, txn).unwrap();
+    }
+    wal.close(PATIENCE).unwrap();
+    list_segments_on(place.disk.clone(), &place.db).unwrap()
+}
+
+/// What a reader of the durable prefix is told.
+fn report_of_the_prefix(place: &Place) -> RecoveryReport {
+    let prefix = RecoveryOptions {
+        durable_prefix: true,
+        ..RecoveryOptions::default()
+    };
+    place.recover(&prefix).unwrap().1
+}
+
+fn paths(report: &RecoveryReport) -> Vec<&PathBuf> {
+    report.suspects.iter().map(|s| &s.path).collect()
 }
 
 #[test]
@@ -75,12 +98,7 @@ fn the_listing_says_what_each_segment_holds() {
 #[test]
 fn an_unreadable_header_has_no_version() {
     let place = Place::sim(&SimStorage::new());
-    let wal = place.open(&small()).unwrap();
-    for txn in 1..=60 {
-        commit(&wal, txn).unwrap();
-    }
-    wal.close(PATIENCE).unwrap();
-    let before = list_segments_on(place.disk.clone(), &place.db).unwrap();
+    let before = closed_log(&place);
     flip(&*place.disk, &before[1].path, 9);
     let after = list_segments_on(place.disk.clone(), &place.db).unwrap();
     assert_eq!(after.len(), before.len());
@@ -189,23 +207,13 @@ fn all_that_lies_beyond_damage_is_suspect() {
 #[test]
 fn a_later_file_that_cannot_be_there_is_named_in_its_place() {
     let place = Place::sim(&SimStorage::new());
-    let wal = place.open(&small()).unwrap();
-    for txn in 1..=60 {
-        commit(&wal, txn).unwrap();
-    }
-    wal.close(PATIENCE).unwrap();
-    let segments = list_segments_on(place.disk.clone(), &place.db).unwrap();
+    let segments = closed_log(&place);
     flip(&*place.disk, &segments[1].path, 300);
     let cut = place.disk.open(&segments[3].path, OpenMode::Write).unwrap();
     cut.set_len(5000).unwrap();
-    let prefix = RecoveryOptions {
-        durable_prefix: true,
-        ..RecoveryOptions::default()
-    };
-    let (_, report) = place.recover(&prefix).unwrap();
-    let suspects: Vec<_> = report.suspects.iter().map(|s| &s.path).collect();
+    let report = report_of_the_prefix(&place);
     let expected: Vec<_> = segments[1..].iter().map(|s| &s.path).collect();
-    assert_eq!(suspects, expected);
+    assert_eq!(paths(&report), expected);
     let error = place.recover(&RecoveryOptions::default()).unwrap_err();
     assert_eq!(error.path(), Some(&*segments[3].path));
     assert!(error.message().contains("5000"), "{error}");
@@ -216,22 +224,12 @@ fn a_later_file_that_cannot_be_there_is_named_in_its_place() {
 #[test]
 fn what_was_read_to_its_end_is_no_suspect() {
     let place = Place::sim(&SimStorage::new());
-    let wal = place.open(&small()).unwrap();
-    for txn in 1..=60 {
-        commit(&wal, txn).unwrap();
-    }
-    wal.close(PATIENCE).unwrap();
-    let segments = list_segments_on(place.disk.clone(), &place.db).unwrap();
+    let segments = closed_log(&place);
     let cut = place.disk.open(&segments[2].path, OpenMode::Write).unwrap();
     cut.set_len(5000).unwrap();
-    let prefix = RecoveryOptions {
-        durable_prefix: true,
-        ..RecoveryOptions::default()
-    };
-    let (_, report) = place.recover(&prefix).unwrap();
-    let suspects: Vec<_> = report.suspects.iter().map(|s| &s.path).collect();
+    let report = report_of_the_prefix(&place);
     let expected: Vec<_> = segments[2..].iter().map(|s| &s.path).collect();
-    assert_eq!(suspects, expected);
+    assert_eq!(paths(&report), expected);
 }
 
 /// Replay order within an epoch: sequence, transaction, first page.
