@@ -8,7 +8,7 @@
 //!
 //! The data's way through the modules, top to bottom:
 //! public faces (`ffi`, this crate's API) -> `coordinator`, `recovery` ->
-//! `log` -> `format` -> `storage`.
+//! `sequencer` -> `log` -> `format` -> `storage`.
 
 pub mod batch;
 pub mod coordinator;
@@ -19,6 +19,7 @@ pub mod format;
 mod log;
 pub mod recovery;
 pub mod segment;
+mod sequencer;
 pub mod storage;
 mod sync;
 #[cfg(not(feature = "wrong"))]

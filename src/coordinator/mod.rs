@@ -1,45 +1,26 @@
 //! The coordinator: lanes, epochs, group commit.
 //!
-//! A batch's way: `submit` takes room in the current epoch through `staging`
-//! (one atomic word) and encodes into its `buffer`; `wait` sleeps in `waiters`
-//! or leads a `flush`, which seals the epoch, has the log write it, and wakes
-//! who waited. The `ticker` flushes what nobody waits for.
+//! A public face over the sequencer, which stages, flushes and wakes: `submit`
+//! makes an entry of a batch, `registry` shares one coordinator per database.
 
-mod buffer;
-mod close;
-mod core;
-mod events;
-mod flush;
-mod lanes;
-mod options;
 mod registry;
-mod staging;
-mod stats;
-mod submit;
-mod ticker;
-mod wait;
-mod waiters;
-#[cfg(all(test, feature = "loom"))]
-mod weak_tests;
+pub(crate) mod submit;
 
-pub use options::{
-    EpochInterval, Knobs, Options, Overflow, SPILL_BYTES, Sequencing, SyncPolicy, SyncStyle,
+pub use crate::sequencer::{
+    DurableFn, EpochInterval, Knobs, Latency, Options, Overflow, SPILL_BYTES, Sequencing, Stats,
+    SyncPolicy, SyncStyle,
 };
-pub use stats::{Latency, Stats};
 
-use self::core::{Core, Phase, closed};
 use crate::batch::{Batch, BatchHead, FrameSource};
 use crate::error::{Error, ErrorKind, Result, Ticket};
 use crate::log::names_of;
+use crate::sequencer::{Phase, Sequencer, inside_callback};
 use crate::storage::{RealStorage, Storage};
 use crate::sync::{AtomicU8, Ordering};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What [`Coordinator::on_durable`] calls: the epoch, and how it went.
-pub type DurableFn = Box<dyn FnOnce(u64, Result<()>) + Send>;
 
 /// A parallel page WAL with epoch group commit: one handle of it.
 ///
@@ -50,11 +31,14 @@ pub type DurableFn = Box<dyn FnOnce(u64, Result<()>) + Send>;
 ///
 /// Timeouts: `None` waits for ever, zero polls.
 pub struct Coordinator {
-    core: Arc<Core>,
+    core: Arc<Sequencer>,
     /// Of this handle: open, closing, closed.
     handle: AtomicU8,
     shared: bool,
 }
+
+/// In messages.
+const NAME: &str = "coordinator";
 
 const OPEN: u8 = 0;
 const CLOSING: u8 = 1;
@@ -87,7 +71,7 @@ impl Coordinator {
     /// [`Coordinator::open`] on a given storage.
     pub fn open_on(storage: Arc<dyn Storage>, db_path: &Path, options: &Options) -> Result<Self> {
         let names = names_of(&storage, db_path)?;
-        let core = Arc::new(Core::open(&storage, &names, options)?);
+        let core = Arc::new(Sequencer::open(NAME, &storage, &names, options)?);
         core.start_ticker()?;
         Ok(Self::handle(core, false))
     }
@@ -98,7 +82,7 @@ impl Coordinator {
     /// Other options than the first call's are [`ErrorKind::Invalid`]; from
     /// inside a callback it is [`ErrorKind::Deadlock`].
     pub fn for_path(db_path: &Path, options: &Options) -> Result<Self> {
-        if core::inside_callback() {
+        if inside_callback() {
             return Err(Error::new(
                 ErrorKind::Deadlock,
                 "opening a shared coordinator from inside a callback",
@@ -108,14 +92,14 @@ impl Coordinator {
         let names = names_of(&storage, db_path)?;
         let path = names.dir().join(names.database());
         let core = registry::get_or_open(&path, options, || {
-            let core = Arc::new(Core::open(&storage, &names, options)?);
+            let core = Arc::new(Sequencer::open(NAME, &storage, &names, options)?);
             core.start_ticker()?;
             Ok(core)
         })?;
         Ok(Self::handle(core, true))
     }
 
-    fn handle(core: Arc<Core>, shared: bool) -> Self {
+    fn handle(core: Arc<Sequencer>, shared: bool) -> Self {
         Coordinator {
             core,
             handle: AtomicU8::new(OPEN),
@@ -123,10 +107,10 @@ impl Coordinator {
         }
     }
 
-    fn live(&self) -> Result<&Arc<Core>> {
+    fn live(&self) -> Result<&Arc<Sequencer>> {
         self.core.check_fork()?;
         if self.handle.load(Ordering::Acquire) == CLOSED {
-            return Err(closed());
+            return Err(self.core.closed());
         }
         Ok(&self.core)
     }
@@ -148,7 +132,7 @@ impl Coordinator {
         head: &BatchHead<'_>,
         frames: &(impl FrameSource + ?Sized),
     ) -> Result<Ticket> {
-        self.live()?.submit(head, frames, true)
+        submit::submit(self.live()?, head, frames, true)
     }
 
     /// Stages a batch and waits until it is durable.
@@ -168,7 +152,7 @@ impl Coordinator {
     ) -> Result<Ticket> {
         let core = self.live()?;
         core.check_may_block()?;
-        let ticket = core.submit(head, frames, false)?;
+        let ticket = submit::submit(core, head, frames, false)?;
         core.wait_for(ticket.epoch, timeout, None)
             .map_err(|e| e.with_ticket(ticket))?;
         Ok(ticket)
@@ -285,7 +269,7 @@ impl Coordinator {
         // Until it is closed others may go on: it may not be closed in time.
         self.handle
             .compare_exchange(OPEN, CLOSING, Ordering::AcqRel, Ordering::Acquire)
-            .map_err(|_| closed())?;
+            .map_err(|_| self.core.closed())?;
         let mut end = Ending {
             handle: &self.handle,
             then: OPEN,
@@ -336,7 +320,7 @@ impl Drop for Coordinator {
         if self.handle.load(Ordering::Acquire) == CLOSED {
             return;
         }
-        if core::inside_callback() {
+        if inside_callback() {
             // The thread that runs callbacks can't wait for itself.
             let (core, shared) = (self.core.clone(), self.shared);
             let _ = crate::sync::thread::Builder::new()
@@ -348,7 +332,7 @@ impl Drop for Coordinator {
     }
 }
 
-impl Core {
+impl Sequencer {
     fn checkpoint(&self, through: u64) -> Result<()> {
         self.check_may_block()?;
         if self.durable().is_none_or(|d| through > d) {
@@ -362,7 +346,7 @@ impl Core {
             return Err(self.refusal());
         }
         let Some(log) = guard.log() else {
-            return Err(closed());
+            return Err(self.closed());
         };
         if log.floor().is_some_and(|floor| through < floor) {
             return Ok(());
@@ -383,47 +367,5 @@ impl Core {
                 Err(error)
             }
         }
-    }
-
-    fn snapshot(&self) -> Stats {
-        let c = &self.counters;
-        let get = |counter: &crate::sync::AtomicU64| counter.load(Ordering::Relaxed);
-        let (current_epoch, _) = self.staging.current();
-        let mut stats = Stats {
-            epochs: get(&c.epochs),
-            groups: get(&c.groups),
-            group_bytes: get(&c.group_bytes),
-            syncs: get(&c.syncs),
-            oversize: get(&c.oversize),
-            blocked: get(&c.blocked),
-            refused: get(&c.refused),
-            retries: get(&c.retries),
-            failures: get(&c.failures),
-            checkpoints: get(&c.checkpoints),
-            current_epoch,
-            durable_epoch: self.durable(),
-            checkpoint_epoch: get(&self.floor).checked_sub(1),
-            segments_in_use: get(&self.segments),
-            segments_free: get(&self.spares),
-            log_bytes: get(&self.log_bytes),
-            max_log_bytes: self.options.max_log_bytes.unwrap_or(0),
-            memory_bytes: self.staging.memory(),
-            max_memory: self.options.max_memory,
-            sync_style: self.sync_style,
-            lanes: self.lanes.count(),
-            lanes_in_use: self.lanes.in_use(),
-            wait: self.wait_latency.snapshot(),
-            flush: self.flush_latency.snapshot(),
-            ..Stats::default()
-        };
-        self.lanes.for_each(|lane| {
-            stats.batches += lane.batches_total;
-            stats.frames += lane.frames_total;
-            stats.bytes += lane.bytes_total;
-            stats.spills += lane.spills;
-            stats.contended += lane.contended;
-            stats.backlog.push(lane.frames_in(current_epoch));
-        });
-        stats
     }
 }

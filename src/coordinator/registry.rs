@@ -1,10 +1,8 @@
 //! One coordinator per database and process, for callers that do not know of
 //! each other.
 
-use super::core::Core;
-use super::options::Options;
-use super::wait::Limit;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sequencer::{Limit, Options, Sequencer};
 use crate::storage::fork_generation;
 use crate::sync::{Mutex, Ordering};
 use std::collections::HashMap;
@@ -14,7 +12,7 @@ use std::sync::atomic::AtomicPtr;
 use std::time::Duration;
 
 struct Entry {
-    core: Arc<Core>,
+    core: Arc<Sequencer>,
     handles: usize,
 }
 
@@ -58,8 +56,8 @@ fn table() -> &'static Table {
 pub(super) fn get_or_open(
     path: &Path,
     options: &Options,
-    open: impl FnOnce() -> Result<Arc<Core>>,
-) -> Result<Arc<Core>> {
+    open: impl FnOnce() -> Result<Arc<Sequencer>>,
+) -> Result<Arc<Sequencer>> {
     let mut entries = table().entries.lock();
     if let Some(entry) = entries.get_mut(path) {
         if entry.core.options != *options {
@@ -84,7 +82,7 @@ pub(super) fn get_or_open(
 
 /// Gives a handle back, with all that was staged made durable; the last one
 /// closes. A close that times out keeps it.
-pub(super) fn give_back(core: &Arc<Core>, timeout: Option<Duration>) -> Result<()> {
+pub(super) fn give_back(core: &Arc<Sequencer>, timeout: Option<Duration>) -> Result<()> {
     let limit = Limit::after(timeout);
     // Without the table's lock: it takes as long as the disk does. Another
     // failure than a timeout comes up again where it matters.

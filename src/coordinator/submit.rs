@@ -1,362 +1,58 @@
-//! Staging a batch: validate, take room, encode straight into the epoch's
-//! buffer.
+//! A batch on its way into an epoch: checked, and encoded where it is staged.
 
-use super::buffer::{HUGE_PAGE, Pages};
-use super::core::{Core, Phase, inside_callback};
-use super::flush::{FlushGuard, Pending, Source};
-use super::options::{Overflow, SPILL_BYTES};
-use super::staging::{Bounds, Reservation, Reserved};
 use crate::batch::{BatchHead, FrameSource};
-use crate::error::{Error, ErrorKind, Result, Ticket};
-use crate::format::group::{GROUP_HEADER, group_len};
-use crate::format::item::{ITEM_ALIGN, Plan, encode, encode_void};
-use crate::sync::{Instant, Ordering};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::time::Duration;
+use crate::error::{Error, Result, Ticket};
+use crate::format::item::{Plan, encode};
+use crate::sequencer::{Entry, Sequencer};
 
-impl Core {
-    /// Stages a batch. `arm`: nobody is going to wait at once, so the ticker
-    /// must know of it.
-    pub(super) fn submit(
-        &self,
-        head: &BatchHead<'_>,
-        frames: &(impl FrameSource + ?Sized),
-        arm: bool,
-    ) -> Result<Ticket> {
-        self.check_fork()?;
-        self.check_sequence(head)?;
-        let plan = Plan::of(head, frames, self.options.max_batch_bytes)?;
-        if plan.len as u64 > self.options.max_memory {
-            return Err(Error::new(
-                ErrorKind::TooLarge,
-                format!(
-                    "batch: {} bytes with headers are above max_memory ({})",
-                    plan.len, self.options.max_memory
-                ),
-            ));
-        }
-        if let Some(limit) = self.options.max_log_bytes
-            && plan.len as u64 > limit
-        {
-            return Err(Error::new(
-                ErrorKind::TooLarge,
-                format!(
-                    "batch: {} bytes never fit max_log_bytes ({limit})",
-                    plan.len
-                ),
-            ));
-        }
-        if plan.len as u64 > self.options.buffer_capacity {
-            return self.submit_alone(head, frames, &plan, arm);
-        }
-        let lane = self.lanes.mine();
-        let room = self.take_room(lane, &plan)?;
-        let ticket = self.fill(lane, room, &plan, head, frames)?;
-        if arm {
-            self.arm();
-        }
-        Ok(ticket)
+/// A checked batch.
+struct PageBatch<'a, F: ?Sized> {
+    head: &'a BatchHead<'a>,
+    frames: &'a F,
+    plan: Plan,
+}
+
+impl<F: FrameSource + ?Sized> Entry for PageBatch<'_, F> {
+    fn len(&self) -> usize {
+        self.plan.len
     }
 
-    fn check_sequence(&self, head: &BatchHead<'_>) -> Result<()> {
-        match (self.assigns(), head.commit_seq) {
-            (true, 1..) => Err(Error::invalid(
-                "commit_seq: the coordinator assigns it, so it must be 0",
-            )),
-            (false, 0) => Err(Error::invalid("commit_seq: 0 is not a sequence")),
-            _ => Ok(()),
-        }
+    fn frames(&self) -> u32 {
+        self.plan.frames
     }
 
-    fn bounds(&self, spill: bool) -> Bounds {
-        let lane = self.options.buffer_capacity + if spill { SPILL_BYTES } else { 0 };
-        let log = match self.options.max_log_bytes {
-            Some(limit) => limit.saturating_sub(self.log_bytes.load(Ordering::Relaxed)),
-            None => u64::MAX,
-        };
-        Bounds { lane, log }
+    fn bytes(&self) -> u64 {
+        self.plan.bytes
     }
 
-    /// Room in the lane, or what the overflow policy says.
-    fn take_room(&self, lane: u16, plan: &Plan) -> Result<Reservation> {
-        let mut deadline = None;
-        loop {
-            let spill = self.options.overflow == Overflow::Spill;
-            let sleeper = deadline.is_some().then(|| self.room.enter());
-            let token = sleeper.as_ref().map(|s| s.token());
-            let reserved = {
-                let mut used = self.lanes.lock(lane);
-                let got = self
-                    .staging
-                    .reserve(plan.len, &mut used, self.bounds(spill));
-                if let Reserved::Room(room) = &got {
-                    used.count(plan.frames, plan.bytes);
-                    if used.bytes_in(room.epoch) > self.options.buffer_capacity {
-                        used.spills += 1;
-                    }
-                }
-                got
-            };
-            let why = match reserved {
-                Reserved::Room(room) => return Ok(room),
-                Reserved::Shut => return Err(self.refusal()),
-                Reserved::LogFull => return Err(self.log_full()),
-                Reserved::LaneFull => "lane",
-                Reserved::MemoryFull => "memory budget",
-            };
-            let until = *deadline.get_or_insert_with(|| Instant::now() + self.patience());
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                self.counters.refused.fetch_add(1, Ordering::Relaxed);
-                return Err(self.no_room(why));
-            }
-            match (sleeper, token) {
-                (Some(sleeper), Some(token)) => {
-                    self.make_room();
-                    sleeper.sleep(token, Some(left));
-                }
-                // Once more, now that a wake would be seen.
-                _ => {
-                    self.counters.blocked.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-        }
+    fn sequence(&self) -> u64 {
+        self.head.commit_seq
     }
 
-    fn patience(&self) -> Duration {
-        if self.options.overflow == Overflow::Refuse || inside_callback() {
-            Duration::ZERO
-        } else {
-            self.options.block_timeout
-        }
-    }
-
-    /// A full lane is sealed by whoever flushes; without a ticker that is the
-    /// caller's business.
-    fn make_room(&self) {
-        if self.interval().is_some() {
-            self.request(self.staging.current().0);
-        }
-    }
-
-    fn no_room(&self, why: &str) -> Error {
-        if self.short_of_space.load(Ordering::SeqCst)
-            && let Some(error) = &*self.space_error.lock()
-        {
-            return error.recast(
-                error.kind(),
-                &format!("the {why} is full and can't be written"),
-            );
-        }
-        Error::new(
-            ErrorKind::Busy,
-            format!("the {why} is full: nothing was kept"),
-        )
-    }
-
-    fn log_full(&self) -> Error {
-        Error::new(
-            ErrorKind::NoSpace,
-            format!(
-                "max_log_bytes: the log has reached {} bytes; a checkpoint makes room",
-                self.options.max_log_bytes.unwrap_or(0)
-            ),
-        )
-    }
-
-    /// Encodes into reserved room. Whatever happens the reservation gets
-    /// filled: the flusher waits for it.
-    fn fill(
-        &self,
-        lane: u16,
-        room: Reservation,
-        plan: &Plan,
-        head: &BatchHead<'_>,
-        frames: &(impl FrameSource + ?Sized),
-    ) -> Result<Ticket> {
-        let buffer = self.staging.buffer(room.buffer);
-        if room.first {
-            buffer.started.store(self.now(), Ordering::Release);
-        }
-        let seq = if self.assigns() {
-            room.assigned_seq
-        } else {
-            head.commit_seq
-        };
-        let slot = Slot {
-            pages: &buffer.pages,
-            offset: GROUP_HEADER + room.offset,
-            len: room.len,
-            lane,
-            void_seq: if self.assigns() { seq } else { 0 },
-            done: false,
-            after: || buffer.fill_one(),
-        };
-        if !slot.fill(|bytes| encode(bytes, plan, lane, seq, head, frames)) {
-            return Err(changed());
-        }
-        Ok(Ticket {
-            epoch: room.epoch,
-            commit_seq: seq,
-        })
-    }
-
-    /// The ordered path, for a batch larger than a lane: an epoch of its own
-    /// in memory of its own, one at a time.
-    fn submit_alone(
-        &self,
-        head: &BatchHead<'_>,
-        frames: &(impl FrameSource + ?Sized),
-        plan: &Plan,
-        arm: bool,
-    ) -> Result<Ticket> {
-        let mut guard = match self.lock_flusher_for(self.patience()) {
-            Some(guard) => guard,
-            None => return Err(self.no_room("ordered path")),
-        };
-        if self.staging.is_shut() {
-            return Err(self.refusal());
-        }
-        // Counted before it is looked at, so that what others stage from here
-        // on leaves room for it.
-        self.staging.add_in_flight(plan.len);
-        let ready = self.make_way(&mut guard, plan);
-        let sealed = ready.and_then(|pages| match self.staging.seal_around() {
-            Some(sealed) => Ok((pages, sealed)),
-            None => Err(self.refusal()),
-        });
-        let (pages, (before, alone)) = sealed.inspect_err(|_| {
-            self.staging.release(plan.len);
-            self.room.wake(i32::MAX);
-        })?;
-        let lane = self.lanes.mine();
-        let seq = if self.assigns() {
-            alone.assigned_seq
-        } else {
-            head.commit_seq
-        };
-        let slot = Slot {
-            pages: &pages,
-            offset: GROUP_HEADER,
-            len: plan.len,
-            lane,
-            void_seq: if self.assigns() { seq } else { 0 },
-            done: false,
-            after: || {},
-        };
-        // What was sealed is kept whatever the writer does: a panic of its own
-        // is none of the flush.
-        let fill = || slot.fill(|bytes| encode(bytes, plan, lane, seq, head, frames));
-        let done = catch_unwind(AssertUnwindSafe(fill));
-        if let Some(before) = before {
-            guard.push(Pending::staged(before));
-        }
-        guard.push(Pending {
-            epoch: alone.epoch,
-            count: 1,
-            payload_len: plan.len,
-            source: Source::Own(pages),
-            summary: None,
-        });
-        self.alone_pending.store(true, Ordering::SeqCst);
-        self.room.wake(i32::MAX);
-        drop(guard);
-        let done = done.unwrap_or_else(|panic| {
-            self.arm();
-            resume_unwind(panic)
-        });
-        // Of one that gives up, what others staged before is left to write.
-        if arm || !done {
-            self.arm();
-        }
-        if !done {
-            return Err(changed());
-        }
-        self.count_alone(lane, plan);
-        Ok(Ticket {
-            epoch: alone.epoch,
-            commit_seq: seq,
-        })
-    }
-
-    /// Memory for a batch of its own, which is counted already: what takes its
-    /// room is written first.
-    fn make_way(&self, guard: &mut FlushGuard<'_>, plan: &Plan) -> Result<Pages> {
-        if self.staging.memory() > self.bounds(false).log {
-            return Err(self.log_full());
-        }
-        // What was sealed before goes first, and frees the other buffer.
-        if guard.has_pending() {
-            self.write_before(guard)?;
-        }
-        if self.staging.memory() > self.options.max_memory {
-            self.seal_into(guard);
-            self.write_before(guard)?;
-        }
-        let pages = Pages::new(group_len(plan.len as u64, 1) as usize)?;
-        if plan.len >= HUGE_PAGE {
-            pages.use_huge_pages();
-        }
-        Ok(pages)
-    }
-
-    /// Writes what stands in the way of the ordered path.
-    fn write_before(&self, guard: &mut FlushGuard<'_>) -> Result<()> {
-        self.write_pending(guard)
-            .map_err(|error| match self.phase() {
-                Phase::Open => error.recast(error.kind(), "nothing was kept"),
-                _ => self.refusal(),
-            })
-    }
-
-    fn count_alone(&self, lane: u16, plan: &Plan) {
-        self.counters.oversize.fetch_add(1, Ordering::Relaxed);
-        let mut used = self.lanes.lock(lane);
-        used.batches_total += 1;
-        used.frames_total += u64::from(plan.frames);
-        used.bytes_total += plan.bytes;
+    fn encode(&self, out: &mut [u8], lane: u16, sequence: u64) -> bool {
+        encode(out, &self.plan, lane, sequence, self.head, self.frames)
     }
 }
 
-fn changed() -> Error {
-    Error::invalid("frames: they changed while they were read")
+/// Stages a batch. `arm`: nobody is going to wait at once.
+pub(crate) fn submit(
+    sequencer: &Sequencer,
+    head: &BatchHead<'_>,
+    frames: &(impl FrameSource + ?Sized),
+    arm: bool,
+) -> Result<Ticket> {
+    sequencer.check_fork()?;
+    check_sequence(sequencer, head)?;
+    let plan = Plan::of(head, frames, sequencer.options.max_batch_bytes)?;
+    sequencer.submit(&PageBatch { head, frames, plan }, arm)
 }
 
-/// A reserved range: filled with a void item where its writer gives up, by a
-/// panic too, because the rest of the epoch must still be written.
-struct Slot<'a, F: Fn()> {
-    pages: &'a Pages,
-    offset: usize,
-    len: usize,
-    lane: u16,
-    void_seq: u64,
-    done: bool,
-    after: F,
-}
-
-impl<F: Fn()> Slot<'_, F> {
-    /// The bytes, for as long as the slot is not given up.
-    fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: the staging word gave this range to this reservation alone
-        // (or the pages are the call's own); the flusher takes a slice of it
-        // only after `after`, when this borrow has ended.
-        unsafe { self.pages.slice(self.offset, self.len) }
-    }
-
-    /// Runs the writer; whether it did its work.
-    fn fill(mut self, write: impl FnOnce(&mut [u8]) -> bool) -> bool {
-        self.done = write(self.bytes());
-        self.done
-    }
-}
-
-impl<F: Fn()> Drop for Slot<'_, F> {
-    fn drop(&mut self) {
-        debug_assert_eq!(self.len % ITEM_ALIGN, 0);
-        if !self.done {
-            let (lane, seq) = (self.lane, self.void_seq);
-            encode_void(self.bytes(), lane, seq);
-        }
-        (self.after)();
+fn check_sequence(sequencer: &Sequencer, head: &BatchHead<'_>) -> Result<()> {
+    match (sequencer.assigns(), head.commit_seq) {
+        (true, 1..) => Err(Error::invalid(
+            "commit_seq: the coordinator assigns it, so it must be 0",
+        )),
+        (false, 0) => Err(Error::invalid("commit_seq: 0 is not a sequence")),
+        _ => Ok(()),
     }
 }

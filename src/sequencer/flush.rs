@@ -2,7 +2,7 @@
 //! holds the flusher: a committer that leads, the ticker, a close.
 
 use super::buffer::Pages;
-use super::core::{Core, Phase};
+use super::core::{Phase, Sequencer};
 use super::staging::Sealed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::{CertificateFlags, GROUP_HEADER, LaneCounts, Summary, group_len};
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// Where a sealed epoch's bytes are.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// In one of the two staging buffers.
     Buffer(usize),
     /// In memory of its own.
@@ -25,17 +25,17 @@ pub(super) enum Source {
 
 /// A sealed epoch that is not durable yet.
 #[derive(Debug)]
-pub(super) struct Pending {
-    pub(super) epoch: u64,
-    pub(super) count: u32,
-    pub(super) payload_len: usize,
-    pub(super) source: Source,
+pub(crate) struct Pending {
+    pub(crate) epoch: u64,
+    pub(crate) count: u32,
+    pub(crate) payload_len: usize,
+    pub(crate) source: Source,
     /// Counted at the first attempt to write it.
-    pub(super) summary: Option<Summary>,
+    pub(crate) summary: Option<Summary>,
 }
 
 impl Pending {
-    pub(super) fn staged(sealed: Sealed) -> Pending {
+    pub(crate) fn staged(sealed: Sealed) -> Pending {
         Pending {
             epoch: sealed.epoch,
             count: sealed.count,
@@ -48,9 +48,9 @@ impl Pending {
 
 /// The one who writes.
 #[derive(Debug)]
-pub(super) struct Flusher {
+pub(crate) struct Flusher {
     /// None once closed.
-    pub(super) log: Option<LogWriter>,
+    pub(crate) log: Option<LogWriter>,
     /// Sealed epochs in their order. At most one is in a staging buffer.
     pending: VecDeque<Pending>,
     lanes: LaneCounts,
@@ -62,7 +62,7 @@ pub(super) struct Flusher {
 }
 
 impl Flusher {
-    pub(super) fn new(log: LogWriter) -> Flusher {
+    pub(crate) fn new(log: LogWriter) -> Flusher {
         Flusher {
             log: Some(log),
             pending: VecDeque::new(),
@@ -75,34 +75,34 @@ impl Flusher {
 
 /// The hold on the flusher. Letting go hands on: someone who waits for an
 /// epoch that is not durable yet is woken to lead, and only then those whose
-/// epoch is done. A panic that begins under the hold fails the coordinator.
-pub(super) struct FlushGuard<'a> {
-    core: &'a Core,
+/// epoch is done. A panic that begins under the hold fails the sequencer.
+pub(crate) struct FlushGuard<'a> {
+    core: &'a Sequencer,
     /// A commit from a destructor, while a panic of the caller's unwinds.
     panicked_before: bool,
     flusher: ManuallyDrop<MutexGuard<'a, Flusher>>,
 }
 
 impl FlushGuard<'_> {
-    pub(super) fn push(&mut self, pending: Pending) {
+    pub(crate) fn push(&mut self, pending: Pending) {
         self.flusher.pending.push_back(pending);
     }
 
-    pub(super) fn has_pending(&self) -> bool {
+    pub(crate) fn has_pending(&self) -> bool {
         !self.flusher.pending.is_empty()
     }
 
     /// The epochs that are pending, first and last.
-    pub(super) fn pending_range(&self) -> Option<(u64, u64)> {
+    pub(crate) fn pending_range(&self) -> Option<(u64, u64)> {
         let first = self.flusher.pending.front()?.epoch;
         Some((first, self.flusher.pending.back()?.epoch))
     }
 
-    pub(super) fn log(&mut self) -> Option<&mut LogWriter> {
+    pub(crate) fn log(&mut self) -> Option<&mut LogWriter> {
         self.flusher.log.as_mut()
     }
 
-    pub(super) fn take_log(&mut self) -> Option<LogWriter> {
+    pub(crate) fn take_log(&mut self) -> Option<LogWriter> {
         self.flusher.log.take()
     }
 }
@@ -137,7 +137,7 @@ impl Drop for FlushGuard<'_> {
     }
 }
 
-impl Core {
+impl Sequencer {
     fn guard<'a>(&'a self, flusher: MutexGuard<'a, Flusher>) -> FlushGuard<'a> {
         FlushGuard {
             core: self,
@@ -146,20 +146,20 @@ impl Core {
         }
     }
 
-    pub(super) fn try_lock_flusher(&self) -> Option<FlushGuard<'_>> {
+    pub(crate) fn try_lock_flusher(&self) -> Option<FlushGuard<'_>> {
         self.flusher.try_lock().map(|g| self.guard(g))
     }
 
-    pub(super) fn lock_flusher(&self) -> FlushGuard<'_> {
+    pub(crate) fn lock_flusher(&self) -> FlushGuard<'_> {
         self.guard(self.flusher.lock())
     }
 
-    pub(super) fn lock_flusher_for(&self, patience: Duration) -> Option<FlushGuard<'_>> {
+    pub(crate) fn lock_flusher_for(&self, patience: Duration) -> Option<FlushGuard<'_>> {
         self.flusher.try_lock_for(patience).map(|g| self.guard(g))
     }
 
     /// Wakes one waiter of the oldest epoch that someone waits for, to lead.
-    pub(super) fn hand_on(&self) {
+    pub(crate) fn hand_on(&self) {
         let next = self.durable().map_or(0, |d| d + 1).max(self.first_epoch);
         let (current, _) = self.staging.current();
         // Few: sealed ones and the current. The bound holds if numbers ran away.
@@ -173,7 +173,7 @@ impl Core {
     }
 
     /// Seals the current epoch if it has anything and its buffer can be left.
-    pub(super) fn seal_into(&self, guard: &mut FlushGuard<'_>) {
+    pub(crate) fn seal_into(&self, guard: &mut FlushGuard<'_>) {
         if guard.has_pending() {
             return;
         }
@@ -185,13 +185,13 @@ impl Core {
 
     /// One flush: what was sealed before and, if nothing was, the current
     /// epoch. What it covers is fixed before the first write.
-    pub(super) fn flush_once(&self, guard: &mut FlushGuard<'_>) -> Result<()> {
+    pub(crate) fn flush_once(&self, guard: &mut FlushGuard<'_>) -> Result<()> {
         self.seal_into(guard);
         self.write_pending(guard)
     }
 
     /// Writes the sealed epochs in their order, each with its sync.
-    pub(super) fn write_pending(&self, guard: &mut FlushGuard<'_>) -> Result<()> {
+    pub(crate) fn write_pending(&self, guard: &mut FlushGuard<'_>) -> Result<()> {
         while let Some(mut pending) = guard.flusher.pending.pop_front() {
             if self.phase() != Phase::Open || guard.flusher.log.is_none() {
                 guard.flusher.pending.push_front(pending);
@@ -284,7 +284,7 @@ impl Core {
     }
 
     /// Takes over the figures of the log.
-    pub(super) fn note_log(&self, log: &LogWriter) {
+    pub(crate) fn note_log(&self, log: &LogWriter) {
         let (segments, spares) = log.segment_counts();
         self.log_bytes.store(log.log_bytes(), Ordering::Relaxed);
         self.segments.store(segments, Ordering::Relaxed);

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// The eventfds that callers were given: a duplicate of each.
 #[derive(Debug, Default)]
-pub(super) struct Events {
+pub(crate) struct Events {
     any: AtomicBool,
     fds: Mutex<Vec<OwnedFd>>,
 }
@@ -15,7 +15,7 @@ pub(super) struct Events {
 impl Events {
     /// A new eventfd: non-blocking, close-on-exec, the caller's to close.
     /// Readable at once where it has `ended` already.
-    pub(super) fn add(&self, ended: impl FnOnce() -> bool) -> Result<OwnedFd> {
+    pub(crate) fn add(&self, ended: impl FnOnce() -> bool) -> Result<OwnedFd> {
         let fail = |e: io::Error| Error::system("eventfd", &e);
         // SAFETY: no memory is involved; the result is checked.
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
@@ -35,13 +35,13 @@ impl Events {
     }
 
     /// Makes all of them readable for the last time, and lets them go.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.signal();
         self.fds.lock().clear();
     }
 
     /// Makes all of them readable.
-    pub(super) fn signal(&self) {
+    pub(crate) fn signal(&self) {
         if self.any.load(Ordering::SeqCst) {
             self.fds.lock().iter().for_each(bump);
         }

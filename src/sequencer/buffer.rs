@@ -13,7 +13,7 @@ const KEEP_RESIDENT: usize = 8 << 20;
 /// buffer is full while the other keeps this.
 const KEEP_PART: usize = 32;
 /// A huge page where small ones have 4 KiB; elsewhere nothing is won or lost.
-pub(super) const HUGE_PAGE: usize = 2 << 20;
+pub(crate) const HUGE_PAGE: usize = 2 << 20;
 /// Groups above this make huge pages worth their memory.
 const LARGE_GROUP: usize = 32 << 10;
 /// How much of the memory a model checker watches, in parts of eight bytes.
@@ -144,7 +144,7 @@ pub(crate) struct EpochBuffer {
     pub(crate) epoch: AtomicU64,
     /// The sequence that its first batch is assigned.
     pub(crate) base_seq: AtomicU64,
-    /// When its first batch was staged, in nanoseconds of the coordinator's clock.
+    /// When its first batch was staged, in nanoseconds of the sequencer's clock.
     pub(crate) started: AtomicU64,
     /// How many reservations are filled: a futex word.
     filled: AtomicU32,

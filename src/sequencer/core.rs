@@ -1,4 +1,4 @@
-//! The coordinator's shared state: what submitters, waiters, the flusher and
+//! The shared state of one sequencer: what submitters, waiters, the flusher and
 //! the ticker all see.
 
 use super::events::Events;
@@ -21,10 +21,10 @@ use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Where the coordinator is in its life.
+/// Where the sequencer is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     Open = 0,
     Failed = 1,
     Closed = 2,
@@ -35,70 +35,72 @@ const LAST_SEQUENCE: u64 = u64::MAX - (1 << 48);
 
 /// The final failure.
 #[derive(Clone, Debug)]
-pub(super) struct Failure {
-    pub(super) cause: Error,
+pub(crate) struct Failure {
+    pub(crate) cause: Error,
     /// Epochs up to it were written or in flight: nobody knows.
-    pub(super) unknown_through: u64,
+    pub(crate) unknown_through: u64,
 }
 
 /// Counters that are not kept per lane.
 #[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) epochs: AtomicU64,
-    pub(super) groups: AtomicU64,
-    pub(super) group_bytes: AtomicU64,
-    pub(super) syncs: AtomicU64,
-    pub(super) oversize: AtomicU64,
-    pub(super) blocked: AtomicU64,
-    pub(super) refused: AtomicU64,
-    pub(super) retries: AtomicU64,
-    pub(super) failures: AtomicU64,
-    pub(super) checkpoints: AtomicU64,
+pub(crate) struct Counters {
+    pub(crate) epochs: AtomicU64,
+    pub(crate) groups: AtomicU64,
+    pub(crate) group_bytes: AtomicU64,
+    pub(crate) syncs: AtomicU64,
+    pub(crate) oversize: AtomicU64,
+    pub(crate) blocked: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) retries: AtomicU64,
+    pub(crate) failures: AtomicU64,
+    pub(crate) checkpoints: AtomicU64,
 }
 
-/// Everything behind the handles of one coordinator.
-pub(super) struct Core {
-    pub(super) options: Options,
-    pub(super) path: PathBuf,
-    pub(super) salvaged: Vec<PathBuf>,
-    pub(super) sync_style: SyncStyle,
-    pub(super) staging: Staging,
-    pub(super) lanes: Arc<Lanes>,
-    pub(super) waiters: Waiters,
+/// Everything behind the handles of one coordinator or spool.
+pub(crate) struct Sequencer {
+    /// Whose it is, for messages: the coordinator's or the spool's.
+    pub(crate) name: &'static str,
+    pub(crate) options: Options,
+    pub(crate) path: PathBuf,
+    pub(crate) salvaged: Vec<PathBuf>,
+    pub(crate) sync_style: SyncStyle,
+    pub(crate) staging: Staging,
+    pub(crate) lanes: Arc<Lanes>,
+    pub(crate) waiters: Waiters,
     /// Submitters that wait for room.
-    pub(super) room: WaitWord,
-    pub(super) flusher: Mutex<Flusher>,
+    pub(crate) room: WaitWord,
+    pub(crate) flusher: Mutex<Flusher>,
     /// The highest durable epoch plus 1; 0: none.
     durable: AtomicU64,
     /// The last epoch on the disk at open, or none; and the first handed out
     /// here: what lies between was never durable.
-    pub(super) opened_at: Option<u64>,
-    pub(super) first_epoch: u64,
+    pub(crate) opened_at: Option<u64>,
+    pub(crate) first_epoch: u64,
     phase: AtomicU8,
     failure: Mutex<Option<Failure>>,
     /// Rises with each flush that found no space.
-    pub(super) space_failures: AtomicU64,
-    pub(super) space_error: Mutex<Option<Error>>,
+    pub(crate) space_failures: AtomicU64,
+    pub(crate) space_error: Mutex<Option<Error>>,
     /// The last flush found no space: groups are pending.
-    pub(super) short_of_space: AtomicBool,
+    pub(crate) short_of_space: AtomicBool,
     /// The ordered path has left sealed epochs that nobody writes yet.
-    pub(super) alone_pending: AtomicBool,
-    pub(super) ticker: Ticker,
-    pub(super) events: Events,
-    pub(super) closing: Mutex<()>,
+    pub(crate) alone_pending: AtomicBool,
+    pub(crate) ticker: Ticker,
+    pub(crate) events: Events,
+    pub(crate) closing: Mutex<()>,
     /// Bytes of groups in live segments.
-    pub(super) log_bytes: AtomicU64,
-    pub(super) segments: AtomicU64,
-    pub(super) spares: AtomicU64,
+    pub(crate) log_bytes: AtomicU64,
+    pub(crate) segments: AtomicU64,
+    pub(crate) spares: AtomicU64,
     /// Checkpoint floor plus 1; 0: none.
-    pub(super) floor: AtomicU64,
-    pub(super) counters: Counters,
-    pub(super) wait_latency: Histogram,
-    pub(super) flush_latency: Histogram,
+    pub(crate) floor: AtomicU64,
+    pub(crate) counters: Counters,
+    pub(crate) wait_latency: Histogram,
+    pub(crate) flush_latency: Histogram,
     born: u32,
     clock: Instant,
     /// Callbacks that are on their way; see `on_durable`.
-    pub(super) callbacks_pending: AtomicU32,
+    pub(crate) callbacks_pending: AtomicU32,
 }
 
 thread_local! {
@@ -106,7 +108,7 @@ thread_local! {
 }
 
 /// Runs a caller's callback: blocking calls from inside it are refused.
-pub(super) fn in_callback(run: impl FnOnce()) {
+pub(crate) fn in_callback(run: impl FnOnce()) {
     IN_CALLBACK.with(|flag| flag.set(true));
     let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
     IN_CALLBACK.with(|flag| flag.set(false));
@@ -115,12 +117,18 @@ pub(super) fn in_callback(run: impl FnOnce()) {
 }
 
 /// Whether the calling thread is inside a callback.
-pub(super) fn inside_callback() -> bool {
+pub(crate) fn inside_callback() -> bool {
     IN_CALLBACK.try_with(Cell::get).unwrap_or(false)
 }
 
-impl Core {
-    pub(super) fn open(disk: &Disk, names: &Names, options: &Options) -> Result<Core> {
+impl Sequencer {
+    /// Opens the log and makes a sequencer of it.
+    pub(crate) fn open(
+        name: &'static str,
+        disk: &Disk,
+        names: &Names,
+        options: &Options,
+    ) -> Result<Sequencer> {
         options.validate()?;
         let log_options = LogOptions {
             policy: options.sync_policy,
@@ -154,7 +162,8 @@ impl Core {
             false => 0,
         };
         let staging = Staging::new(options.max_memory, options.slot_count, next_epoch, base_seq)?;
-        Ok(Core {
+        Ok(Sequencer {
+            name,
             options: options.clone(),
             path: names.dir().join(names.database()),
             salvaged,
@@ -190,11 +199,11 @@ impl Core {
     }
 
     /// Nanoseconds since open, never 0.
-    pub(super) fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         self.clock.elapsed().as_nanos() as u64 + 1
     }
 
-    pub(super) fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         match self.phase.load(Ordering::SeqCst) {
             0 => Phase::Open,
             1 => Phase::Failed,
@@ -202,16 +211,16 @@ impl Core {
         }
     }
 
-    pub(super) fn set_closed(&self) {
+    pub(crate) fn set_closed(&self) {
         self.phase.store(Phase::Closed as u8, Ordering::SeqCst);
     }
 
     /// The child of a fork has no business with the parent's files.
-    pub(super) fn is_forked(&self) -> bool {
+    pub(crate) fn is_forked(&self) -> bool {
         fork_generation() != self.born
     }
 
-    pub(super) fn check_fork(&self) -> Result<()> {
+    pub(crate) fn check_fork(&self) -> Result<()> {
         if self.is_forked() {
             return Err(Error::new(
                 ErrorKind::Forked,
@@ -222,7 +231,7 @@ impl Core {
     }
 
     /// Refuses blocking calls from inside a callback.
-    pub(super) fn check_may_block(&self) -> Result<()> {
+    pub(crate) fn check_may_block(&self) -> Result<()> {
         self.check_fork()?;
         if inside_callback() {
             return Err(Error::new(
@@ -233,36 +242,36 @@ impl Core {
         Ok(())
     }
 
-    pub(super) fn durable(&self) -> Option<u64> {
+    pub(crate) fn durable(&self) -> Option<u64> {
         self.durable.load(Ordering::SeqCst).checked_sub(1)
     }
 
-    pub(super) fn set_durable(&self, epoch: u64) {
+    pub(crate) fn set_durable(&self, epoch: u64) {
         let before = self.durable.swap(epoch + 1, Ordering::SeqCst);
         debug_assert!(before <= epoch, "epochs become durable in order");
     }
 
-    pub(super) fn assigns(&self) -> bool {
+    pub(crate) fn assigns(&self) -> bool {
         self.options.sequencing == Sequencing::Coordinator
     }
 
-    pub(super) fn syncs(&self) -> bool {
+    pub(crate) fn syncs(&self) -> bool {
         self.options.sync_policy != SyncPolicy::Off
     }
 
-    pub(super) fn interval(&self) -> Option<u64> {
+    pub(crate) fn interval(&self) -> Option<u64> {
         match self.options.epoch_interval {
             EpochInterval::After(d) => Some(d.as_nanos() as u64),
             EpochInterval::Off => None,
         }
     }
 
-    pub(super) fn failure(&self) -> Option<Failure> {
+    pub(crate) fn failure(&self) -> Option<Failure> {
         self.failure.lock().clone()
     }
 
     /// Fails for good. The first cause stays; everyone waiting is told.
-    pub(super) fn fail(&self, cause: Error, unknown_through: u64) {
+    pub(crate) fn fail(&self, cause: Error, unknown_through: u64) {
         {
             let mut failure = self.failure.lock();
             if failure.is_none() {
@@ -287,7 +296,7 @@ impl Core {
         }
     }
 
-    pub(super) fn wake_everyone(&self) {
+    pub(crate) fn wake_everyone(&self) {
         self.waiters.wake_all();
         self.room.wake(i32::MAX);
         self.events.signal();
@@ -295,7 +304,7 @@ impl Core {
     }
 
     /// What is known of an epoch. None: nothing final yet.
-    pub(super) fn outcome(&self, epoch: u64) -> Option<Result<()>> {
+    pub(crate) fn outcome(&self, epoch: u64) -> Option<Result<()>> {
         if self.is_durable(epoch) {
             return Some(Ok(()));
         }
@@ -307,7 +316,7 @@ impl Core {
             Phase::Failed => Some(Err(self.failed_outcome(epoch))),
             Phase::Closed => Some(match self.failure() {
                 Some(_) => Err(self.failed_outcome(epoch)),
-                None => Err(closed()),
+                None => Err(self.closed()),
             }),
         }
     }
@@ -326,24 +335,24 @@ impl Core {
             ),
             Some(f) => f.cause.recast(
                 ErrorKind::Failed,
-                &format!("epoch {epoch} will not become durable, the coordinator has failed"),
+                &format!("epoch {epoch} will not become durable, the {} has failed", self.name),
             ),
-            None => closed(),
+            None => self.closed(),
         }
     }
 
     /// Why nothing is taken any more.
-    pub(super) fn refusal(&self) -> Error {
+    pub(crate) fn refusal(&self) -> Error {
         match (self.phase(), self.failure()) {
-            (Phase::Closed, _) | (_, None) => closed(),
+            (Phase::Closed, _) | (_, None) => self.closed(),
             (_, Some(f)) => f
                 .cause
-                .recast(ErrorKind::Failed, "the coordinator has failed"),
+                .recast(ErrorKind::Failed, &format!("the {} has failed", self.name)),
         }
     }
 
     /// Epochs that were never handed out can't be waited for.
-    pub(super) fn check_handed_out(&self, epoch: u64) -> Result<()> {
+    pub(crate) fn check_handed_out(&self, epoch: u64) -> Result<()> {
         if self.outcome(epoch).is_some_and(|o| o.is_ok()) {
             return Ok(());
         }
@@ -353,17 +362,18 @@ impl Core {
         // It may have been sealed and flushed between the two looks.
         if (unknown || nothing_yet) && self.outcome(epoch).is_none_or(|o| o.is_err()) {
             if self.phase() == Phase::Closed {
-                return Err(closed());
+                return Err(self.closed());
             }
             return Err(Error::invalid(format!(
-                "epoch: {epoch} was not handed out by this coordinator"
+                "epoch: {epoch} was not handed out by this {}",
+                self.name
             )));
         }
         Ok(())
     }
-}
 
-/// What a closed handle answers.
-pub(super) fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the coordinator is closed")
+    /// What a closed handle answers.
+    pub(crate) fn closed(&self) -> Error {
+        Error::new(ErrorKind::Closed, format!("the {} is closed", self.name))
+    }
 }

@@ -3,7 +3,7 @@
 //! timer while there is nothing of the kind.
 
 use super::DurableFn;
-use super::core::{Core, Phase, in_callback};
+use super::core::{Phase, Sequencer, in_callback};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, thread};
 use crate::wrong::{self, Wrong};
@@ -24,7 +24,7 @@ struct State {
 
 /// What the thread and the others share.
 #[derive(Default)]
-pub(super) struct Ticker {
+pub(crate) struct Ticker {
     /// The thread knows of staged batches and will look after them.
     armed: AtomicBool,
     state: Mutex<State>,
@@ -34,16 +34,16 @@ pub(super) struct Ticker {
 
 impl Ticker {
     /// Wakes the thread to look at everything again.
-    pub(super) fn notify(&self) {
+    pub(crate) fn notify(&self) {
         // Under the lock, so that a thread between look and sleep hears it.
         let _state = self.state.lock();
         self.changed.notify_all();
     }
 }
 
-impl Core {
+impl Sequencer {
     /// Starts the thread.
-    pub(super) fn start_ticker(self: &Arc<Self>) -> Result<()> {
+    pub(crate) fn start_ticker(self: &Arc<Self>) -> Result<()> {
         let core = self.clone();
         let spawned = thread::Builder::new()
             .name("epochwal".into())
@@ -62,7 +62,7 @@ impl Core {
 
     /// Stops the thread after it has run what callbacks are left, and waits
     /// for it.
-    pub(super) fn stop_ticker(&self) {
+    pub(crate) fn stop_ticker(&self) {
         self.ticker.state.lock().stop = true;
         self.ticker.notify();
         let handle = self.ticker.thread.lock().take();
@@ -72,14 +72,14 @@ impl Core {
     }
 
     /// Tells the thread that something is staged and nobody waits for it.
-    pub(super) fn arm(&self) {
+    pub(crate) fn arm(&self) {
         if self.interval().is_some() && !self.ticker.armed.swap(true, Ordering::SeqCst) {
             self.ticker.notify();
         }
     }
 
     /// Asks for a flush through `epoch` now.
-    pub(super) fn request(&self, epoch: u64) {
+    pub(crate) fn request(&self, epoch: u64) {
         let mut state = self.ticker.state.lock();
         if state.requested < epoch {
             state.requested = epoch;
@@ -88,11 +88,11 @@ impl Core {
     }
 
     /// Runs `callback` once the fate of `epoch` is known.
-    pub(super) fn add_callback(&self, epoch: u64, callback: DurableFn) -> Result<()> {
+    pub(crate) fn add_callback(&self, epoch: u64, callback: DurableFn) -> Result<()> {
         let mut state = self.ticker.state.lock();
         if state.stop {
             drop(state);
-            return Err(super::core::closed());
+            return Err(self.closed());
         }
         self.callbacks_pending.fetch_add(1, Ordering::SeqCst);
         state.callbacks.push((epoch, callback));
@@ -131,7 +131,7 @@ impl Core {
     }
 
     /// A flush whose outcome shows in the epochs. A panic in it has failed the
-    /// coordinator; the thread goes on, for it owes callbacks their call.
+    /// sequencer; the thread goes on, for it owes callbacks their call.
     fn flush_unwatched(&self) {
         let flush = || {
             let mut guard = self.lock_flusher();
@@ -196,7 +196,7 @@ impl Core {
         for (epoch, callback) in all {
             match self.outcome(epoch) {
                 Some(outcome) => due.push((epoch, callback, outcome)),
-                None if state.stop => due.push((epoch, callback, Err(super::core::closed()))),
+                None if state.stop => due.push((epoch, callback, Err(self.closed()))),
                 None => state.callbacks.push((epoch, callback)),
             }
         }

@@ -1,6 +1,6 @@
 //! Lanes: which thread stages where, and how much.
 //!
-//! A thread keeps its lane of a coordinator for life; when it ends, the lane
+//! A thread keeps its lane of a sequencer for life; when it ends, the lane
 //! is handed on, the lowest free one first. With more threads than lanes some
 //! share one.
 
@@ -66,7 +66,7 @@ struct Owners {
     next_shared: u16,
 }
 
-/// The lanes of one coordinator.
+/// The lanes of one sequencer.
 #[derive(Debug)]
 pub(crate) struct Lanes {
     id: u64,

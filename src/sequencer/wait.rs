@@ -1,6 +1,6 @@
 //! Waiting for an epoch: whoever waits while nobody flushes does it itself.
 
-use super::core::Core;
+use super::core::Sequencer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Instant, Ordering};
 use crate::wrong::{self, Wrong};
@@ -14,25 +14,25 @@ const ASK_EVERY: Duration = Duration::from_millis(50);
 
 /// How long a wait may last.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limit(Option<Instant>);
+pub(crate) struct Limit(Option<Instant>);
 
 impl Limit {
     /// None: for ever.
-    pub(super) fn after(timeout: Option<Duration>) -> Limit {
+    pub(crate) fn after(timeout: Option<Duration>) -> Limit {
         // A time too far for the clock is for ever.
         Limit(timeout.and_then(|t| Instant::now().checked_add(t)))
     }
 
     /// What is left; none: for ever.
-    pub(super) fn left(self) -> Option<Duration> {
+    pub(crate) fn left(self) -> Option<Duration> {
         self.0
             .map(|end| end.saturating_duration_since(Instant::now()))
     }
 }
 
-impl Core {
+impl Sequencer {
     /// Waits until `epoch` is durable, or its fate is known, or time is up.
-    pub(super) fn wait(
+    pub(crate) fn wait(
         &self,
         epoch: u64,
         timeout: Option<Duration>,
@@ -49,8 +49,8 @@ impl Core {
         self.wait_for(epoch, timeout, interrupted)
     }
 
-    /// [`Core::wait`] for an epoch that was handed out, by one who may block.
-    pub(super) fn wait_for(
+    /// [`Sequencer::wait`] for an epoch that was handed out, by one who may block.
+    pub(crate) fn wait_for(
         &self,
         epoch: u64,
         timeout: Option<Duration>,
@@ -145,7 +145,7 @@ impl Core {
 
     /// Seals what is staged and waits for all of it. Gives the epoch waited
     /// for, or the durable one where nothing was pending.
-    pub(super) fn flush(&self, timeout: Option<Duration>) -> Result<u64> {
+    pub(crate) fn flush(&self, timeout: Option<Duration>) -> Result<u64> {
         self.check_may_block()?;
         if self.staging.is_shut() {
             return Err(self.refusal());

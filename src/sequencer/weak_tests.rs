@@ -3,12 +3,13 @@
 //! Each test names the weakenings of the code that it is known to catch.
 
 use super::buffer::EpochBuffer;
-use super::core::Core;
+use super::core::Sequencer;
 use super::lanes::{LaneUse, Lanes};
 use super::options::{EpochInterval, Options, SyncStyle};
 use super::staging::{Bounds, Reservation, Reserved, Sealed, Staging};
 use super::waiters::WaitWord;
 use crate::batch::{BatchHead, Frame};
+use crate::coordinator::submit::submit;
 use crate::log::{Disk, names_of};
 use crate::storage::sim::SimStorage;
 use crate::sync::{AtomicU64, Ordering, World, explore};
@@ -331,7 +332,7 @@ fn the_lead_is_handed_on() {
         sim.make_dirs(Path::new("/d"));
         let disk: Disk = Arc::new(sim);
         let names = names_of(&disk, Path::new("/d/db")).unwrap();
-        let core = Arc::new(Core::open(&disk, &names, &options()).unwrap());
+        let core = Arc::new(Sequencer::open("coordinator", &disk, &names, &options()).unwrap());
         let theirs = core.clone();
         let other = thread::spawn(move || commit(&theirs, 1));
         commit(&core, 2);
@@ -351,7 +352,7 @@ fn options() -> Options {
     }
 }
 
-fn commit(core: &Core, txn_id: u64) {
+fn commit(core: &Sequencer, txn_id: u64) {
     let head = BatchHead {
         txn_id,
         commit_seq: txn_id,
@@ -362,6 +363,6 @@ fn commit(core: &Core, txn_id: u64) {
         db_size_if_commit: 1,
         data: &[7; 8],
     };
-    let ticket = core.submit(&head, &[frame][..], false).unwrap();
+    let ticket = submit(core, &head, &[frame][..], false).unwrap();
     core.wait(ticket.epoch, None, None).unwrap();
 }

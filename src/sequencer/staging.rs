@@ -21,7 +21,7 @@ const UNIT_MASK: u64 = (1 << UNIT_BITS) - 1;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 /// Bytes per unit: items are multiples of it.
 const UNIT: u64 = 8;
-/// No room at all: the coordinator is closed or has failed.
+/// No room at all: closed, or failed.
 const SHUT: u64 = UNIT_MASK;
 
 /// The word, taken apart.
@@ -59,7 +59,7 @@ impl Word {
 pub(crate) struct Reservation {
     pub(crate) buffer: usize,
     pub(crate) epoch: u64,
-    /// The sequence that the coordinator assigns.
+    /// The sequence that is assigned, where that is done here.
     pub(crate) assigned_seq: u64,
     /// From the payload's start.
     pub(crate) offset: usize,

@@ -1,23 +1,23 @@
 //! The end: seal, flush, say what could not be made durable, wake everyone.
 
-use super::core::{Core, Phase, closed};
+use super::core::{Phase, Sequencer};
 use super::flush::{FlushGuard, Pending};
 use super::wait::Limit;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::MutexGuard;
 use std::time::Duration;
 
-impl Core {
+impl Sequencer {
     /// Closes. A timeout leaves everything open; any other error says what is
     /// not durable, and it is closed all the same.
-    pub(super) fn close(&self, timeout: Option<Duration>) -> Result<()> {
+    pub(crate) fn close(&self, timeout: Option<Duration>) -> Result<()> {
         self.check_may_block()?;
         let limit = Limit::after(timeout);
         let Some(_closing) = self.begin_close(limit) else {
             return Err(not_in_time());
         };
         if self.phase() == Phase::Closed {
-            return Err(closed());
+            return Err(self.closed());
         }
         // Most of it while others may still stage.
         match self.flush(limit.left()) {
