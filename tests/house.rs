@@ -20,15 +20,15 @@ const PRIMITIVES: [&str; 8] = [
 const PLAIN: [(&str, &str); 8] = [
     // Counts handles; loom and shuttle order nothing by them.
     ("", "std::sync::Arc;"),
-    ("coordinator/lanes.rs", "std::sync::{Arc, Weak};"),
+    ("sequencer/lanes.rs", "std::sync::{Arc, Weak};"),
     // Names a coordinator, orders nothing.
     (
-        "coordinator/lanes.rs",
+        "sequencer/lanes.rs",
         "std::sync::atomic::{AtomicU64, Ordering};",
     ),
     // Figures, each by itself.
     (
-        "coordinator/stats.rs",
+        "sequencer/stats.rs",
         "std::sync::atomic::{AtomicU64, Ordering::Relaxed};",
     ),
     // The process's table: one word, set once per process.
