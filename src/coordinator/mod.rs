@@ -127,6 +127,7 @@ impl Coordinator {
     }
 
     /// [`Coordinator::submit`] for frames that lie elsewhere than in a slice.
+    #[inline]
     pub fn submit_from(
         &self,
         head: &BatchHead<'_>,

@@ -89,30 +89,36 @@ impl ewal_slice {
     ///
     /// # Safety
     /// Where `data` is not NULL, `len` bytes are readable there for `'a`.
+    #[inline]
     pub(super) unsafe fn bytes<'a>(self, name: &str) -> Result<&'a [u8]> {
         if self.len == 0 {
             return Ok(&[]);
         }
-        if self.data.is_null() {
-            return Err(Error::invalid(format!(
-                "{name}: NULL with a length of {}",
-                self.len
-            )));
-        }
-        if isize::try_from(self.len).is_err() {
-            return Err(Error::invalid(format!(
-                "{name}: {} bytes do not fit into memory",
-                self.len
-            )));
+        if self.data.is_null() || isize::try_from(self.len).is_err() {
+            return Err(self.refuse(name));
         }
         // SAFETY: not NULL, not longer than memory, and the caller vouches
         // for the bytes.
         Ok(unsafe { std::slice::from_raw_parts(self.data.cast(), self.len) })
     }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse(self, name: &str) -> Error {
+        let len = self.len;
+        if self.data.is_null() {
+            return Error::invalid(format!("{name}: NULL with a length of {len}"));
+        }
+        Error::invalid(format!("{name}: {len} bytes do not fit into memory"))
+    }
 }
 
-/// The largest value of `max_batch_bytes`.
-const MAX_BATCH_BYTES: u64 = 1 << 30;
+/// The most frames there can be: each takes a byte of a batch, which is never
+/// larger than `max_batch_bytes` can be, and all of them fit into memory.
+const MAX_FRAMES: usize = {
+    let fit = isize::MAX as usize / size_of::<ewal_frame>();
+    if fit < 1 << 30 { fit } else { 1 << 30 }
+};
 
 /// The caller's array of frames, read in place.
 #[derive(Clone, Copy)]
@@ -122,54 +128,62 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Checks what can be checked before any frame is used.
+    /// Checks what must hold before any frame is read.
     ///
     /// # Safety
     /// Where `base` is not NULL, `count` frames are readable there, and each
     /// one's slice, for as long as the value is used.
+    #[inline]
     unsafe fn new(base: *const ewal_frame, count: usize) -> Result<Self> {
-        if base.is_null() && count > 0 {
-            return Err(Error::invalid(format!(
-                "frames: NULL with a frame_count of {count}"
-            )));
+        if (base.is_null() && count > 0) || count > MAX_FRAMES {
+            return Err(Self::refuse(base, count));
         }
-        let fits = count
-            .checked_mul(size_of::<ewal_frame>())
-            .is_some_and(|bytes| isize::try_from(bytes).is_ok());
-        if !fits {
-            return Err(Error::invalid(format!(
-                "frame_count: {count} frames do not fit into memory"
-            )));
-        }
-        // A frame takes at least a byte of a batch, and no batch is larger.
-        if count as u64 > MAX_BATCH_BYTES {
-            return Err(Error::new(
-                ErrorKind::TooLarge,
-                format!("frame_count: {count} is above {MAX_BATCH_BYTES}"),
-            ));
-        }
-        let frames = Frames { base, count };
-        for index in 0..count {
-            let frame = frames.raw(index);
-            if frame.data.data.is_null() && frame.data.len > 0 {
-                return Err(Error::invalid(format!(
-                    "frames[{index}].data: NULL with a length of {}",
-                    frame.data.len
-                )));
-            }
-            if frame.data.len > MAX_FRAME_BYTES {
-                return Err(Error::new(
-                    ErrorKind::TooLarge,
-                    format!(
-                        "frames[{index}].data: {} bytes are above {MAX_FRAME_BYTES}",
-                        frame.data.len
-                    ),
-                ));
-            }
-        }
-        Ok(frames)
+        Ok(Frames { base, count })
     }
 
+    #[cold]
+    #[inline(never)]
+    fn refuse(base: *const ewal_frame, count: usize) -> Error {
+        if base.is_null() {
+            return Error::invalid(format!("frames: NULL with a frame_count of {count}"));
+        }
+        if count > isize::MAX as usize / size_of::<ewal_frame>() {
+            return Error::invalid(format!(
+                "frame_count: {count} frames do not fit into memory"
+            ));
+        }
+        Error::new(
+            ErrorKind::TooLarge,
+            format!("frame_count: {count} is above {MAX_FRAMES}"),
+        )
+    }
+
+    /// What the engine refused, in the caller's terms: of a slice that is no
+    /// frame's it saw no bytes, or one too many.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn explain(&self, error: Error) -> Error {
+        if !matches!(error.kind(), ErrorKind::Invalid | ErrorKind::TooLarge) {
+            return error;
+        }
+        let slices = (0..self.count).map(|index| (index, self.raw(index).data));
+        for (index, ewal_slice { data, len }) in slices {
+            if data.is_null() && len > 0 {
+                return Error::invalid(format!(
+                    "frames[{index}].data: NULL with a length of {len}"
+                ));
+            }
+            if len > MAX_FRAME_BYTES {
+                return Error::new(
+                    ErrorKind::TooLarge,
+                    format!("frames[{index}].data: {len} bytes are above {MAX_FRAME_BYTES}"),
+                );
+            }
+        }
+        error
+    }
+
+    #[inline]
     fn raw(&self, index: usize) -> ewal_frame {
         assert!(index < self.count);
         // SAFETY: within the array that the caller vouches for.
@@ -178,22 +192,23 @@ impl Frames {
 }
 
 impl FrameSource for Frames {
+    #[inline]
     fn count(&self) -> usize {
         self.count
     }
 
+    #[inline]
     fn frame(&self, index: usize) -> Frame<'_> {
         let frame = self.raw(index);
-        // A caller that changes the array meanwhile gets its batch refused
-        // by what the engine finds, and no slice that cannot be.
-        let len = match frame.data.data.is_null() {
-            true => 0,
-            false => frame.data.len.min(MAX_FRAME_BYTES + 1),
-        };
-        let data: &[u8] = match len {
-            0 => &[],
-            // SAFETY: not NULL, and the caller vouches for the bytes.
-            _ => unsafe { std::slice::from_raw_parts(frame.data.data.cast(), len) },
+        // Neither is a frame that the engine takes, whether the caller meant it
+        // so or changes the array meanwhile.
+        let data: &[u8] = match frame.data.data.is_null() {
+            true => &[],
+            false => {
+                let len = frame.data.len.min(MAX_FRAME_BYTES + 1);
+                // SAFETY: not NULL, and the caller vouches for the bytes.
+                unsafe { std::slice::from_raw_parts(frame.data.data.cast(), len) }
+            }
         };
         Frame {
             page_number: frame.page_number,
@@ -208,6 +223,7 @@ impl FrameSource for Frames {
 /// # Safety
 /// `batch` and everything that it points to is readable for `'a`, as the
 /// header says.
+#[inline]
 pub(super) unsafe fn read<'a>(batch: *const ewal_batch) -> Result<(BatchHead<'a>, Frames)> {
     // SAFETY: as promised by our caller.
     let batch = unsafe { struct_size::read(batch) }?;

@@ -1,14 +1,14 @@
 //! The coordinator: open, submit, commit, close.
 
 use super::arg::{self, Out, TextOut};
-use super::batch::{self, ewal_batch, ewal_ticket};
+use super::batch::{self, Frames, ewal_batch, ewal_ticket};
 use super::error::ewal_error;
 use super::guard::{self, Done};
 use super::handle::Table;
 use super::options::{self, ewal_coordinator_options};
 use super::status::ewal_status;
 use crate::coordinator::{Coordinator, Options};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, Ticket};
 use std::ffi::c_char;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -179,7 +179,7 @@ pub unsafe extern "C" fn ewal_submit(
     let body = |it: &Coordinator| {
         // SAFETY: as above.
         let (head, frames) = unsafe { batch::read(batch) }?;
-        give_ticket(&out, it.submit_from(&head, &frames))
+        give_ticket(&out, &frames, it.submit_from(&head, &frames))
     };
     // SAFETY: as above.
     unsafe { guard::with_coordinator(coordinator, error, body) }
@@ -211,6 +211,7 @@ pub unsafe extern "C" fn ewal_commit(
         let (head, frames) = unsafe { batch::read(batch) }?;
         give_ticket(
             &out,
+            &frames,
             it.commit_from(&head, &frames, arg::timeout(timeout_ns)),
         )
     };
@@ -220,7 +221,8 @@ pub unsafe extern "C" fn ewal_commit(
 
 /// The ticket goes out with success, and with a failure that left the batch
 /// staged.
-fn give_ticket(out: &Out<ewal_ticket>, result: Result<crate::error::Ticket>) -> Result<Done> {
+#[inline]
+fn give_ticket(out: &Out<ewal_ticket>, frames: &Frames, result: Result<Ticket>) -> Result<Done> {
     match result {
         Ok(ticket) => {
             out.set(ticket.into());
@@ -230,7 +232,7 @@ fn give_ticket(out: &Out<ewal_ticket>, result: Result<crate::error::Ticket>) -> 
             if let Some(ticket) = e.ticket() {
                 out.set(ticket.into());
             }
-            Err(e)
+            Err(frames.explain(e))
         }
     }
 }

@@ -47,11 +47,23 @@ impl ErrorOut {
     }
 
     /// After success: no message from an earlier call stays behind.
+    #[inline]
     pub(super) fn clear(self) {
-        self.write(EWAL_OK, 0, "");
+        let base = self.0;
+        if base.is_null() {
+            return;
+        }
+        // SAFETY: `new` saw that the caller's struct has all fields; raw
+        // pointers to fields need no alignment.
+        unsafe {
+            (&raw mut (*base).code).write_unaligned(EWAL_OK);
+            (&raw mut (*base).os_errno).write_unaligned(0);
+            (&raw mut (*base).message).cast::<u8>().write(0);
+        }
     }
 
     /// Writes what `error` says and gives its status.
+    #[cold]
     pub(super) fn fill(self, error: &Error) -> ewal_status {
         let code = status::of(error.kind());
         if !self.0.is_null() {

@@ -23,6 +23,7 @@ pub(super) enum Done {
 /// # Safety
 /// `error` is NULL, or points to a u32 and to as many writable bytes as it
 /// says, for the time of the call.
+#[inline]
 pub(super) unsafe fn enter(
     error: *mut ewal_error,
     body: impl FnOnce() -> Result<Done>,
@@ -36,6 +37,7 @@ pub(super) unsafe fn enter(
 ///
 /// # Safety
 /// As for [`enter`].
+#[inline]
 pub(super) unsafe fn with_coordinator(
     handle: ewal_coordinator,
     error: *mut ewal_error,
@@ -54,6 +56,7 @@ pub(super) unsafe fn with_coordinator(
 
 /// # Safety
 /// As for [`enter`].
+#[inline]
 unsafe fn enter_or(
     error: *mut ewal_error,
     body: impl FnOnce() -> Result<Done>,
@@ -72,14 +75,29 @@ unsafe fn enter_or(
             error.clear();
             EWAL_OK
         }
-        Ok(Ok(Done::End)) => error.fill_text(EWAL_END, "the end of the stream"),
-        Ok(Err(e)) => error.fill(&e),
-        Err(cause) => {
-            // A second panic must not leave either; the first one is told.
-            let _ = catch(|| after_panic(&cause));
-            error.fill(&cause)
-        }
+        Ok(other) => tell(error, other),
+        Err(cause) => tell_panic(error, &cause, after_panic),
     }
+}
+
+/// Anything but plain success. Out of line, as [`tell_panic`] and [`cause_of`]
+/// are, so that the body and success are all that a function is made of.
+#[cold]
+#[inline(never)]
+fn tell(error: ErrorOut, outcome: Result<Done>) -> ewal_status {
+    match outcome {
+        Ok(Done::Ok) => EWAL_OK,
+        Ok(Done::End) => error.fill_text(EWAL_END, "the end of the stream"),
+        Err(e) => error.fill(&e),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn tell_panic(error: ErrorOut, cause: &Error, after_panic: impl FnOnce(&Error)) -> ewal_status {
+    // A second panic must not leave either; the first one is told.
+    let _ = catch(|| after_panic(cause));
+    error.fill(cause)
 }
 
 /// The one place that stops a panic.
@@ -87,15 +105,20 @@ unsafe fn enter_or(
 /// What the closure leaves half done is not used again: a coordinator is
 /// made to fail, a recovery is marked so by its own lock, and out-parameters
 /// are plain data.
+#[inline]
 pub(super) fn catch<T>(body: impl FnOnce() -> T) -> std::result::Result<T, Error> {
-    catch_unwind(AssertUnwindSafe(body)).map_err(|payload| {
-        let cause = error::of_panic(text_of(&*payload));
-        // A payload's own destructor may panic; better to leak that one.
-        if let Err(second) = catch_unwind(AssertUnwindSafe(move || drop(payload))) {
-            std::mem::forget(second);
-        }
-        cause
-    })
+    catch_unwind(AssertUnwindSafe(body)).map_err(cause_of)
+}
+
+#[cold]
+#[inline(never)]
+fn cause_of(payload: Box<dyn Any + Send>) -> Error {
+    let cause = error::of_panic(text_of(&*payload));
+    // A payload's own destructor may panic; better to leak that one.
+    if let Err(second) = catch_unwind(AssertUnwindSafe(move || drop(payload))) {
+        std::mem::forget(second);
+    }
+    cause
 }
 
 fn text_of(payload: &(dyn Any + Send)) -> &str {

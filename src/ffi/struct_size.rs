@@ -6,6 +6,7 @@
 //! is taken as long as what this library does not know is zero.
 
 use crate::error::{Error, ErrorKind, Result};
+use std::mem::MaybeUninit;
 
 /// A C struct that begins with a `u32` of its own size, and for which all
 /// zeros is a valid value.
@@ -28,7 +29,31 @@ const LARGEST: usize = 4096;
 ///
 /// # Safety
 /// `ptr` is NULL, or points to a u32 and to as many readable bytes as it says.
+#[inline]
 pub(super) unsafe fn read<T: Sized32>(ptr: *const T) -> Result<T> {
+    // SAFETY: where not NULL the caller vouches for the u32.
+    let whole =
+        !ptr.is_null() && unsafe { ptr.cast::<u32>().read_unaligned() } as usize == size_of::<T>();
+    // Nearly every caller was built against this very version: its fields are
+    // read where they are, and only another version's are copied first.
+    let mut copy = MaybeUninit::uninit();
+    let from = if whole {
+        ptr
+    } else {
+        // SAFETY: as promised by our caller.
+        copy.write(unsafe { read_other(ptr) }?)
+    };
+    // SAFETY: the copy, or as many bytes as the caller vouches for.
+    Ok(unsafe { from.read_unaligned() })
+}
+
+/// [`read`] for the sizes of other versions, and for what is none.
+///
+/// # Safety
+/// As for [`read`].
+#[cold]
+#[inline(never)]
+unsafe fn read_other<T: Sized32>(ptr: *const T) -> Result<T> {
     let name = T::NAME;
     if ptr.is_null() {
         return Err(Error::invalid(format!("{name} is NULL")));
@@ -166,6 +191,19 @@ mod tests {
     fn an_older_struct_reads_with_defaults() {
         let got = read_words(&[8, 5]).unwrap();
         assert_eq!((got.first, got.added), (5, 0));
+    }
+
+    #[test]
+    fn a_struct_of_this_version_is_read_wherever_it_lies() {
+        let got = read_words(&[16, 5, 6, 7]).unwrap();
+        assert_eq!((got.first, got.added), (5, 7 << 32 | 6));
+        let mut bytes = [0_u8; 17];
+        bytes[1] = 16;
+        bytes[5] = 5;
+        bytes[16] = 1;
+        // SAFETY: 16 bytes follow the first.
+        let got: Options = unsafe { read(bytes.as_ptr().add(1).cast()) }.unwrap();
+        assert_eq!((got.first, got.added), (5, 1 << 56));
     }
 
     #[test]

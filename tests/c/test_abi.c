@@ -285,10 +285,12 @@ static void bad_batches_are_refused(void) {
   ewal_error error = EWAL_ERROR_INIT;
   ewal_ticket ticket;
   one_page p;
+  ewal_frame two[2];
   static unsigned char large[65537];
 #define REFUSE(status, change, word)                                         \
   do {                                                                       \
     make_page(&p, 1, 1, 'x');                                                \
+    two[0] = two[1] = p.frame;                                               \
     change;                                                                  \
     ticket.epoch = 7;                                                        \
     EXPECT(status, ewal_submit(wal, &p.batch, &ticket, &error), &error);     \
@@ -305,10 +307,14 @@ static void bad_batches_are_refused(void) {
   REFUSE(EWAL_E_INVALID, p.batch.txn_id = 0, "txn_id");
   REFUSE(EWAL_E_INVALID, p.batch.commit_seq = 0, "commit_seq");
   REFUSE(EWAL_E_INVALID, p.frame.page_number = 0, "page");
-  REFUSE(EWAL_E_INVALID, p.frame.data.data = NULL, "frames[0].data");
+  REFUSE(EWAL_E_INVALID, p.frame.data.data = NULL, "frames[0].data: NULL");
   REFUSE(EWAL_E_INVALID, p.frame.data.len = 0, "frame");
   REFUSE(EWAL_E_TOO_LARGE, p.frame.data.len = SIZE_MAX, "frames[0].data");
   REFUSE(EWAL_E_TOO_LARGE, p.frame.data.len = 65537, "65537");
+  REFUSE(EWAL_E_TOO_LARGE, p.frame.data.len = 70001, "frames[0].data: 70001");
+  REFUSE(EWAL_E_INVALID,
+         (two[1].data.data = NULL, p.batch.frames = two, p.batch.frame_count = 2),
+         "frames[1].data: NULL with a length of");
   REFUSE(EWAL_E_INVALID, p.batch.metadata.len = 1, "metadata");
   REFUSE(EWAL_E_INVALID,
          (p.batch.metadata.data = large, p.batch.metadata.len = SIZE_MAX),
