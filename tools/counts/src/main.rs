@@ -10,6 +10,7 @@
 //! containers often refuse); where there are none, that is said, and nothing
 //! counts as checked.
 
+mod capi;
 mod counter;
 mod work;
 

@@ -2,6 +2,7 @@
 //! show, and the least of a few tries, because an interrupted lock or a page
 //! touched for the first time only adds.
 
+use crate::capi;
 use crate::counter::Counter;
 use epochwal::coordinator::EpochInterval;
 use epochwal::recovery::{Recovery, RecoveryOptions, recover_into_file};
@@ -37,6 +38,10 @@ pub fn measure(counter: &mut Counter) -> Result<Vec<Figure>, String> {
     }
     add("commit 1 x 4096", commits(counter, &log)?);
     log.close(None).map_err(text)?;
+    let handle = capi::Handle::open(&dir.path().join("of-c"))?;
+    for (name, frames, len) in [("in C, 1 x 128", 1, 128), ("in C, 8 x 4096", 8, 4096)] {
+        add(name, submits_of_c(counter, &handle, frames, len)?);
+    }
     let db = dir.path().join("recovered");
     fill(&db)?;
     add("stream, per MiB", streamed(counter, &db)?);
@@ -100,6 +105,27 @@ fn submits(counter: &mut Counter, log: &Coordinator, n: usize, len: usize) -> Re
             Ok(())
         });
         log.flush(None).map_err(text)?;
+        count
+    });
+    Ok(per? / BATCHES)
+}
+
+fn submits_of_c(
+    counter: &mut Counter,
+    handle: &capi::Handle,
+    n: usize,
+    len: usize,
+) -> Result<u64, String> {
+    let pages = vec![vec![7; len]; n];
+    let frames = capi::frames(&pages);
+    let per = least(|| {
+        let count = counter.count(|| {
+            for _ in 0..BATCHES {
+                handle.submit(next_number(), &frames)?;
+            }
+            Ok(())
+        });
+        handle.flush()?;
         count
     });
     Ok(per? / BATCHES)
