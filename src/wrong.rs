@@ -73,6 +73,10 @@ designs! {
 
     /// Who lets go of the flusher wakes nobody to lead next.
     LeadIsNotHandedOn,
+    /// The lead counts as handed on where the one that was woken had left.
+    LeadIsHandedToNobody,
+    /// Who wakes one forgets that others sleep on.
+    WakeOfOneForgetsTheOthers,
     /// A waiter that gives up keeps the wake that was meant to make a leader.
     GivesUpWithTheLead,
     /// The word to sleep on is read after the condition, so that a wake

@@ -357,7 +357,7 @@ impl Sequencer {
         match done {
             Ok(()) => {
                 self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
-                self.room.wake(i32::MAX);
+                self.room.wake_all();
                 Ok(())
             }
             Err(error) => {

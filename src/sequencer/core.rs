@@ -298,7 +298,7 @@ impl Sequencer {
 
     pub(crate) fn wake_everyone(&self) {
         self.waiters.wake_all();
-        self.room.wake(i32::MAX);
+        self.room.wake_all();
         self.events.signal();
         self.ticker.notify();
     }

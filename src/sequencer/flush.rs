@@ -124,10 +124,10 @@ impl Drop for FlushGuard<'_> {
         }
         if let Some(done) = done {
             for epoch in done {
-                self.core.waiters.of(epoch).wake(i32::MAX);
+                self.core.waiters.of(epoch).wake_all();
             }
             if !wrong::is(Wrong::RoomIsNotTold) {
-                self.core.room.wake(i32::MAX);
+                self.core.room.wake_all();
             }
             self.core.events.signal();
             if self.core.callbacks_pending.load(Ordering::SeqCst) > 0 {
@@ -164,9 +164,9 @@ impl Sequencer {
         let (current, _) = self.staging.current();
         // Few: sealed ones and the current. The bound holds if numbers ran away.
         for epoch in next..=current.min(next.saturating_add(15)) {
-            let word = self.waiters.of(epoch);
-            if word.has_sleepers() {
-                word.wake(1);
+            // Who is about to sleep looks again and leads; where nobody slept,
+            // nobody may be left, so that a later epoch's is woken as well.
+            if self.waiters.of(epoch).wake_one() {
                 return;
             }
         }
@@ -179,7 +179,7 @@ impl Sequencer {
         }
         if let Some(sealed) = self.staging.seal() {
             guard.push(Pending::staged(sealed));
-            self.room.wake(i32::MAX);
+            self.room.wake_all();
         }
     }
 
@@ -300,7 +300,7 @@ impl Sequencer {
             self.short_of_space.store(true, Ordering::SeqCst);
             self.space_failures.fetch_add(1, Ordering::SeqCst);
             self.waiters.wake_all();
-            self.room.wake(i32::MAX);
+            self.room.wake_all();
             // For event loops, whose poll then says so.
             self.events.signal();
             self.ticker.notify();

@@ -58,8 +58,7 @@ impl Sequencer {
         let mut deadline = None;
         loop {
             let spill = self.options.overflow == Overflow::Spill;
-            let sleeper = deadline.is_some().then(|| self.room.enter());
-            let token = sleeper.as_ref().map(|s| s.token());
+            let token = deadline.is_some().then(|| self.room.enter());
             let reserved = {
                 let mut used = self.lanes.lock(lane);
                 let bounds = self.bounds(spill);
@@ -86,13 +85,13 @@ impl Sequencer {
                 self.counters.refused.fetch_add(1, Ordering::Relaxed);
                 return Err(self.no_room(why));
             }
-            match (sleeper, token) {
-                (Some(sleeper), Some(token)) => {
+            match token {
+                Some(token) => {
                     self.make_room();
-                    sleeper.sleep(token, Some(left));
+                    self.room.sleep(token, Some(left));
                 }
                 // Once more, now that a wake would be seen.
-                _ => {
+                None => {
                     self.counters.blocked.fetch_add(1, Ordering::Relaxed);
                 }
             }
@@ -189,7 +188,7 @@ impl Sequencer {
             .and_then(|pages| Ok((pages, self.seal_for(entry)?)));
         let (pages, (before, alone)) = sealed.inspect_err(|_| {
             self.staging.release(len);
-            self.room.wake(i32::MAX);
+            self.room.wake_all();
         })?;
         let lane = self.lanes.mine();
         let seq = if self.assigns() {
@@ -221,7 +220,7 @@ impl Sequencer {
             summary: None,
         });
         self.alone_pending.store(true, Ordering::SeqCst);
-        self.room.wake(i32::MAX);
+        self.room.wake_all();
         drop(guard);
         let done = done.unwrap_or_else(|panic| {
             self.arm();

@@ -61,17 +61,13 @@ impl Sequencer {
         let limit = Limit::after(timeout);
         let failures = self.space_failures.load(Ordering::SeqCst);
         let result = loop {
-            match self.wait_once(epoch, polls, limit, failures, interrupted.is_some()) {
-                Some(result) => break result,
-                None => {
-                    // Most are done now, and need not be announced again.
-                    if let Some(result) = self.outcome(epoch) {
-                        break result;
-                    }
-                    if interrupted.as_mut().is_some_and(|ask| ask()) {
-                        break Err(timed_out("interrupted", epoch));
-                    }
-                }
+            let asks = interrupted.is_some();
+            if let Some(result) = self.wait_once(epoch, polls, limit, failures, asks) {
+                break result;
+            }
+            if interrupted.as_mut().is_some_and(|ask| ask()) {
+                let interrupted = || Err(timed_out("interrupted", epoch));
+                break self.outcome(epoch).unwrap_or_else(interrupted);
             }
         };
         self.wait_latency.record(began.elapsed().as_nanos() as u64);
@@ -94,15 +90,8 @@ impl Sequencer {
         failures: u64,
         asks: bool,
     ) -> Option<Result<()>> {
-        let sleeper = self.waiters.of(epoch).enter();
-        // Taken before the condition is looked at and before the flusher is
-        // tried: whoever changes either wakes after it.
-        let token = sleeper.token();
-        if let Some(result) = self.outcome(epoch) {
-            return Some(result);
-        }
-        if self.space_failures.load(Ordering::SeqCst) != failures {
-            return Some(Err(self.no_space(epoch)));
+        if let Some(answer) = self.answer(epoch, failures) {
+            return Some(answer);
         }
         let left = limit.left();
         if polls && self.short_of_space.load(Ordering::SeqCst) {
@@ -111,26 +100,52 @@ impl Sequencer {
         if polls || left.is_some_and(|l| l.is_zero()) {
             return Some(Err(timed_out("time is up", epoch)));
         }
-        if left.is_none_or(|l| l >= LEAD_MIN) {
-            if let Some(mut guard) = self.try_lock_flusher() {
-                drop(sleeper);
-                // Its failure shows in the outcome, or as no space.
-                let _ = self.flush_once(&mut guard);
-                return None;
-            }
-        } else {
+        let may_lead = left.is_none_or(|l| l >= LEAD_MIN);
+        // Who leads without having announced itself spares a wake of nobody.
+        if may_lead && self.leads() {
+            return None;
+        }
+        let word = self.waiters.of(epoch);
+        // Taken before the condition is looked at and before the flusher is
+        // tried once more: whoever changes either wakes after it.
+        let token = word.enter();
+        if let Some(answer) = self.answer(epoch, failures) {
+            return Some(answer);
+        }
+        if !may_lead {
             self.request(epoch);
+        } else if self.leads() {
+            return None;
         }
         let sleep = match (left, asks) {
             (left, true) => Some(left.map_or(ASK_EVERY, |l| l.min(ASK_EVERY))),
             (left, false) => left,
         };
         let token = match wrong::is(Wrong::TokenAfterTheCondition) {
-            true => sleeper.token(),
+            true => word.enter(),
             false => token,
         };
-        sleeper.sleep(token, sleep);
+        word.sleep(token, sleep);
         None
+    }
+
+    /// The end of a wait, if it is there.
+    fn answer(&self, epoch: u64, failures: u64) -> Option<Result<()>> {
+        if let Some(result) = self.outcome(epoch) {
+            return Some(result);
+        }
+        let failed_since = self.space_failures.load(Ordering::SeqCst) != failures;
+        failed_since.then(|| Err(self.no_space(epoch)))
+    }
+
+    /// Flushes, if nobody does.
+    fn leads(&self) -> bool {
+        let Some(mut guard) = self.try_lock_flusher() else {
+            return false;
+        };
+        // Its failure shows in the outcome, or as no space.
+        let _ = self.flush_once(&mut guard);
+        true
     }
 
     fn no_space(&self, epoch: u64) -> Error {

@@ -24,35 +24,57 @@ fn join<T>(threads: impl IntoIterator<Item = JoinHandle<T>>) -> Vec<T> {
 /// Sleeps until the epoch is there, as a committer does.
 fn sleep_for(word: &WaitWord, durable: &AtomicU64, epoch: u64) {
     loop {
-        let sleeper = word.enter();
-        let token = sleeper.token();
+        let token = word.enter();
         if durable.load(Ordering::SeqCst) >= epoch {
             return;
         }
-        sleeper.sleep(token, None);
+        word.sleep(token, None);
     }
 }
 
-/// Caught: an acquiring look in `has_sleepers`.
+/// Caught: a relaxed or acquiring look in `enter` or `wake_all`, a weaker
+/// announcement in `enter`, a wake that only clears the bit.
 #[test]
 fn everyone_who_sleeps_is_woken() {
-    explore(World::Sleep, 3, || {
+    explore(World::Crowd, 3, || {
         let shared = Arc::new((WaitWord::default(), AtomicU64::new(0)));
         let sleepers = [1, 1].map(|epoch| {
             let shared = shared.clone();
             thread::spawn(move || sleep_for(&shared.0, &shared.1, epoch))
         });
         shared.1.store(1, Ordering::SeqCst);
-        shared.0.wake(i32::MAX);
+        shared.0.wake_all();
         join(sleepers);
+    });
+}
+
+/// A wake of one leaves those who sleep on to be woken later.
+///
+/// Caught: a `wake_one` that clears the bit, a `wake_all` that gives up where
+/// another waker was faster.
+#[test]
+fn a_wake_of_one_does_not_forget_the_others() {
+    explore(World::Crowd, 2, || {
+        let shared = Arc::new((WaitWord::default(), AtomicU64::new(0)));
+        let sleepers = [1, 1].map(|epoch| {
+            let shared = shared.clone();
+            thread::spawn(move || sleep_for(&shared.0, &shared.1, epoch))
+        });
+        let theirs = shared.clone();
+        let waker = thread::spawn(move || {
+            theirs.0.wake_one();
+        });
+        shared.1.store(1, Ordering::SeqCst);
+        shared.0.wake_all();
+        join(sleepers);
+        join([waker]);
     });
 }
 
 /// One wakeup for each change, and a second change after the first was heard.
 ///
-/// Caught: a relaxed announcement in `enter`, a relaxed `token`, a token taken
-/// after the condition, an acquiring look in `has_sleepers`, a wake that leaves
-/// the word as it is.
+/// Caught: a weaker announcement in `enter`, an acquiring look in `wake_one`, a
+/// wake that leaves the word as it is.
 #[test]
 fn a_word_is_slept_on_again() {
     explore(World::Sleep, 3, || {
@@ -64,7 +86,7 @@ fn a_word_is_slept_on_again() {
         });
         for epoch in [1, 2] {
             shared.1.store(epoch, Ordering::SeqCst);
-            shared.0.wake(1);
+            shared.0.wake_one();
         }
         join([sleeper]);
     });

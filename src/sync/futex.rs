@@ -27,17 +27,18 @@ pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Durati
     }
 }
 
-/// Wakes up to `count` threads that wait on `word`.
-pub(crate) fn futex_wake(word: &AtomicU32, count: i32) {
+/// Wakes up to `count` threads that wait on `word`; whether there were any.
+pub(crate) fn futex_wake(word: &AtomicU32, count: i32) -> bool {
     // SAFETY: the word lives as long as the reference; waking touches no memory.
-    unsafe {
+    let woken = unsafe {
         libc::syscall(
             libc::SYS_futex,
             word.as_ptr(),
             libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
             count,
-        );
-    }
+        )
+    };
+    woken > 0
 }
 
 /// The processor that the thread runs on, or ran on a moment ago.

@@ -106,8 +106,9 @@ pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Durati
     }
 }
 
-/// Wakes up to `count` threads that wait on `word`, in any order.
-pub(crate) fn futex_wake(word: &AtomicU32, count: i32) {
+/// Wakes up to `count` threads that wait on `word`, in any order; whether
+/// there were any.
+pub(crate) fn futex_wake(word: &AtomicU32, count: i32) -> bool {
     // Whatever changed the word, others may act before the wake.
     shuttle::thread::sleep(Duration::ZERO);
     let word = std::ptr::from_ref(word).addr();
@@ -123,6 +124,7 @@ pub(crate) fn futex_wake(word: &AtomicU32, count: i32) {
         }
     });
     woken.iter().for_each(|s| s.wake());
+    !woken.is_empty()
 }
 
 /// The execution's clock, which only waits that run out advance.

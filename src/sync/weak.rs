@@ -30,6 +30,12 @@ pub(crate) enum World {
     /// than the language, whose relaxed neighbours no fence orders; each shows
     /// weakenings that the other hides, of the looks and of the writes.
     Sleep,
+    /// Who is woken, where a look at what another thread wrote stands for a
+    /// write of one's own. Fences behind writes alone would let two threads see
+    /// the writes of a third and a fourth in different orders, which `SeqCst`
+    /// forbids: here a look has its fence behind it, too.
+    #[cfg_attr(not(test), allow(dead_code))] // a test asks
+    Crowd,
 }
 
 /// Where a `SeqCst` operation has its fence.
@@ -38,6 +44,8 @@ pub(crate) enum World {
 enum Fence {
     Nowhere,
     Before,
+    /// That writes.
+    BehindWrites,
     Behind,
 }
 
@@ -61,7 +69,8 @@ pub(crate) fn explore(
     let (test, preemptions) = (Arc::new(test), preemptions.into());
     let fences: &[Fence] = match world {
         World::Bytes => &[Fence::Nowhere],
-        World::Sleep => &[Fence::Before, Fence::Behind],
+        World::Sleep => &[Fence::Before, Fence::BehindWrites],
+        World::Crowd => &[Fence::Before, Fence::Behind],
     };
     for &fence in fences {
         let schedules = Arc::new(AtomicU64::new(0));
@@ -82,17 +91,17 @@ pub(crate) fn explore(
     }
 }
 
-fn fence(order: Ordering, place: Fence) {
-    if order == Ordering::SeqCst && FENCE.get() == place {
+fn fence(order: Ordering, places: &[Fence]) {
+    if order == Ordering::SeqCst && places.contains(&FENCE.get()) {
         atomic::fence(Ordering::SeqCst);
     }
 }
 
 /// An operation that writes, with its fence.
 fn writing<T>(order: Ordering, run: impl FnOnce() -> T) -> T {
-    fence(order, Fence::Before);
+    fence(order, &[Fence::Before]);
     let result = run();
-    fence(order, Fence::Behind);
+    fence(order, &[Fence::BehindWrites, Fence::Behind]);
     result
 }
 
@@ -110,8 +119,10 @@ macro_rules! stand_in {
 
             #[track_caller]
             pub(crate) fn load(&self, order: Ordering) -> $value {
-                fence(order, Fence::Before);
-                self.0.load(order)
+                fence(order, &[Fence::Before]);
+                let value = self.0.load(order);
+                fence(order, &[Fence::Behind]);
+                value
             }
 
             #[track_caller]
@@ -235,8 +246,9 @@ pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, _timeout: Option<Durat
     }
 }
 
-/// Wakes up to `count` threads that wait on `word`, those first that came first.
-pub(crate) fn futex_wake(word: &AtomicU32, count: i32) {
+/// Wakes up to `count` threads that wait on `word`, those first that came first;
+/// whether there were any.
+pub(crate) fn futex_wake(word: &AtomicU32, count: i32) -> bool {
     let word = std::ptr::from_ref(word).addr();
     let mut left = count;
     let table = table();
@@ -249,9 +261,11 @@ pub(crate) fn futex_wake(word: &AtomicU32, count: i32) {
         left -= i32::from(wakes);
         !wakes
     });
-    if left < count {
+    let any = left < count;
+    if any {
         table.bell.notify_all();
     }
+    any
 }
 
 /// Memory of which each part is used by one thread at a time.

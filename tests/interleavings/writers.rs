@@ -7,6 +7,7 @@ use epochwal::coordinator::{EpochInterval, Overflow, Sequencing};
 use epochwal::{BatchHead, Coordinator, ErrorKind, Frame, FrameSource, Options, Result, Ticket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Frames whose reading takes its time, and may panic: read once to measure
@@ -206,5 +207,73 @@ fn threads_come_and_go_over_two_lanes() {
         }
         wal.close(None).expect("close");
         assert_eq!(recover(disk.sim.crash_nothing()).len(), 6);
+    });
+}
+
+/// A large batch whose writer, once it has its room, waits for somebody's end.
+struct Waits<'a> {
+    data: &'a [u8],
+    measured: std::cell::Cell<bool>,
+    over: &'a AtomicBool,
+}
+
+impl FrameSource for Waits<'_> {
+    fn count(&self) -> usize {
+        1
+    }
+
+    fn frame(&self, _index: usize) -> Frame<'_> {
+        // Not for ever: a schedule may let nobody else run.
+        for _ in 0..200 {
+            if !self.measured.get() || self.over.load(Ordering::SeqCst) {
+                break;
+            }
+            step();
+        }
+        self.measured.set(true);
+        Frame {
+            page_number: 1,
+            db_size_if_commit: 1,
+            data: self.data,
+        }
+    }
+}
+
+/// A large batch leaves two epochs to be written, the first of which nobody
+/// waits for any more: who waits for a third is the one to lead.
+#[test]
+fn the_lead_passes_over_an_epoch_that_was_given_up() {
+    explore(300, || {
+        let disk = Disk::new();
+        let wal = disk.open(&options());
+        let over = Arc::new(AtomicBool::new(false));
+        let (ours, theirs) = (disk.clone(), wal.clone());
+        threads(3, move |i| match i {
+            1 => {
+                let ticket = submit(&theirs, 1, 64).expect("submit");
+                let result = theirs.wait(ticket.epoch, Some(Duration::from_secs(2)));
+                over.store(true, Ordering::SeqCst);
+                assert!(matches!(kind(&result), None | Some(ErrorKind::Timeout)));
+            }
+            2 => {
+                let head = BatchHead {
+                    txn_id: 2,
+                    commit_seq: 2,
+                    ..BatchHead::default()
+                };
+                let source = Waits {
+                    data: &[fill_of(2); 20_000],
+                    measured: false.into(),
+                    over: &over,
+                };
+                theirs.submit_from(&head, &source).expect("submit");
+            }
+            _ => {
+                let ticket = commit(&theirs, i).expect("commit");
+                assert_durable(&ours, i, &ticket);
+            }
+        });
+        wal.close(None).expect("close");
+        assert_eq!(recover(disk.sim.crash_nothing()).len(), 3);
     });
 }

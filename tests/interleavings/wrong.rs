@@ -8,6 +8,8 @@ runner::caught! {
     EpochReadBeforeReserving: "commit::batches_staged_ahead_are_all_waited_for" => "is not durable",
     WritesBeforeFilled: "commit::four_committers_hand_over" => "staged bytes",
     LeadIsNotHandedOn: "commit::three_committers_hand_over" => "deadlock",
+    LeadIsHandedToNobody: "writers::the_lead_passes_over_an_epoch_that_was_given_up" => "deadlock",
+    WakeOfOneForgetsTheOthers: "commit::four_committers_hand_over" => "deadlock",
     GivesUpWithTheLead: "commit::a_waiter_that_gives_up_hands_the_lead_on" => "deadlock",
     TokenAfterTheCondition: "commit::two_committers_hand_over" => "deadlock",
     TickerDoesNotLookAgain: "commit::the_ticker_hears_of_batches_that_nobody_waits_for"
