@@ -4,14 +4,21 @@
 use crate::log::{batch, frames, options_without_ticker, page};
 use crate::sides::{Finding, Plan, side};
 use epochwal::{Coordinator, Frame};
+use std::cell::RefCell;
+use std::fs::File;
 use std::hint::black_box;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use turns::{Goal, Spread, text};
 
-/// Bytes of a burst, headers included: half a lane.
+/// Bytes of a burst, headers included: half a lane. Two of them are more than
+/// a second-level cache of 1 or 2 MiB holds and far less than a third-level
+/// one does.
 const BURST: usize = 2 << 20;
 /// More than a batch and a frame have of headers.
 const HEADERS: usize = 128;
+const HUGE_PAGE: usize = 2 << 20;
 
 /// Frames of the batches that are staged.
 #[derive(Clone, Copy)]
@@ -73,27 +80,69 @@ pub fn rust_rate(
     Ok(rate)
 }
 
-/// Copies into as much memory as a burst fills, burst by burst into one of two
-/// such places, as a log does of which one half is filled and the other
-/// written.
+/// The least that a log does which fills one buffer while the other is on its
+/// way: copies and sums into two places in turns, each of which goes to the
+/// disk after its burst. Memory that only the copy touches would stay in the
+/// cache of its processor, and a log's does not: what serves the device reads
+/// it, and others run meanwhile.
 struct Copier {
     memory: Vec<u8>,
-    at: usize,
+    start: usize,
+    /// The place in use, 0 or 1, and how much of it is filled.
+    place: usize,
+    filled: usize,
     sum: u32,
+    file: File,
 }
 
 impl Copier {
+    fn new(dir: &Path) -> Result<Copier, String> {
+        // Huge pages, as the library has for bursts of this size.
+        let mut memory: Vec<u8> = Vec::with_capacity(2 * BURST + HUGE_PAGE);
+        let start = memory.as_ptr().align_offset(HUGE_PAGE);
+        let base = memory.as_mut_ptr().wrapping_add(start).cast();
+        // SAFETY: advice on memory of our own, which may be refused.
+        unsafe { libc::madvise(base, 2 * BURST, libc::MADV_HUGEPAGE) };
+        memory.resize(2 * BURST + HUGE_PAGE, 1);
+        let path = dir.join("copied");
+        std::fs::write(&path, &memory[start..][..2 * BURST]).map_err(text)?;
+        let open = |flags| {
+            let mut options = File::options();
+            options.write(true).custom_flags(flags).open(&path)
+        };
+        let direct = open(libc::O_DIRECT | libc::O_DSYNC);
+        let file = direct.or_else(|_| open(libc::O_DSYNC)).map_err(text)?;
+        file.sync_all().map_err(text)?;
+        Ok(Copier {
+            memory,
+            start,
+            place: 0,
+            filled: 0,
+            sum: 0,
+            file,
+        })
+    }
+
     fn take_in(&mut self, images: &[Vec<u8>]) {
+        let from = self.start + self.place * BURST;
         for image in images {
-            if self.at + image.len() > self.memory.len() {
-                self.at = 0;
-            }
-            let place = &mut self.memory[self.at..][..image.len()];
-            place.copy_from_slice(image);
+            let to = &mut self.memory[from..][..BURST][self.filled..][..image.len()];
+            to.copy_from_slice(image);
             self.sum = crc32c::crc32c_append(self.sum, black_box(image));
-            self.at += image.len();
+            self.filled += image.len();
         }
         black_box(&mut self.memory);
+    }
+
+    /// Writes what the place has, and goes on with the other.
+    fn write(&mut self) -> Result<(), String> {
+        let from = self.start + self.place * BURST;
+        let filled = &self.memory[from..][..self.filled];
+        let at = (self.place * BURST) as u64;
+        self.file.write_all_at(filled, at).map_err(text)?;
+        self.place = 1 - self.place;
+        self.filled = 0;
+        Ok(())
     }
 }
 
@@ -106,20 +155,13 @@ pub fn measure(plan: &Plan) -> Result<Vec<Finding>, String> {
     };
     let images = shape.images();
     let staged = frames(&images);
-    let mut copier = Copier {
-        memory: vec![1; 2 * BURST],
-        at: 0,
-        sum: 0,
-    };
+    let copier = RefCell::new(Copier::new(dir.path())?);
     let copying = || {
         let copy = || {
-            copier.take_in(&images);
+            copier.borrow_mut().take_in(&images);
             Ok(())
         };
-        // The same rest as the other side's, so that both come back to equally
-        // cold caches.
-        let rest = || log.commit(&batch(&staged), None).map(|_| ()).map_err(text);
-        rate(plan.turn, shape, copy, rest)
+        rate(plan.turn, shape, copy, || copier.borrow_mut().write())
     };
     let finding = Finding::in_turns(
         plan,
