@@ -173,8 +173,9 @@ fn delete_segments(
 
 /// Bytes of pages that are held back to be written in page order.
 const HELD: usize = 16 << 20;
-/// Bytes of neighbouring pages that are written at once.
-const RUN: usize = 1 << 20;
+/// Bytes of neighbouring pages that are written at once: what the processor's
+/// cache still has, and the file system takes in folios that are not too large.
+const RUN: usize = 256 << 10;
 
 /// The target. Pages are held back and written in runs, because a write of
 /// each by itself costs more than the bytes do.
@@ -187,6 +188,8 @@ struct PageFile<'a> {
     /// Images, and which page each is of, in the order of their arrival.
     held: Vec<u8>,
     numbers: Vec<u32>,
+    /// What is held is one run of neighbours as it came.
+    in_order: bool,
     /// Neighbouring pages on their way.
     run: Vec<u8>,
 }
@@ -200,6 +203,7 @@ impl<'a> PageFile<'a> {
             newest: HashMap::new(),
             held: Vec::new(),
             numbers: Vec::new(),
+            in_order: true,
             run: Vec::new(),
         }
     }
@@ -210,9 +214,13 @@ impl<'a> PageFile<'a> {
             return Ok(());
         }
         *newest = commit_seq;
+        let before = self.numbers.last().copied();
+        self.in_order &= before.is_none_or(|before| page_number.checked_sub(1) == Some(before));
         self.numbers.push(page_number);
         self.held.extend_from_slice(data);
-        match self.held.len() < HELD {
+        // What comes in order gains nothing by waiting, and is still in the cache.
+        let enough = if self.in_order { RUN } else { HELD };
+        match self.held.len() < enough {
             true => Ok(()),
             false => self.write_held(),
         }
@@ -222,24 +230,42 @@ impl<'a> PageFile<'a> {
     fn write_held(&mut self) -> Result<()> {
         let size = self.page_size as usize;
         let last: BTreeMap<u32, usize> = self.numbers.drain(..).zip(0..).collect();
-        self.run.clear();
-        let mut start = 0;
+        let mut run = 0..0;
+        let mut images = Vec::new();
         for (number, index) in last {
-            let offset = u64::from(number - 1) * u64::from(self.page_size);
-            if offset != start + self.run.len() as u64 || self.run.len() + size > RUN {
-                self.write_run(start)?;
-                self.run.clear();
-                start = offset;
+            if number != run.end || (images.len() + 1) * size > RUN {
+                self.write_run(run.start, &images)?;
+                images.clear();
+                run.start = number;
             }
-            self.run
-                .extend_from_slice(&self.held[index * size..][..size]);
+            run.end = number.saturating_add(1);
+            images.push(index);
         }
+        self.write_run(run.start, &images)?;
         self.held.clear();
-        self.write_run(start)
+        self.in_order = true;
+        Ok(())
     }
 
-    fn write_run(&self, offset: u64) -> Result<()> {
-        write_all_at(self.file, &self.run, offset, 1)
+    /// Writes neighbouring pages from `first` on, whose images are given.
+    fn write_run(&mut self, first: u32, images: &[usize]) -> Result<()> {
+        let size = self.page_size as usize;
+        let (Some(start), Some(end)) = (images.first(), images.last()) else {
+            return Ok(());
+        };
+        let bytes = if images.windows(2).all(|pair| pair[1] == pair[0] + 1) {
+            // As they came: nothing needs gathering.
+            &self.held[start * size..(end + 1) * size]
+        } else {
+            self.run.clear();
+            for index in images {
+                self.run
+                    .extend_from_slice(&self.held[index * size..][..size]);
+            }
+            &self.run
+        };
+        let offset = u64::from(first - 1) * u64::from(self.page_size);
+        write_all_at(self.file, bytes, offset, 1)
             .map_err(|e| Error::io("write the target", self.path, &e).at(self.path, offset))
     }
 
