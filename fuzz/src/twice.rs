@@ -58,7 +58,7 @@ fn by_library(bytes: &[u8]) -> Option<Vec<Batch>> {
     let mut batches = Vec::new();
     let counted = Summary::walk(payload, true, &mut LaneCounts::default(), |at, head| {
         let item = &payload[at..at + head.len];
-        head.check_body(item)?;
+        head.check_body(header.kind, item)?;
         if head.kind == ItemKind::Void {
             return Ok(());
         }

@@ -206,7 +206,20 @@ pub struct Summary {
     pub payload_crc: u32,
     /// Items per lane, ascending, lanes without items left out.
     pub lanes: Vec<(u32, u32)>,
+    /// Of records: their terms in order. Not in the certificate.
+    pub runs: Vec<TermRun>,
+    /// The offset of the first record that may not stand behind the one before.
+    pub out_of_order: Option<usize>,
     db_size_key: (u64, u64, u32),
+}
+
+/// Neighbouring records of one term, their LSNs rising.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // as they are named
+pub struct TermRun {
+    pub term: u64,
+    pub first_lsn: u64,
+    pub last_lsn: u64,
 }
 
 impl Summary {
@@ -231,7 +244,7 @@ impl Summary {
                 return Err((at, "item: checksum"));
             }
             visit(at, &head).map_err(|why| (at, why))?;
-            sum.add(&head, item);
+            sum.add(at, &head, item);
             lanes.add(head.lane);
             at += head.len;
         }
@@ -242,7 +255,7 @@ impl Summary {
         Ok(sum)
     }
 
-    fn add(&mut self, head: &ItemHead, item: &[u8]) {
+    fn add(&mut self, at: usize, head: &ItemHead, item: &[u8]) {
         self.items += 1;
         self.payload_crc = crc32c_append(self.payload_crc, &head.crc.to_le_bytes());
         // A void keeps the sequence it was assigned, so that ranges touch.
@@ -250,8 +263,10 @@ impl Summary {
             self.seq_low = self.seq_low.min(head.commit_seq);
             self.seq_high = self.seq_high.max(head.commit_seq);
         }
-        if head.kind == ItemKind::Void {
-            return;
+        match head.kind {
+            ItemKind::Pages => {}
+            ItemKind::Record => return self.add_record(at, head.txn_id, head.commit_seq),
+            ItemKind::Void => return,
         }
         self.pages += u64::from(head.frames);
         // Replay order within the group.
@@ -259,6 +274,22 @@ impl Summary {
         if head.db_size != 0 && key >= self.db_size_key {
             self.db_size = head.db_size;
             self.db_size_key = key;
+        }
+    }
+
+    /// Within a group terms never fall and LSNs rise: a branch is made between
+    /// two groups.
+    fn add_record(&mut self, at: usize, term: u64, lsn: u64) {
+        match self.runs.last_mut() {
+            Some(run) if lsn <= run.last_lsn || term < run.term => {
+                self.out_of_order.get_or_insert(at);
+            }
+            Some(run) if term == run.term => run.last_lsn = lsn,
+            _ => self.runs.push(TermRun {
+                term,
+                first_lsn: lsn,
+                last_lsn: lsn,
+            }),
         }
     }
 }
@@ -454,7 +485,7 @@ impl Certificate {
                 seq_high: get_u64(cert, 24),
                 payload_crc: get_u32(cert, 72),
                 lanes,
-                db_size_key: (0, 0, 0),
+                ..Summary::default()
             },
             crc,
         };

@@ -1,7 +1,10 @@
-//! Items of a group: one batch of frames each (`docs/format.md`, "Items").
+//! Items of a group: batches of frames (`docs/format.md`, "Items"). Those that
+//! are logical records are told apart here, and read in `record`.
 
 use super::bytes::{get_u16, get_u32, get_u64, put_u16, put_u32, put_u64};
 use super::crc::{crc32c, crc32c_append};
+use super::group::GroupKind;
+use super::record::{self, Record};
 use crate::batch::{BatchHead, Frame, FrameSource, MAX_FRAME_BYTES, MAX_METADATA_BYTES};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -16,7 +19,7 @@ pub const ITEM_ALIGN: usize = 8;
 pub const MAX_ITEM: u64 = 2 << 30;
 /// How much is copied before it is checksummed: little enough to be in the
 /// first-level cache still, enough for few calls.
-const CHECKSUM_STRETCH: usize = 16 << 10;
+pub(super) const CHECKSUM_STRETCH: usize = 16 << 10;
 
 /// What an item holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +30,16 @@ pub enum ItemKind {
     Pages,
     /// A logical record.
     Record,
+}
+
+impl ItemKind {
+    pub(super) fn code(self) -> u8 {
+        match self {
+            ItemKind::Void => 0,
+            ItemKind::Pages => 1,
+            ItemKind::Record => 2,
+        }
+    }
 }
 
 /// A checked batch: what encoding it takes.
@@ -207,11 +220,7 @@ fn write_header(
     head: &BatchHead<'_>,
 ) {
     put_u32(out, 4, plan.len as u32);
-    out[8] = match kind {
-        ItemKind::Void => 0,
-        ItemKind::Pages => 1,
-        ItemKind::Record => 2,
-    };
+    out[8] = kind.code();
     out[9] = 0;
     put_u16(out, 10, lane);
     put_u32(out, 12, head.txn_epoch);
@@ -223,7 +232,8 @@ fn write_header(
     put_u32(out, 44, 0);
 }
 
-/// The fixed part of an item, as it stands in the bytes.
+/// The fixed part of an item, as it stands in the bytes. What only page batches
+/// have is 0 in a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ItemHead {
     /// Its checksum, not verified here.
@@ -236,13 +246,13 @@ pub struct ItemHead {
     pub lane: u16,
     /// Transaction epoch.
     pub txn_epoch: u32,
-    /// Transaction id.
+    /// Transaction id; a record's term.
     pub txn_id: u64,
-    /// Commit sequence.
+    /// Commit sequence; a record's LSN.
     pub commit_seq: u64,
     /// Number of frames.
     pub frames: u32,
-    /// Length of the metadata.
+    /// Length of the metadata; of a record's payload.
     pub metadata_len: usize,
     /// Database size in pages, or 0.
     pub db_size: u32,
@@ -262,7 +272,7 @@ impl ItemHead {
         let kind = match payload[8] {
             0 => ItemKind::Void,
             1 => ItemKind::Pages,
-            2 => ItemKind::Record,
+            2 => return Ok(record::item_head(payload, len)),
             _ => return Err("item: unknown type"),
         };
         Ok(ItemHead {
@@ -306,12 +316,22 @@ impl ItemHead {
         Ok((metadata, frames))
     }
 
-    /// Whether a body can be read, without keeping it. A void has none.
-    pub fn check_body(&self, item: &[u8]) -> std::result::Result<(), &'static str> {
-        match self.kind {
-            ItemKind::Void => Ok(()),
-            ItemKind::Pages => self.walk_body(item, |_| {}).map(drop),
-            ItemKind::Record => Err("item: a logical record in a log of pages"),
+    /// Whether a body can be read, without keeping it, and has its place in a
+    /// group of this kind. A void has none.
+    pub fn check_body(
+        &self,
+        group: GroupKind,
+        item: &[u8],
+    ) -> std::result::Result<(), &'static str> {
+        match (self.kind, group) {
+            (ItemKind::Void, GroupKind::Records) if self.commit_seq != 0 => {
+                Err("item: a void with an LSN")
+            }
+            (ItemKind::Void, _) => Ok(()),
+            (ItemKind::Pages, GroupKind::Pages) => self.walk_body(item, |_| {}).map(drop),
+            (ItemKind::Record, GroupKind::Records) => Record::parse(item).map(drop),
+            (ItemKind::Record, _) => Err("item: a logical record in a log of pages"),
+            (ItemKind::Pages, _) => Err("item: a page batch in a log of records"),
         }
     }
 

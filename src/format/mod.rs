@@ -9,5 +9,7 @@ pub mod group;
 pub mod item;
 pub mod names;
 pub mod prelude;
+pub mod record;
 pub mod state;
+pub mod terms;
 pub mod v1;

@@ -416,7 +416,7 @@ impl Walker {
             let payload = &bytes[GROUP_HEADER..payload_end];
             let counted = Summary::walk(payload, true, &mut lanes, |at, head| {
                 items.push((at, *head));
-                head.check_body(&payload[at..at + head.len])
+                head.check_body(header.kind, &payload[at..at + head.len])
             });
             self.items = items;
             self.lanes = lanes;

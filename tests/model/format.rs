@@ -235,7 +235,7 @@ proptest! {
         if item::encode(&mut out, &plan, 0, 1, &head, &source) {
             let head = ItemHead::parse(&out).unwrap();
             prop_assert!(head.verify(&out));
-            prop_assert_eq!(head.check_body(&out), Ok(()));
+            prop_assert_eq!(head.check_body(GroupKind::Pages, &out), Ok(()));
         }
     }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::batch::{BatchHead, Frame};
 use crate::format::item::{self, Plan};
+use crate::format::record::{Record, encode_record};
 
 const HEADER: GroupHeader = GroupHeader {
     epoch: 0x0102_0304_0506_0708,
@@ -224,6 +225,8 @@ fn payload() -> (Vec<u8>, Summary) {
         seq_high: 9,
         payload_crc: crc32c(&crcs),
         lanes: vec![(2, 1), (5, 2)],
+        runs: Vec::new(),
+        out_of_order: None,
         db_size_key: (8, 1, 1),
     };
     (out, summary)
@@ -246,6 +249,50 @@ fn a_walk_counts_everything() {
         (summary.items, summary.seq_low, summary.seq_high),
         (1, 0, 0)
     );
+}
+
+/// A payload of records, each (term, LSN), and a void in front of each.
+fn records(of: &[(u64, u64)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (term, lsn) in of {
+        let at = out.len();
+        out.resize(at + 48 + 56, 0);
+        item::encode_void(&mut out[at..at + 48], 1, 0);
+        let record = Record {
+            term: *term,
+            lsn: *lsn,
+            timestamp_ms: u64::MAX,
+            payload: b"payload",
+        };
+        encode_record(&mut out[at + 48..], 2, &record);
+    }
+    out
+}
+
+#[test]
+fn a_walk_along_records_gives_their_terms() {
+    let run = |term, first_lsn, last_lsn| TermRun {
+        term,
+        first_lsn,
+        last_lsn,
+    };
+    let sum = walk(&records(&[(3, 5), (3, 9), (4, 10), (8, 11), (8, 12)]), true).unwrap();
+    assert_eq!(sum.runs, [run(3, 5, 9), run(4, 10, 10), run(8, 11, 12)]);
+    assert_eq!((sum.seq_low, sum.seq_high), (5, 12));
+    assert_eq!((sum.items, sum.pages, sum.db_size), (10, 0, 0));
+    assert_eq!(sum.lanes, [(1, 5), (2, 5)]);
+    assert_eq!(sum.out_of_order, None);
+}
+
+#[test]
+fn a_walk_finds_the_first_record_out_of_order() {
+    let first = |of: &[(u64, u64)]| walk(&records(of), true).unwrap().out_of_order;
+    assert_eq!(first(&[(3, 5), (3, 5)]), Some(152));
+    assert_eq!(first(&[(3, 5), (3, 6), (3, 4), (3, 3)]), Some(256));
+    // A term falls; one that rises begins above, within a group.
+    assert_eq!(first(&[(3, 5), (2, 6)]), Some(152));
+    assert_eq!(first(&[(3, 5), (4, 5)]), Some(152));
+    assert_eq!(first(&[(3, 5), (4, 6)]), None);
 }
 
 #[test]

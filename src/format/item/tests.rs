@@ -59,7 +59,7 @@ fn a_void_has_a_lane_a_length_and_a_sequence() {
     assert_eq!(out, with_crc(expected));
     let head = ItemHead::parse(&out).unwrap();
     assert_eq!(head.kind, ItemKind::Void);
-    assert_eq!(head.check_body(&out), Ok(()));
+    assert_eq!(head.check_body(GroupKind::Pages, &out), Ok(()));
 }
 
 /// The same frame, so many times.
@@ -242,7 +242,8 @@ fn a_type_that_nobody_knows_is_refused() {
     let kind = |code: u8| {
         let mut bytes = encoded();
         bytes[8] = code;
-        ItemHead::parse(&bytes).map(|head| (head.kind, head.check_body(&bytes).is_ok()))
+        ItemHead::parse(&bytes)
+            .map(|head| (head.kind, head.check_body(GroupKind::Pages, &bytes).is_ok()))
     };
     assert_eq!(kind(0), Ok((ItemKind::Void, true)));
     assert_eq!(kind(1), Ok((ItemKind::Pages, true)));
@@ -259,7 +260,7 @@ fn body(at: usize, patch: &[u8]) -> std::result::Result<usize, &'static str> {
         assert_eq!(metadata.len(), head.metadata_len);
         frames.len()
     });
-    assert_eq!(head.check_body(&bytes), read.map(drop));
+    assert_eq!(head.check_body(GroupKind::Pages, &bytes), read.map(drop));
     read
 }
 
