@@ -455,6 +455,9 @@ impl Certificate {
         if bits & !(FLAG_FALLBACK | FLAG_ASSIGNED) != 0 {
             return Err("certificate: unknown flags");
         }
+        if bits & FLAG_ASSIGNED != 0 && header.kind == GroupKind::Records {
+            return Err("certificate: sequences assigned to records");
+        }
         let entries = get_u32(cert, 56) as usize;
         if entries > front.len() / LANE_ENTRY {
             return Err("certificate: lane table longer than the group");

@@ -33,7 +33,8 @@ pub enum ItemKind {
 }
 
 impl ItemKind {
-    pub(super) fn code(self) -> u8 {
+    /// The type's byte.
+    pub fn code(self) -> u8 {
         match self {
             ItemKind::Void => 0,
             ItemKind::Pages => 1,

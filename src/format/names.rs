@@ -2,16 +2,20 @@
 //!
 //! A database's name is bytes, not text: it need not be UTF-8.
 
+use super::group::GroupKind;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-const SEGMENT: &[u8] = b"-wal-seg-";
-const TMP: &[u8] = b"-wal-tmp-";
-const SPARE: &[u8] = b"-wal-spare-";
-const STATE: &[u8] = b"-wal-state";
-const LOCK: &[u8] = b"-wal-lock";
+/// Each behind the database's name and a separator.
+const SEGMENT: &[u8] = b"wal-seg-";
+const TMP: &[u8] = b"wal-tmp-";
+const SPARE: &[u8] = b"wal-spare-";
+const STATE: &[u8] = b"wal-state";
+const LOCK: &[u8] = b"wal-lock";
 const SALVAGED: &[u8] = b".salvaged-";
+/// Behind the name of a database whose spool it is.
+const LOGICAL: &[u8] = b".logical";
 /// The name of a database whose path has none.
 const NAMELESS: &str = "db";
 const HEX_DIGITS: usize = 16;
@@ -34,12 +38,17 @@ pub enum Kind {
     Salvaged(u64, u64),
 }
 
-/// Makes and recognizes the names that belong to one database.
+/// Makes and recognizes the names that belong to one log: the page log of a
+/// database, or its spool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
     /// Goes in front of every name; empty for the current directory.
     parent: PathBuf,
     database: OsString,
+    kind: GroupKind,
+    /// What all the names begin with: the database's, and what tells its
+    /// logs apart.
+    stem: Vec<u8>,
 }
 
 impl Names {
@@ -50,16 +59,40 @@ impl Names {
     /// names the directory that the files are in, and the database is `db`.
     /// As everywhere in `std::path`, a trailing slash or `/.` changes nothing.
     pub fn new(db_path: &Path) -> Self {
-        match db_path.file_name() {
-            Some(name) => Names {
-                parent: db_path.parent().unwrap_or(Path::new("")).to_path_buf(),
-                database: name.to_os_string(),
-            },
-            None => Names {
-                parent: db_path.to_path_buf(),
-                database: NAMELESS.into(),
-            },
+        Self::of_kind(GroupKind::Pages, db_path)
+    }
+
+    /// For the spool of the database at `db_path`; the rest as [`Names::new`].
+    pub fn spool(db_path: &Path) -> Self {
+        Self::of_kind(GroupKind::Records, db_path)
+    }
+
+    fn of_kind(kind: GroupKind, db_path: &Path) -> Self {
+        let (parent, database) = match db_path.file_name() {
+            Some(name) => (
+                db_path.parent().unwrap_or(Path::new("")).to_path_buf(),
+                name.to_os_string(),
+            ),
+            None => (db_path.to_path_buf(), NAMELESS.into()),
+        };
+        let mut stem = database.as_bytes().to_vec();
+        if kind == GroupKind::Records {
+            stem.extend_from_slice(LOGICAL);
+            stem.push(b'.');
+        } else {
+            stem.push(b'-');
         }
+        Names {
+            parent,
+            database,
+            kind,
+            stem,
+        }
+    }
+
+    /// What the groups of the log hold.
+    pub fn kind(&self) -> GroupKind {
+        self.kind
     }
 
     /// The directory of all the files, never empty: `.` for the current one.
@@ -109,11 +142,11 @@ impl Names {
         OsString::from_vec(name).into()
     }
 
-    /// What the file `name` in [`Names::dir`] is to this database; none where
+    /// What the file `name` in [`Names::dir`] is to this log; none where
     /// it is nothing to it. Exact: epochs are 16 lower-case hex digits,
     /// numbers are decimal as written here, and nothing may follow.
     pub fn classify(&self, name: &OsStr) -> Option<Kind> {
-        let rest = name.as_bytes().strip_prefix(self.database.as_bytes())?;
+        let rest = name.as_bytes().strip_prefix(&self.stem[..])?;
         match rest {
             STATE => return Some(Kind::State),
             LOCK => return Some(Kind::Lock),
@@ -135,19 +168,19 @@ impl Names {
     }
 
     fn with(&self, infix: &[u8], tail: &str) -> PathBuf {
-        let mut name = self.database.as_bytes().to_vec();
+        let mut name = self.stem.clone();
         name.extend_from_slice(infix);
         name.extend_from_slice(tail.as_bytes());
         self.parent.join(OsString::from_vec(name))
     }
 }
 
-/// The epoch that a file name gives, where it is a segment's of whatever
-/// database.
+/// The epoch that a file name gives, where it is a segment's of the page log of
+/// whatever database.
 pub fn segment_epoch(path: &Path) -> Option<u64> {
     let name = path.file_name()?.as_bytes();
     let (front, digits) = name.split_at_checked(name.len().checked_sub(HEX_DIGITS)?)?;
-    let database = front.strip_suffix(SEGMENT)?;
+    let database = front.strip_suffix(SEGMENT)?.strip_suffix(b"-")?;
     if database.is_empty() {
         return None;
     }
@@ -216,6 +249,40 @@ mod tests {
             n.salvaged(&n.segment(1), 3),
             Path::new("/data/mydb.sqlite-wal-seg-0000000000000001.salvaged-3")
         );
+    }
+
+    #[test]
+    fn a_spool_has_names_of_its_own() {
+        let n = Names::spool(Path::new("/data/app.db"));
+        assert_eq!(
+            (n.kind(), n.dir()),
+            (GroupKind::Records, Path::new("/data"))
+        );
+        assert_eq!(n.database(), OsStr::new("app.db"));
+        for (path, name) in [
+            (n.segment(10), "app.db.logical.wal-seg-000000000000000a"),
+            (n.state(), "app.db.logical.wal-state"),
+            (n.lock(), "app.db.logical.wal-lock"),
+            (n.spare(12), "app.db.logical.wal-spare-12"),
+            (n.tmp(10), "app.db.logical.wal-tmp-000000000000000a"),
+        ] {
+            assert_eq!(path, Path::new("/data").join(name));
+            assert!(kind(&n, &path).is_some(), "{name}");
+            // To the page log of no database with a like name is it anything.
+            for other in ["app.db", "app.db.logical", "app.db.logical.wal"] {
+                assert_eq!(kind(&names(other), &path), None, "{name} of {other}");
+            }
+        }
+        for other in ["app.db.logical.wal", "app.db.logical.slots.json", "app.db"] {
+            assert_eq!(n.classify(OsStr::new(other)), None, "{other}");
+        }
+        let pages = names("app.db");
+        assert_eq!(pages.kind(), GroupKind::Pages);
+        assert_eq!(kind(&n, &pages.segment(1)), None);
+        assert_eq!(kind(&n, &names("app.db.logical").segment(1)), None);
+        assert_eq!(segment_epoch(&n.segment(1)), None);
+        let nameless = Names::spool(Path::new("/"));
+        assert_eq!(nameless.state(), Path::new("/db.logical.wal-state"));
     }
 
     #[test]

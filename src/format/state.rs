@@ -3,6 +3,7 @@
 use super::bytes::{get_u32, get_u64, put_u32, put_u64};
 use super::crc::crc32c;
 use super::group::{BLOCK, GroupKind};
+use super::terms::{TERMS_BYTES, Terms};
 
 /// Bytes of one copy.
 pub const STATE_COPY: usize = BLOCK as usize;
@@ -12,6 +13,8 @@ pub const STATE_FILE: u64 = 3 * BLOCK;
 pub const SCRATCH_OFFSET: u64 = 2 * BLOCK;
 const MAGIC: &[u8; 8] = b"EWALSTAT";
 const VERSION: u32 = 2;
+const TERMS_AT: usize = 144;
+const _: () = assert!(TERMS_AT + TERMS_BYTES <= STATE_COPY - 4);
 const FLAG_FLOOR: u32 = 1;
 const FLAG_CLEAN: u32 = 2;
 
@@ -33,6 +36,17 @@ pub struct State {
     pub kind: GroupKind,
     /// The log was closed, and not opened since.
     pub clean: bool,
+    /// Of a log of records.
+    pub records: RecordsState,
+}
+
+/// What only a log of records has in its state; all of it 0 in a log of pages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // named as in docs/format.md
+pub struct RecordsState {
+    pub pruned_through: u64,
+    pub quorum_lsn: u64,
+    pub terms: Terms,
 }
 
 /// Why a copy does not count.
@@ -46,7 +60,7 @@ pub enum StateError {
 
 impl State {
     /// The state of a log that has just been made.
-    pub fn new(log_id: [u8; 16], database_id: [u8; 16]) -> Self {
+    pub fn new(kind: GroupKind, log_id: [u8; 16], database_id: [u8; 16]) -> Self {
         State {
             update: 0,
             log_id,
@@ -59,8 +73,9 @@ impl State {
             newest_epoch: 0,
             highest_seq: 0,
             watermark: 0,
-            kind: GroupKind::Pages,
+            kind,
             clean: false,
+            records: RecordsState::default(),
         }
     }
 
@@ -88,6 +103,11 @@ impl State {
             put_u64(&mut out, at, value);
         }
         out[120] = self.kind.code();
+        if self.kind == GroupKind::Records {
+            put_u64(&mut out, 128, self.records.pruned_through);
+            put_u64(&mut out, 136, self.records.quorum_lsn);
+            self.records.terms.encode(&mut out[TERMS_AT..]);
+        }
         let crc = crc32c(&out[..STATE_COPY - 4]);
         put_u32(&mut out, STATE_COPY - 4, crc);
         out
@@ -113,9 +133,9 @@ impl State {
         if version != VERSION || flags & !(FLAG_FLOOR | FLAG_CLEAN) != 0 {
             return Err(StateError::Version(version));
         }
-        let kind = match bytes[120] {
-            1 => GroupKind::Pages,
-            2 => GroupKind::Records,
+        let (kind, records) = match bytes[120] {
+            1 => (GroupKind::Pages, RecordsState::default()),
+            2 => (GroupKind::Records, RecordsState::parse(bytes)?),
             _ => return Err(StateError::Damaged),
         };
         Ok(State {
@@ -132,6 +152,17 @@ impl State {
             watermark: get_u64(bytes, 112),
             kind,
             clean: flags & FLAG_CLEAN != 0,
+            records,
+        })
+    }
+}
+
+impl RecordsState {
+    fn parse(copy: &[u8]) -> Result<RecordsState, StateError> {
+        Ok(RecordsState {
+            pruned_through: get_u64(copy, 128),
+            quorum_lsn: get_u64(copy, 136),
+            terms: Terms::parse(&copy[TERMS_AT..]).ok_or(StateError::Damaged)?,
         })
     }
 }

@@ -105,8 +105,12 @@ impl Terms {
     /// The LSN at which records of `term` are dead from, as a later term began
     /// there; none where it has not ended.
     pub fn end_of(&self, term: u64) -> Option<u64> {
+        self.after(term).map(|e| e.first_lsn)
+    }
+
+    fn after(&self, term: u64) -> Option<TermStart> {
         let later = self.0.partition_point(|e| e.term <= term);
-        self.0.get(later).map(|e| e.first_lsn)
+        self.0.get(later).copied()
     }
 
     /// Whether a record counts: no later term began at or below it.
@@ -137,27 +141,39 @@ impl Terms {
         }
         // Two logs that share a record share all before it, so what both have
         // of a term ends where the first of the two ended it.
-        let known = self.0.partition_point(|e| e.term <= term);
-        let ended = self.0.get(known).map_or(u64::MAX, |e| e.first_lsn) - 1;
+        let ended = self.end_of(term).unwrap_or(u64::MAX) - 1;
         Standing::Diverged {
             last_common_lsn: ended.min(lsn - 1),
         }
     }
 
     /// Whether a record may stand behind another in a log with this history:
-    /// the term does not fall, and the LSN rises, unless the term began anew
-    /// below it. Each pair is (term, LSN).
+    /// the term does not fall, and the LSN rises, unless the record before was
+    /// cut off. Each pair is (term, LSN).
     pub fn may_follow(&self, before: (u64, u64), next: (u64, u64)) -> bool {
         let ((old_term, old_lsn), (term, lsn)) = (before, next);
-        if term < old_term || (term == old_term && lsn <= old_lsn) {
+        let own = self.0.binary_search_by_key(&term, |e| e.term);
+        if term < old_term || own.is_ok_and(|at| lsn < self.0[at].first_lsn) {
             return false;
         }
-        if let Ok(at) = self.0.binary_search_by_key(&term, |e| e.term) {
-            return lsn >= self.0[at].first_lsn;
+        if lsn > old_lsn {
+            return true;
         }
+        // The term that cut it off need not have had a record before this one's.
+        let cut = self.after(old_term);
+        let cut = cut.is_some_and(|e| e.term <= term && e.first_lsn <= lsn);
         // Terms that a later one cut off whole are dropped, and old ones forgotten.
         let forgotten = self.0.first().is_some_and(|first| term < first.term);
-        lsn > old_lsn || forgotten || !self.is_live(term, lsn)
+        term > old_term && (cut || forgotten || !self.is_live(term, lsn))
+    }
+
+    /// Whether a record at `lsn` may be a branch behind one of `term` with a
+    /// higher LSN, where its own term is not known.
+    pub fn branched(&self, term: u64, lsn: u64) -> bool {
+        let next = term.saturating_add(1);
+        let forgotten = self.0.first().is_some_and(|first| first.term > next);
+        let later = |e: &TermStart| e.term > term && e.first_lsn <= lsn;
+        forgotten || self.0.iter().any(later)
     }
 
     /// Writes the history at the beginning of `out`, which is zeros and

@@ -3,8 +3,7 @@
 use super::Disk;
 use super::state_file::{Loaded, load};
 use crate::error::{Error, Result};
-use crate::format::group::GROUP_HEADER;
-use crate::format::group::has_magic;
+use crate::format::group::{GROUP_HEADER, GroupKind, has_magic};
 use crate::format::names::{Kind, Names};
 use crate::format::state::State;
 use crate::storage::{OpenMode, read_up_to};
@@ -74,7 +73,7 @@ impl LogFiles {
 
     /// What the state file says; none where there is no log yet.
     pub(crate) fn read_state(disk: &Disk, names: &Names) -> Result<Option<State>> {
-        match load(disk, &names.state())? {
+        match load(disk, names)? {
             Loaded::Valid(state) => Ok(Some(*state)),
             Loaded::Absent => Ok(None),
         }
@@ -108,10 +107,13 @@ impl LogFiles {
         for epoch in epochs {
             files.add_segment(disk, epoch)?;
         }
+        // Version 1 has no records, and no log of them a segment before its state.
+        let of_records = names.kind() == GroupKind::Records;
         if files.state.is_none()
-            && let Some(two) = files.segments.iter().find(|s| s.version == Version::Two)
-            && has_magic(&two.head)
-            && two.head.get(4..6) == Some(&[2, 0])
+            && files
+                .segments
+                .iter()
+                .any(|s| of_records || claims(&s.head, 2))
         {
             return Err(Error::corrupt(
                 "state file: missing or blank, but there are segments of version 2",
@@ -143,12 +145,10 @@ impl LogFiles {
         head.truncate(got);
         // Without a state file there is no log of version 2, so whatever this
         // is, it is judged as version 1.
-        let claims_one = has_magic(&head) && head.get(4..6) == Some(&[1, 0]);
-        let claims_two = has_magic(&head) && head.get(4..6) == Some(&[2, 0]);
-        let version = if claims_one || (self.state.is_none() && !claims_two) {
-            Version::One
-        } else {
-            Version::Two
+        let one = claims(&head, 1) || (self.state.is_none() && !claims(&head, 2));
+        let version = match self.names.kind() {
+            GroupKind::Pages if one => Version::One,
+            _ => Version::Two,
         };
         let before = self
             .segments
@@ -180,4 +180,8 @@ impl LogFiles {
             .count() as u64;
         (expected, present)
     }
+}
+
+fn claims(head: &[u8], version: u8) -> bool {
+    has_magic(head) && head.get(4..6) == Some(&[version, 0])
 }

@@ -5,8 +5,11 @@ use super::files::Version;
 use super::place::{Miss, Verdict, first_header_damage, ours};
 use super::walk::{End, Walker};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::group::{BLOCK, GROUP_HEADER, GroupHeader, GroupKind, HeaderError, has_magic};
+use crate::format::group::{
+    BLOCK, Certificate, GROUP_HEADER, GroupHeader, GroupKind, HeaderError, has_magic,
+};
 use crate::wrong::{self, Wrong};
+use std::fmt::Write as _;
 
 /// What is found beyond the end.
 #[derive(Default)]
@@ -26,6 +29,45 @@ struct Beyond {
 pub(super) fn judge(walker: &mut Walker, miss: Option<Miss>) -> Result<End> {
     let last = walker.last();
     let beyond = look_on(walker, last)?;
+    let mut end = verdict(walker, miss, last, beyond)?;
+    if end.verdict == Verdict::Corrupt && walker.files.names.kind() == GroupKind::Records {
+        end.lsns_beyond = lsns_of(walker, &end.leftovers)?;
+        if let Some((low, high)) = end.lsns_beyond {
+            let _ = write!(end.reason, "; records of LSN {low} to {high} lie beyond");
+        }
+    }
+    Ok(end)
+}
+
+/// The range of the LSNs in groups that can't be read any more, as far as their
+/// certificates can be.
+fn lsns_of(walker: &mut Walker, groups: &[(usize, u64)]) -> Result<Option<(u64, u64)>> {
+    let mut range: Option<(u64, u64)> = None;
+    for &(index, pos) in groups {
+        let bytes = walker.read(index, pos, GROUP_HEADER)?;
+        let Ok((header, crc)) = GroupHeader::parse(bytes) else {
+            continue;
+        };
+        let payload_end = GROUP_HEADER as u64 + header.payload_len;
+        let trailer_len = (header.length - payload_end) as usize;
+        let trailer = walker.read(index, pos + payload_end, trailer_len)?;
+        if let Ok(certificate) = Certificate::parse(trailer, &header, crc)
+            && certificate.summary.seq_low > 0
+        {
+            let (low, high) = (certificate.summary.seq_low, certificate.summary.seq_high);
+            let (lowest, highest) = range.unwrap_or((low, high));
+            range = Some((lowest.min(low), highest.max(high)));
+        }
+    }
+    Ok(range)
+}
+
+fn verdict(
+    walker: &mut Walker,
+    miss: Option<Miss>,
+    last: Option<u64>,
+    beyond: Beyond,
+) -> Result<End> {
     let state_mark = walker
         .files
         .state
@@ -160,6 +202,7 @@ fn place(walker: &Walker, beyond: &Beyond) -> End {
         reason: String::new(),
         leftovers: beyond.leftovers.clone(),
         highest_leftover: beyond.highest,
+        lsns_beyond: None,
     }
 }
 

@@ -10,8 +10,11 @@ mod identity;
 mod judge;
 mod lock;
 mod open;
+mod order;
 mod place;
 mod policy;
+#[cfg_attr(not(test), allow(dead_code))]
+mod records;
 mod retire;
 mod salvage;
 mod segment_file;

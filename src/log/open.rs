@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::{BLOCK, GroupHeader, GroupKind};
 use crate::format::names::Names;
 use crate::format::state::State;
+use crate::format::terms::Terms;
 use crate::storage::{OpenMode, read_exact_at, write_all_at};
 use crate::wrong::{self, Wrong};
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ const LAST_EPOCHS: u64 = 1 << 48;
 
 /// A log ready for writing, and what was found.
 #[derive(Debug)]
+#[cfg_attr(not(test), allow(dead_code))]
 pub(crate) struct OpenedLog {
     pub(crate) writer: LogWriter,
     /// The last epoch on the disk, or the floor.
@@ -40,10 +42,36 @@ pub(crate) struct OpenedLog {
     pub(crate) next_epoch: u64,
     /// Files moved aside.
     pub(crate) salvaged: Vec<PathBuf>,
+    /// A torn tail that was dropped.
+    pub(crate) torn: Option<TornTail>,
+    /// Of a log of records.
+    pub(crate) records: Option<RecordsFound>,
+}
+
+/// The records of a log as it was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RecordsFound {
+    /// The highest LSN that was ever acknowledged and not cut off.
+    pub(crate) highest_lsn: u64,
+    /// The last term; 0 where there is none yet.
+    pub(crate) term: u64,
+    pub(crate) terms: Terms,
+    pub(crate) pruned_through: u64,
+}
+
+/// What a crash left of groups that were never acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TornTail {
+    pub(crate) path: PathBuf,
+    pub(crate) offset: u64,
+    pub(crate) reason: String,
 }
 
 /// Opens the log, making it where there is none. Takes the writer's lock.
 pub(crate) fn open_log(disk: &Disk, names: &Names, options: LogOptions) -> Result<OpenedLog> {
+    if options.version_one && names.kind() == GroupKind::Records {
+        return Err(Error::invalid("segment_format: version 1 has no records"));
+    }
     let lock = Arc::new(WriterLock::take(disk, &names.lock())?);
     let salvaged = if options.salvage {
         let salvaged = lock.without_readers(u64::MAX, || salvage::salvage(disk, names))?;
@@ -90,6 +118,9 @@ pub(crate) fn open_log(disk: &Disk, names: &Names, options: LogOptions) -> Resul
         s.watermark = s.watermark.max(watermark);
         s.newest_generation = newest.unwrap_or(s.retired_generation);
         s.highest_seq = tail.highest_seq;
+        if let Some(terms) = &tail.terms {
+            s.records.terms = terms.clone();
+        }
     })?;
     tail.remove_unused(disk, names, sync)?;
     let style = choose_style(disk, &names.state(), options.style, options.policy)?;
@@ -119,11 +150,19 @@ pub(crate) fn open_log(disk: &Disk, names: &Names, options: LogOptions) -> Resul
     };
     writer.take_up(tail.pos)?;
     writer.publish(tail.last);
+    let records = tail.terms.as_ref().map(|terms| RecordsFound {
+        highest_lsn: writer.highest_seq(),
+        term: terms.last().map_or(0, |last| last.term),
+        terms: terms.clone(),
+        pruned_through: writer.state().records.pruned_through,
+    });
     Ok(OpenedLog {
         writer,
         last: tail.last,
         next_epoch,
         salvaged,
+        torn: tail.torn(),
+        records,
     })
 }
 
@@ -199,6 +238,8 @@ struct Tail {
     pos: u64,
     last_is_mark: bool,
     highest_seq: u64,
+    /// Of a log of records: the history, and terms that it did not know yet.
+    terms: Option<Terms>,
     /// Groups above the last watermark: (segment, offset, length).
     unconfirmed: Vec<(usize, u64, u64)>,
     /// How many segments of the list hold groups.
@@ -262,10 +303,19 @@ impl Tail {
                 Some(highest) => highest,
                 None => walker.highest_seq.max(saved_seq),
             },
+            terms: (walker.files.names.kind() == GroupKind::Records).then_some(walker.order.terms),
             unconfirmed: tail.unconfirmed,
             used,
             files: walker.files,
             end,
+        })
+    }
+
+    fn torn(&self) -> Option<TornTail> {
+        (self.end.verdict == Verdict::Torn).then(|| TornTail {
+            path: self.end.path.clone(),
+            offset: self.end.offset,
+            reason: self.end.reason.clone(),
         })
     }
 
@@ -278,6 +328,7 @@ impl Tail {
             return Ok(state);
         }
         Ok(State::new(
+            self.files.names.kind(),
             random_id()?,
             options.database_id.unwrap_or([0; 16]),
         ))

@@ -19,6 +19,17 @@ impl LogWriter {
     /// removes the segments that hold nothing else, unless a reader holds
     /// them. The state file says so before a file is touched.
     pub(crate) fn checkpoint(&mut self, through: u64) -> Result<()> {
+        self.retire_through(through, 0, &|_| false)
+    }
+
+    /// As [`LogWriter::checkpoint`], where records through an LSN are no longer
+    /// read, and segments that are in use by first epoch are not reused.
+    pub(super) fn retire_through(
+        &mut self,
+        through: u64,
+        pruned: u64,
+        in_use: &dyn Fn(u64) -> bool,
+    ) -> Result<()> {
         let more = u64::from(wrong::is(Wrong::RetiresOneEpochMore));
         let count = self
             .live
@@ -28,9 +39,12 @@ impl LogWriter {
         let count = if self.named.is_some() { 0 } else { count };
         let lock = self.lock.clone();
         let newest = self.live[..count].last().map_or(0, |s| s.first_epoch);
-        let done = lock.without_readers(newest, || self.retire(through, count));
+        let done = lock.without_readers(newest, || self.retire(through, pruned, count, in_use));
         if done?.is_none() {
-            self.state.save(|s| s.floor = s.floor.max(Some(through)))?;
+            self.state.save(|s| {
+                s.floor = s.floor.max(Some(through));
+                s.records.pruned_through = s.records.pruned_through.max(pruned);
+            })?;
         }
         Ok(())
     }
@@ -38,32 +52,44 @@ impl LogWriter {
     /// Tries again what a checkpoint left because a reader held it.
     pub(super) fn retire_what_readers_held(&mut self) -> Result<()> {
         let oldest = self.live.first().map(|s| s.last_epoch);
+        let kind = self.names.kind();
         match (self.floor(), oldest) {
-            (Some(floor), Some(oldest)) if oldest <= floor => match self.checkpoint(floor) {
-                Err(e) if heals(&e) => Ok(()),
-                done => done,
-            },
+            (Some(floor), Some(oldest)) if oldest <= floor => {
+                // Who reads records in this process is not asked here.
+                let in_use = |_| kind == GroupKind::Records;
+                match self.retire_through(floor, 0, &in_use) {
+                    Err(e) if heals(&e) => Ok(()),
+                    done => done,
+                }
+            }
             _ => Ok(()),
         }
     }
 
-    fn retire(&mut self, through: u64, count: usize) -> Result<()> {
+    fn retire(
+        &mut self,
+        through: u64,
+        pruned: u64,
+        count: usize,
+        in_use: &dyn Fn(u64) -> bool,
+    ) -> Result<()> {
         let gone: Vec<_> = self.live[..count].to_vec();
         if wrong::is(Wrong::RetiresBeforeSaving) {
-            self.let_go(&gone)?;
-            return self.save_retired(through, &gone);
+            self.let_go(&gone, in_use)?;
+            return self.save_retired(through, pruned, &gone);
         }
-        self.save_retired(through, &gone)?;
-        self.let_go(&gone)
+        self.save_retired(through, pruned, &gone)?;
+        self.let_go(&gone, in_use)
     }
 
-    fn save_retired(&mut self, through: u64, gone: &[LiveSegment]) -> Result<()> {
+    fn save_retired(&mut self, through: u64, pruned: u64, gone: &[LiveSegment]) -> Result<()> {
         let newest = gone.iter().map(|s| s.generation).max().unwrap_or(0);
         let seq = self.highest_seq;
         let claims = self.options.policy != SyncPolicy::Off;
         let durable = self.durable;
         self.state.save(|s| {
             s.floor = s.floor.max(Some(through));
+            s.records.pruned_through = s.records.pruned_through.max(pruned);
             s.retired_generation = s.retired_generation.max(newest);
             if let Some(last) = gone.last() {
                 s.retired_epoch = last.last_epoch.saturating_add(1);
@@ -75,14 +101,16 @@ impl LogWriter {
         })
     }
 
-    fn let_go(&mut self, gone: &[LiveSegment]) -> Result<()> {
+    fn let_go(&mut self, gone: &[LiveSegment], in_use: &dyn Fn(u64) -> bool) -> Result<()> {
         if gone.len() == self.live.len() {
             self.active = None;
         }
         self.live.drain(..gone.len());
         for segment in gone {
             // Oversize files and those of version 1 are not worth keeping.
-            let keep = segment.generation > 0 && segment.size <= self.options.segment_size;
+            let keep = segment.generation > 0
+                && segment.size <= self.options.segment_size
+                && !in_use(segment.first_epoch);
             self.spares.retire(&segment.path, segment.size, keep)?;
         }
         if self.options.policy != SyncPolicy::Off && !gone.is_empty() {
@@ -136,13 +164,13 @@ fn remove_all(disk: &Disk, names: &Names) -> Result<usize> {
     let last = walker.last();
     let state = match files.state.clone() {
         Some(state) => state,
-        None => State::new(super::identity::random_id()?, [0; 16]),
+        None => State::new(names.kind(), super::identity::random_id()?, [0; 16]),
     };
     let mut file = StateFile::open(disk, &names.state(), state, true)?;
     let beyond = end.highest_leftover.max(last.unwrap_or(0));
     let newest_seen = files.segments.iter().map(|s| s.generation).max();
     file.save(|s| {
-        s.kind = GroupKind::Pages;
+        s.kind = names.kind();
         s.floor = s.floor.max(last);
         s.next_epoch = s.next_epoch.max(beyond.saturating_add(1));
         s.retired_generation = s.newest_generation.max(newest_seen.unwrap_or(0));
@@ -157,6 +185,10 @@ fn remove_all(disk: &Disk, names: &Names) -> Result<usize> {
             )
             .max(beyond.saturating_add(1));
         s.highest_seq = s.highest_seq.max(walker.highest_seq);
+        if names.kind() == GroupKind::Records {
+            s.records.pruned_through = s.highest_seq;
+            s.records.terms = walker.order.terms.clone();
+        }
         s.watermark = s.watermark.max(last.unwrap_or(0));
     })?;
     let dir = names.dir();

@@ -6,7 +6,7 @@ use super::files::{LogFiles, Version};
 use super::state_file::{StateFile, sync_dir, sync_file};
 use super::walk::{End, Step, Walker};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::group::{BLOCK, GroupHeader};
+use crate::format::group::{BLOCK, GroupHeader, GroupKind};
 use crate::format::names::Names;
 use crate::format::state::State;
 use crate::storage::{OpenMode, read_up_to, write_all_at};
@@ -28,6 +28,9 @@ pub(super) fn salvage(disk: &Disk, names: &Names) -> Result<Vec<PathBuf>> {
         rename_aside(disk, names, path, &mut moved)?;
     }
     let mut walker = Walker::new(disk.clone(), files, None);
+    if rebuilt {
+        walker.order.rebuild();
+    }
     let mut kept = 0;
     let mut newest = None;
     let end = loop {
@@ -45,11 +48,12 @@ pub(super) fn salvage(disk: &Disk, names: &Names) -> Result<Vec<PathBuf>> {
     }
     let state = match walker.files.state.clone() {
         Some(state) => state,
-        None => State::new(super::identity::random_id()?, [0; 16]),
+        None => State::new(names.kind(), super::identity::random_id()?, [0; 16]),
     };
     // Before the first file moves: after a crash in between the numbers go on
     // all the same, and what is missing is missed.
     let next = highest_claim(&walker.files, &state, &end).saturating_add(1);
+    let state_seq = state.highest_seq;
     let listed = walker.files.segments.iter().map(|s| s.generation).max();
     let mut file = StateFile::open(disk, &names.state(), state, true)?;
     file.save(|s| {
@@ -66,8 +70,18 @@ pub(super) fn salvage(disk: &Disk, names: &Names) -> Result<Vec<PathBuf>> {
         cut_segment(disk, names, &walker.files, segment, offset, &mut moved)?;
     }
     let last = walker.last();
-    let highest_seq = walker.chain.assigned;
+    let highest_seq = match names.kind() {
+        // No LSN is given twice, whoever has a record that was moved aside.
+        GroupKind::Records => {
+            let beyond = end.lsns_beyond.map_or(0, |(_, high)| high);
+            Some(state_seq.max(walker.highest_seq).max(beyond))
+        }
+        _ => walker.chain.assigned,
+    };
     file.save(|s| {
+        if names.kind() == GroupKind::Records {
+            s.records.terms = walker.order.terms.clone();
+        }
         s.newest_generation = newest.unwrap_or(s.retired_generation);
         // Lowered, never raised: the tail is confirmed by the open.
         s.watermark = s.watermark.min(last.unwrap_or(0));
@@ -93,7 +107,7 @@ fn highest_claim(files: &LogFiles, state: &State, end: &End) -> u64 {
 
 /// A state from what the segments say, for a log whose state file is gone.
 fn rebuild_state(disk: &Disk, names: &Names, moved: &mut Vec<PathBuf>) -> Result<LogFiles> {
-    let blank = State::new([0; 16], [0; 16]);
+    let blank = State::new(names.kind(), [0; 16], [0; 16]);
     let files = LogFiles::list_with_state(disk, names, Some(blank))?;
     let first = files
         .segments
@@ -111,7 +125,7 @@ fn rebuild_state(disk: &Disk, names: &Names, moved: &mut Vec<PathBuf>) -> Result
         disk.remove(spare)
             .map_err(|e| Error::io("remove a spare", spare, &e))?;
     }
-    let mut state = State::new(super::identity::random_id()?, [0; 16]);
+    let mut state = State::new(names.kind(), super::identity::random_id()?, [0; 16]);
     if let Some((header, _)) = first {
         state.log_id = header.log_id;
         state.retired_generation = header.generation.saturating_sub(1);

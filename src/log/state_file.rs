@@ -4,6 +4,7 @@ use super::Disk;
 use super::writer::heals;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::GroupKind;
+use crate::format::names::Names;
 use crate::format::state::{STATE_COPY, STATE_FILE, State, StateError};
 use crate::storage::{File, OpenMode, read_up_to, uninterrupted, write_all_at};
 use crate::wrong::{self, Wrong};
@@ -21,7 +22,8 @@ pub(crate) enum Loaded {
 }
 
 /// Reads the state file. Damage to both copies is corruption.
-pub(crate) fn load(disk: &Disk, path: &Path) -> Result<Loaded> {
+pub(crate) fn load(disk: &Disk, names: &Names) -> Result<Loaded> {
+    let path = &names.state();
     let file = match disk.open(path, OpenMode::Read) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Loaded::Absent),
@@ -49,10 +51,15 @@ pub(crate) fn load(disk: &Disk, path: &Path) -> Result<Loaded> {
             format!("state file: version {version} or its flags are newer than this library"),
         )
         .at(path, 8)),
-        (Some(state), None) if state.kind != GroupKind::Pages => Err(Error::corrupt(
-            "state file: of a log of records where a log of pages should be",
-        )
-        .at(path, 120)),
+        (Some(state), None) if state.kind != names.kind() => {
+            Err(Error::corrupt(match state.kind {
+                GroupKind::Records => {
+                    "state file: of a log of records where a log of pages should be"
+                }
+                _ => "state file: of a log of pages where a log of records should be",
+            })
+            .at(path, 120))
+        }
         (Some(state), None) => Ok(Loaded::Valid(Box::new(state))),
         // The first save was cut short: it had not touched the second copy, and
         // nothing relied on the file yet.
@@ -104,9 +111,14 @@ impl StateFile {
         })
     }
 
-    /// What the file says.
+    /// What the file says, and what the next save will.
     pub(crate) fn state(&self) -> &State {
         &self.state
+    }
+
+    /// Changes what the next save will say.
+    pub(crate) fn note(&mut self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state);
     }
 
     /// Changes the state and saves it: one copy written and synced before the

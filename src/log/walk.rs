@@ -3,12 +3,14 @@
 
 use super::files::{LogFiles, Version};
 use super::lock::ReaderHold;
+use super::order::Order;
 use super::place::{Miss, Verdict, first_header_damage, newer_format, ours};
 use super::window::Window;
 use super::{Disk, judge};
 use crate::error::{Error, Result};
 use crate::format::group::{
     BLOCK, CERTIFICATE, Certificate, GROUP_HEADER, GroupHeader, GroupKind, LaneCounts, Summary,
+    TermRun,
 };
 use crate::format::item::ItemHead;
 use crate::format::v1;
@@ -46,6 +48,8 @@ pub(crate) struct End {
     pub(crate) leftovers: Vec<(usize, u64)>,
     /// The highest epoch among them.
     pub(crate) highest_leftover: u64,
+    /// Of a corrupt log of records: the lowest and the highest LSN among them.
+    pub(crate) lsns_beyond: Option<(u64, u64)>,
 }
 
 impl End {
@@ -97,6 +101,8 @@ pub(crate) struct Walker {
     pub(super) at: usize,
     pub(super) pos: u64,
     pub(crate) chain: Chain,
+    /// Of a log of records.
+    pub(crate) order: Order,
     /// The highest watermark seen in headers that were followed.
     pub(crate) watermark: u64,
     pub(crate) highest_seq: u64,
@@ -107,6 +113,7 @@ pub(crate) struct Walker {
     open: Option<(usize, Arc<dyn File>)>,
     lanes: LaneCounts,
     items: Vec<(usize, ItemHead)>,
+    runs: Vec<TermRun>,
     payload: (u64, usize),
     one: Vec<u8>,
     ended: bool,
@@ -115,12 +122,15 @@ pub(crate) struct Walker {
 impl Walker {
     /// For a writer, or a reader that has no writer beside it: `hold` is none.
     pub(crate) fn new(disk: Disk, files: LogFiles, hold: Option<ReaderHold>) -> Self {
+        let mut order = Order::default();
+        order.know(files.state.as_ref());
         Walker {
             disk,
             files,
             at: 0,
             pos: 0,
             chain: Chain::default(),
+            order,
             watermark: 0,
             highest_seq: 0,
             cap: None,
@@ -129,6 +139,7 @@ impl Walker {
             open: None,
             lanes: LaneCounts::default(),
             items: Vec::new(),
+            runs: Vec::new(),
             payload: (0, 0),
             one: Vec::new(),
             ended: false,
@@ -141,7 +152,14 @@ impl Walker {
         self.at = segment;
         self.pos = 0;
         self.chain = Chain::default();
+        self.order.restart();
         self.ended = false;
+    }
+
+    /// Sets what there is to follow, before the first step.
+    pub(crate) fn set_files(&mut self, files: LogFiles) {
+        self.order.know(files.state.as_ref());
+        self.files = files;
     }
 
     /// Holds only what was listed, so that a checkpoint need not wait for this
@@ -230,7 +248,7 @@ impl Walker {
             self.pos = 0;
         }
         self.at = at;
-        self.files = files;
+        self.set_files(files);
         self.window.clear();
         self.open = None;
         Ok(true)
@@ -306,6 +324,7 @@ impl Walker {
             reason: String::new(),
             leftovers: Vec::new(),
             highest_leftover: 0,
+            lsns_beyond: None,
         }))
     }
 
@@ -374,10 +393,12 @@ impl Walker {
                 entry.len, header.segment_size
             ))));
         }
-        if header.kind == GroupKind::Records {
-            return Ok(Err(Miss::Body(
-                "group: of records, in a log of pages".into(),
-            )));
+        let kind = self.files.names.kind();
+        if header.kind != kind && header.kind != GroupKind::Mark {
+            return Ok(Err(Miss::Body(match kind {
+                GroupKind::Records => "group: of page batches, in a log of records".into(),
+                _ => "group: of records, in a log of pages".into(),
+            })));
         }
         self.read_body(header, header_crc, body)
     }
@@ -407,6 +428,7 @@ impl Walker {
             Err(why) => return Ok(Err(Miss::Body(why.into()))),
         };
         debug_assert!(trailer.len() >= CERTIFICATE);
+        self.runs.clear();
         if body {
             let mut items = std::mem::take(&mut self.items);
             let mut lanes = std::mem::take(&mut self.lanes);
@@ -429,11 +451,18 @@ impl Walker {
                     if let Err(why) = certificate.agrees_with(&counted) {
                         return Ok(Err(Miss::Body(why.into())));
                     }
+                    if let Some(at) = counted.out_of_order {
+                        let at = pos + (GROUP_HEADER + at) as u64;
+                        let why = format!("record: out of order (at offset {at})");
+                        return Ok(Err(Miss::Damage(why)));
+                    }
+                    self.runs = counted.runs;
                 }
             }
             self.payload = (pos + GROUP_HEADER as u64, header.payload_len as usize);
         }
-        if let Err(why) = self.sequences_touch(&certificate) {
+        let order = self.order.check(&header, &certificate, &self.runs);
+        if let Err(why) = self.sequences_touch(&certificate).and(order) {
             return Ok(Err(Miss::Damage(why)));
         }
         Ok(Ok(Group {
@@ -498,7 +527,12 @@ impl Walker {
         let sum = &group.certificate.summary;
         self.pos += group.header.length;
         self.watermark = self.watermark.max(group.header.watermark);
-        self.highest_seq = self.highest_seq.max(sum.seq_high);
+        if self.files.names.kind() == GroupKind::Records {
+            self.order.take(&group.certificate, &self.runs);
+            self.highest_seq = self.order.highest;
+        } else {
+            self.highest_seq = self.highest_seq.max(sum.seq_high);
+        }
         let mark = group.header.kind == GroupKind::Mark;
         let assigned = if mark {
             self.chain.assigned

@@ -145,6 +145,7 @@ impl LogWriter {
     /// appended again. Any other is final: the log must not be used any more.
     pub(crate) fn append(&mut self, input: &mut GroupInput<'_>) -> Result<u64> {
         debug_assert!(input.epoch > self.previous_epoch);
+        self.check_records(input.summary)?;
         let written = if self.options.version_one {
             self.append_one(input)?
         } else {
@@ -154,6 +155,7 @@ impl LogWriter {
         self.last_is_mark = false;
         self.durable = input.epoch;
         self.highest_seq = self.highest_seq.max(input.summary.seq_high);
+        self.note_terms(input.summary);
         Ok(written)
     }
 
@@ -189,7 +191,7 @@ impl LogWriter {
         if !fits {
             self.roll(input.epoch, need)?;
         }
-        let kind = GroupKind::Pages;
+        let kind = self.names.kind();
         let crc = self.write_group(
             &mut input.buffer[..length as usize],
             kind,

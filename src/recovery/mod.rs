@@ -68,7 +68,7 @@ fn read_walker(disk: &Disk, names: &Names) -> Result<Walker> {
     // How far a writer is durable is asked before the listing, so that all up
     // to there is in the listing.
     walker.refresh_live()?;
-    walker.files = LogFiles::list(disk, names)?;
+    walker.set_files(LogFiles::list(disk, names)?);
     walker.narrow_hold()?;
     Ok(walker)
 }

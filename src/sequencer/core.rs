@@ -144,6 +144,7 @@ impl Sequencer {
             last,
             next_epoch,
             salvaged,
+            ..
         } = open_log(disk, names, log_options)?;
         let next_seq = writer.highest_seq().saturating_add(1);
         let assigns = options.sequencing == Sequencing::Coordinator;

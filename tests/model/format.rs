@@ -259,7 +259,7 @@ proptest! {
             kind: if records { GroupKind::Records } else { GroupKind::Pages },
             floor,
             clean,
-            ..State::new(log_id, database_id)
+            ..State::new(GroupKind::Pages, log_id, database_id)
         };
         let mut bytes = state.encode();
         prop_assert_eq!(State::parse(&bytes), Ok(state));

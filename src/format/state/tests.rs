@@ -15,7 +15,21 @@ fn sample() -> State {
         watermark: 0x18,
         kind: GroupKind::Records,
         clean: true,
+        records: RecordsState {
+            pruned_through: 0x21,
+            quorum_lsn: 0x22,
+            terms: terms(2),
+        },
     }
+}
+
+/// So many terms, each a hundred LSNs long.
+fn terms(count: u64) -> Terms {
+    let mut terms = Terms::default();
+    for n in 1..=count {
+        terms.push(n, 100 * n, 0).unwrap();
+    }
+    terms
 }
 
 fn with_crc(mut bytes: Vec<u8>) -> Vec<u8> {
@@ -39,6 +53,10 @@ fn the_layout_is_that_of_the_document() {
         expected.extend_from_slice(&number.to_le_bytes());
     }
     expected.push(2);
+    expected.resize(128, 0);
+    for number in [0x21, 0x22, 2, 1, 100, 2, 200_u64] {
+        expected.extend_from_slice(&number.to_le_bytes());
+    }
     expected.resize(4096, 0);
     let expected = with_crc(expected);
     assert_eq!(&*sample().encode(), expected);
@@ -58,6 +76,7 @@ fn each_flag_means_one_thing() {
             floor,
             clean,
             kind: GroupKind::Pages,
+            records: RecordsState::default(),
             ..sample()
         };
         assert_eq!(State::parse(&state.encode()), Ok(state));
@@ -101,8 +120,36 @@ fn what_is_counted_on_stays_below_its_end() {
 
 #[test]
 fn a_new_log_has_no_past() {
-    let state = State::new([1; 16], [2; 16]);
+    let state = State::new(GroupKind::Pages, [1; 16], [2; 16]);
     assert_eq!((state.update, state.next_epoch, state.floor), (0, 1, None));
     assert_eq!((state.log_id, state.database_id), ([1; 16], [2; 16]));
     assert_eq!((state.watermark, state.clean), (0, false));
+}
+
+#[test]
+fn a_log_of_pages_has_nothing_of_records() {
+    let state = State {
+        kind: GroupKind::Pages,
+        ..sample()
+    };
+    let bytes = state.encode();
+    assert!(bytes[121..4092].iter().all(|b| *b == 0));
+    // Reserved, so not looked at.
+    let mut later = bytes.into_vec();
+    later[121..4092].fill(0xff);
+    let read = State::parse(&with_crc(later)).unwrap();
+    assert_eq!(read.records, RecordsState::default());
+}
+
+#[test]
+fn the_longest_history_of_terms_fits() {
+    let mut state = sample();
+    state.records.terms = terms(240);
+    assert_eq!(State::parse(&state.encode()), Ok(state));
+    // One more than fits, and one that falls.
+    assert_eq!(patched(144, &[241]), Err(StateError::Damaged));
+    assert_eq!(patched(144, &[3]), Err(StateError::Damaged));
+    assert_eq!(patched(168, &[1]), Err(StateError::Damaged));
+    assert_eq!(patched(176, &[100]), Err(StateError::Damaged));
+    assert!(patched(176, &[101]).is_ok());
 }

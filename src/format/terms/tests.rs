@@ -171,6 +171,9 @@ fn a_record_follows_another_or_begins_a_branch() {
     assert!(t.may_follow((2, 99), (5, 20)) && t.may_follow((2, 20), (5, 20)));
     assert!(!t.may_follow((2, 99), (5, 19)));
     assert!(!t.may_follow((7, 60), (8, 60)));
+    // The term behind a branch need not be the one that made it.
+    assert!(t.may_follow((5, 99), (8, 60)) && t.may_follow((2, 99), (8, 50)));
+    assert!(!t.may_follow((5, 99), (8, 49)) && !t.may_follow((2, 99), (4, 19)));
     // No term has records from before its beginning.
     assert!(!t.may_follow((2, 15), (5, 16)) && !t.may_follow((5, 40), (7, 49)));
     // Of a branch that a deeper one cut off nothing is left but dead records.

@@ -1,0 +1,153 @@
+//! What only the writer of a log of records does: the history of terms, prune,
+//! branch, and what the state file keeps of them.
+
+use super::policy::SyncPolicy;
+use super::writer::{LiveSegment, LogWriter};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::group::{GroupKind, Summary};
+use crate::format::state::State;
+use crate::format::terms::{TermRefused, Terms};
+
+impl LogWriter {
+    /// The history of terms.
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.state.state().records.terms
+    }
+
+    /// What the next save of the state file says.
+    pub(crate) fn state(&self) -> &State {
+        self.state.state()
+    }
+
+    /// The LSN below which no branch is made.
+    pub(crate) fn quorum(&self) -> u64 {
+        self.state().records.quorum_lsn
+    }
+
+    /// The segments of the log, oldest first.
+    pub(crate) fn live_segments(&self) -> &[LiveSegment] {
+        &self.live
+    }
+
+    /// Whether a group's records may stand behind those of the log, and their
+    /// terms have room in the history. Its writer has seen to both.
+    pub(super) fn check_records(&self, summary: &Summary) -> Result<()> {
+        if self.names.kind() != GroupKind::Records {
+            return Ok(());
+        }
+        let first = summary.runs.first();
+        let term = self.terms().last().map_or(0, |last| last.term);
+        let behind = first.is_some_and(|r| r.first_lsn <= self.highest_seq || r.term < term);
+        if behind || summary.out_of_order.is_some() {
+            return Err(Error::corrupt("staged records: out of order"));
+        }
+        let new = summary.runs.iter().filter(|r| self.is_new(r.term)).count();
+        match new <= self.terms().room(self.state().records.pruned_through) {
+            true => Ok(()),
+            false => Err(history_is_full()),
+        }
+    }
+
+    fn is_new(&self, term: u64) -> bool {
+        self.terms().last().is_none_or(|last| term > last.term)
+    }
+
+    /// Adds the terms that a written group has begun: the next save of the
+    /// state says so, and until then the segment does.
+    pub(super) fn note_terms(&mut self, summary: &Summary) {
+        for run in &summary.runs {
+            if self.is_new(run.term) {
+                self.state.note(|s| {
+                    let pruned = s.records.pruned_through;
+                    let pushed = s.records.terms.push(run.term, run.first_lsn, pruned);
+                    debug_assert!(pushed.is_ok(), "checked before the write");
+                });
+            }
+        }
+    }
+
+    /// Notes that records through LSN `pruned_through` are no longer read, and
+    /// lets go of the segments whose epochs are all at or below
+    /// `retire_through`, unless a reader in another process holds them. The
+    /// state file says both before a file is touched.
+    ///
+    /// `in_use` is asked for each segment that goes, by its first epoch, when
+    /// the state says so already and its file was not touched yet: a segment
+    /// in use is unlinked, and any other may be reused at once, so that from
+    /// the answer on it must not be opened any more.
+    pub(crate) fn prune(
+        &mut self,
+        pruned_through: u64,
+        retire_through: Option<u64>,
+        in_use: &dyn Fn(u64) -> bool,
+    ) -> Result<()> {
+        // What was left because a reader held it is tried again.
+        let oldest = self.live.first().map(|s| s.last_epoch);
+        let left = self.floor().filter(|floor| oldest <= Some(*floor));
+        match retire_through.max(left) {
+            Some(through) => self.retire_through(through, pruned_through, in_use),
+            None => self.save_records(|s| {
+                s.records.pruned_through = s.records.pruned_through.max(pruned_through);
+            }),
+        }
+    }
+
+    /// Cuts the log off: `term` begins at `first_lsn`, and records from there
+    /// on are dead. One save of the state file; no segment is touched. All that
+    /// was appended is durable.
+    pub(crate) fn branch(&mut self, term: u64, first_lsn: u64) -> Result<()> {
+        let records = &self.state().records;
+        let kept = records.pruned_through.max(records.quorum_lsn);
+        if first_lsn <= kept || first_lsn > self.highest_seq.saturating_add(1) {
+            return Err(Error::invalid(format!(
+                "first_lsn: {first_lsn} is not within {} and {}",
+                kept.saturating_add(1),
+                self.highest_seq.saturating_add(1)
+            )));
+        }
+        let mut terms = records.terms.clone();
+        let pushed = terms.push(term, first_lsn, records.pruned_through);
+        pushed.map_err(|refused| match refused {
+            TermRefused::Fenced => Error::invalid(format!("term: {term} does not rise")),
+            TermRefused::Lsn => Error::invalid(format!("first_lsn: {first_lsn} is no LSN")),
+            TermRefused::Full => history_is_full(),
+        })?;
+        let highest = first_lsn - 1;
+        self.save_records(|s| {
+            s.records.terms = terms;
+            s.highest_seq = highest;
+        })?;
+        self.highest_seq = highest;
+        Ok(())
+    }
+
+    /// Keeps the LSN below which no branch is made. It never falls.
+    pub(crate) fn save_quorum(&mut self, lsn: u64) -> Result<()> {
+        self.save_records(|s| s.records.quorum_lsn = s.records.quorum_lsn.max(lsn))
+    }
+
+    /// Saves a change, and what has become known since the last save.
+    fn save_records(&mut self, change: impl FnOnce(&mut State)) -> Result<()> {
+        let (durable, seq) = (self.durable, self.highest_seq);
+        let claims = self.options.policy != SyncPolicy::Off;
+        self.state.save(|s| {
+            s.highest_seq = s.highest_seq.max(seq);
+            if claims {
+                s.watermark = s.watermark.max(durable);
+            }
+            change(s);
+        })
+    }
+}
+
+fn history_is_full() -> Error {
+    let why = "term: the history of terms is full, and nothing of it is pruned";
+    Error::new(ErrorKind::TooLarge, why)
+}
+
+#[cfg(all(test, feature = "sim"))]
+mod crash_tests;
+#[cfg(all(test, feature = "sim"))]
+mod stand;
+#[cfg(all(test, feature = "sim"))]
+mod tests;
