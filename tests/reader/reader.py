@@ -4,7 +4,7 @@
 Written from docs/format.md alone, with the standard library alone, so that it
 shares no mistake with the Rust one. It reads a log that nobody writes to.
 
-    python3 reader.py DB [--json]
+    python3 reader.py DB [--spool] [--json]
 
 Exit status: 0 clean, 1 torn, 2 corrupt, 3 newer format, 4 I/O error.
 """
@@ -23,11 +23,15 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from segments import (
     ASSIGNED,
     BLOCK,
+    LOGICAL,
     MARK,
+    PAGES,
     Batch,
     Damage,
+    Disorder,
     Group,
     Header,
+    Logical,
     Newer,
     Record,
     State,
@@ -39,6 +43,7 @@ from segments import (
     parse_v1,
     v1_batches,
 )
+from terms import Terms
 
 EXIT = {"clean": 0, "torn": 1, "corrupt": 2, "format": 3}
 
@@ -65,6 +70,9 @@ class Log:
     suspects: list[Suspect] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
+    #: Of a spool: the records that are live and not pruned.
+    logical: list[Logical] = field(default_factory=list)
+    terms: list[tuple[int, int]] = field(default_factory=list)
     segments: list[str] = field(default_factory=list)
     state: State | None = None
     floor: int | None = None
@@ -92,10 +100,12 @@ class Stop(Exception):
 class Reader:
     """Walks one log; `log` holds the result."""
 
-    def __init__(self, db: str | Path) -> None:
+    def __init__(self, db: str | Path, spool: bool = False) -> None:
         db = Path(db)
         self.directory = db.parent
-        self.name = db.name or "db"
+        self.name = (db.name or "db") + (".logical." if spool else "-")
+        self.kind = LOGICAL if spool else PAGES
+        self.terms = Terms([], 0)
         self.log = Log()
         self.segments: list[Segment] = []
         #: The last epoch read well, and not below the floor; -1: none.
@@ -110,13 +120,17 @@ class Reader:
             self._walk()
         except Stop:
             pass
+        self.log.terms = self.terms.history
+        pruned = self.terms.pruned_through
+        records = [r for group in self.log.groups for r in group.logical]
+        self.log.logical = [r for r in records if r.lsn > pruned and self.terms.live(r)]
         return self.log
 
     # Opening: the state file, the list of segments, the files as wholes.
 
     def _open(self) -> None:
         paths = self._segment_paths()
-        state_path = self.directory / f"{self.name}-wal-state"
+        state_path = self.directory / f"{self.name}wal-state"
         state = None
         present = state_path.exists()
         if present:
@@ -132,14 +146,15 @@ class Reader:
             paths = [p for p in paths if p[0] >= state.retired_first_epoch]
             self.log.floor = state.floor
             self.last = -1 if state.floor is None else state.floor
-            if state.kind != 1:
-                self._stop("corrupt", 15, state_path, 120, "the log of a spool")
+            if state.kind != self.kind:
+                self._stop("corrupt", 15, state_path, 120, "a log of the other kind")
+            self.terms = Terms(state.terms, state.pruned_through)
         elif present:
             self._stop("corrupt", 15, state_path, 0, "no valid copy of the state")
         self._load(paths, state)
 
     def _segment_paths(self) -> list[tuple[int, Path]]:
-        pattern = re.compile(re.escape(self.name) + r"-wal-seg-([0-9a-f]{16})")
+        pattern = re.compile(re.escape(self.name) + r"wal-seg-([0-9a-f]{16})")
         found = []
         for entry in self.directory.iterdir():
             match = pattern.fullmatch(entry.name)
@@ -153,6 +168,7 @@ class Reader:
             data = memoryview(path.read_bytes())
             prelude = parse_prelude(data)
             native = prelude.version != 1 if prelude else state is not None
+            native = native or self.kind == LOGICAL
             segment = Segment(path, epoch, data, 2 if native else 1)
             if segment.version == 2:
                 generation += 1
@@ -223,12 +239,20 @@ class Reader:
         generations = [s.generation for s in self.segments if s.version == 2]
         newest = max(generations, default=state.retired_generation)
         if newest < state.newest_generation:
-            where = self.segments[-1].path if self.segments else self.directory / self.name
+            where = (
+                self.segments[-1].path
+                if self.segments
+                else self.directory / f"{self.name}wal-state"
+            )
             self._stop("corrupt", 14, where, 0, f"generation {newest + 1} is missing")
         if state.watermark > max(self.last, 0) and (
             not self.segments or self.segments[-1].version == 1
         ):
-            where = self.segments[-1].path if self.segments else self.directory / self.name
+            where = (
+                self.segments[-1].path
+                if self.segments
+                else self.directory / f"{self.name}wal-state"
+            )
             reason = f"epoch {state.watermark} was durable, the log ends at {self.last}"
             self._stop("corrupt", 7, where, 0, reason)
 
@@ -268,9 +292,13 @@ class Reader:
             damage = None
             if header:
                 try:
-                    self._take_group(self._touching(parse_group(segment.data, header)))
+                    group = self._touching(parse_group(segment.data, header, self.kind))
+                    self.terms.take(group.logical, at)
+                    self._take_group(group)
                     at += header.length
                     continue
+                except Disorder as found:
+                    self._stop("corrupt", 18, segment.path, found.offset, found.reason)
                 except Damage as found:
                     damage = found
             if self._next_continues(index, at):
@@ -284,7 +312,7 @@ class Reader:
         touching = before and group.certificate.low == before.certificate.high + 1
         if both & ASSIGNED and group.header.kind != MARK and not touching:
             at = group.header.position + group.header.length - 80
-            raise Damage("assigned sequences that do not touch", at)
+            raise Disorder("assigned sequences that do not touch", at)
         return group
 
     def _take_group(self, group: Group) -> None:
@@ -433,9 +461,9 @@ class Reader:
         raise Stop
 
 
-def read_log(db: str | Path) -> Log:
-    """Reads the log beside the database at `db`."""
-    return Reader(db).read()
+def read_log(db: str | Path, spool: bool = False) -> Log:
+    """Reads the log beside the database at `db`, or its spool."""
+    return Reader(db, spool).read()
 
 
 def as_json(log: Log) -> dict[str, object]:
@@ -460,6 +488,17 @@ def as_json(log: Log) -> dict[str, object]:
             }
             for b in log.batches
         ],
+        "terms": log.terms,
+        "records": [
+            {
+                "term": r.term,
+                "lsn": r.lsn,
+                "timestamp": r.timestamp,
+                "len": len(r.payload),
+                "crc32": zlib.crc32(r.payload),
+            }
+            for r in log.logical
+        ],
     }
 
 
@@ -467,9 +506,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Reads an epochwal log by docs/format.md.")
     parser.add_argument("db")
     parser.add_argument("--json", action="store_true", help="every batch, images by checksum")
+    parser.add_argument("--spool", action="store_true", help="the spool of DB")
     args = parser.parse_args()
     try:
-        log = read_log(args.db)
+        log = read_log(args.db, args.spool)
     except OSError as error:
         print(f"I/O error: {error}", file=sys.stderr)
         return 4
@@ -480,7 +520,11 @@ def main() -> int:
     frames = sum(len(b.frames) for b in log.batches)
     span = f"{log.epochs[0]}..{log.epochs[-1]}" if log.epochs else "none"
     print(f"{log.verdict}: {len(log.epochs)} epochs ({span}), ", end="")
-    print(f"{len(log.batches)} batches, {frames} frames, floor {log.floor}")
+    if args.spool:
+        lsns = f"{log.logical[0].lsn}..{log.logical[-1].lsn}" if log.logical else "none"
+        print(f"{len(log.logical)} records ({lsns}), {len(log.terms)} terms")
+    else:
+        print(f"{len(log.batches)} batches, {frames} frames, floor {log.floor}")
     for s in log.suspects:
         print(f"{s.path} at {s.offset}: {s.verdict} (row {s.row}): {s.reason}")
     return EXIT[log.verdict]

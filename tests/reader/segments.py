@@ -1,5 +1,6 @@
 """The bytes of one segment or state file, parsed by docs/format.md alone."""
 
+import itertools
 import struct
 from dataclasses import dataclass, field
 
@@ -15,6 +16,9 @@ ITEM_BYTES = 48
 CERTIFICATE_BYTES = 96
 PAGES, LOGICAL, MARK = 1, 2, 3
 VOID = 0
+MAX_PAYLOAD = 256 << 20
+MAX_LSN = (1 << 64) - 2
+MAX_TERMS = 240
 #: Certificate flag: the coordinator assigned the sequences.
 ASSIGNED = 2
 
@@ -26,6 +30,10 @@ class Damage(Exception):
         super().__init__(reason)
         self.reason = reason
         self.offset = offset
+
+
+class Disorder(Damage):
+    """Right bytes that may not stand behind those before (row 18)."""
 
 
 class Newer(Damage):
@@ -243,6 +251,16 @@ def checksums_right(data: memoryview, offset: int) -> bool:
 
 
 @dataclass
+class Logical:
+    """A record of a spool."""
+
+    term: int
+    lsn: int
+    timestamp: int
+    payload: bytes
+
+
+@dataclass
 class Item:
     crc: int
     kind: int
@@ -250,6 +268,7 @@ class Item:
     commit_seq: int
     db_size: int
     batch: Batch | None
+    logical: Logical | None = None
 
 
 @dataclass
@@ -267,17 +286,22 @@ class Group:
     header: Header
     certificate: Certificate
     batches: list[Batch] = field(default_factory=list)
+    logical: list[Logical] = field(default_factory=list)
 
 
-def parse_group(data: memoryview, header: Header) -> Group:
+def parse_group(data: memoryview, header: Header, kind: int) -> Group:
     """The group of a header that stands at its position and fits the file."""
     at = header.position
-    if header.kind == LOGICAL:
-        raise Damage("logical records in a log of pages", at + 24)
+    if header.kind not in (kind, MARK):
+        raise Damage(f"a group of kind {header.kind} in a log of kind {kind}", at + 24)
     items = _parse_items(data, header)
     certificate = _parse_certificate(data, header, items)
     group = Group(header, certificate)
     group.batches = sorted((i.batch for i in items if i.batch), key=Batch.replay_key)
+    group.logical = [i.logical for i in items if i.logical]
+    for before, after in itertools.pairwise(group.logical):
+        if after.lsn <= before.lsn or after.term < before.term:
+            raise Disorder(f"LSN {after.lsn} behind LSN {before.lsn}", at)
     return group
 
 
@@ -293,25 +317,29 @@ def _parse_items(data: memoryview, header: Header) -> list[Item]:
             raise Damage(f"item of {length} bytes", at)
         if crc != crc32c(data[at + 4 : at + length]):
             raise Damage("item checksum", at)
-        items.append(_parse_item(data[at : at + length], at, header.epoch))
+        items.append(_parse_item(data[at : at + length], at, header))
         at += length
     if len(items) != header.items:
         raise Damage(f"{len(items)} items, not {header.items}", header.position + 16)
     return items
 
 
-def _parse_item(data: memoryview, at: int, epoch: int) -> Item:
+def _parse_item(data: memoryview, at: int, header: Header) -> Item:
     (crc, length, kind, _, lane, txn_epoch, txn_id, seq, frames, meta, db_size, _) = (
         struct.unpack_from("<IIBBHIQQIIII", data, 0)
     )
-    if kind not in (VOID, PAGES):
+    if kind not in (VOID, header.kind):
         raise Damage(f"item of type {kind}", at + 8)
     if kind == VOID:
+        if seq and header.kind == LOGICAL:
+            raise Damage("a void with an LSN", at + 24)
         return Item(crc, kind, lane, seq, 0, None)
+    if kind == LOGICAL:
+        return Item(crc, kind, lane, seq, 0, None, _parse_logical(data, at))
     if txn_id == 0 or frames == 0 or meta > MAX_IMAGE or meta > length - ITEM_BYTES:
         raise Damage("item fields", at)
     metadata = bytes(data[ITEM_BYTES : ITEM_BYTES + meta])
-    batch = Batch(epoch, seq, txn_id, txn_epoch, [], metadata)
+    batch = Batch(header.epoch, seq, txn_id, txn_epoch, [], metadata)
     pos = ITEM_BYTES + meta
     last_size = 0
     for _ in range(frames):
@@ -331,6 +359,16 @@ def _parse_item(data: memoryview, at: int, epoch: int) -> Item:
     return Item(crc, kind, lane, seq, db_size, batch)
 
 
+def _parse_logical(data: memoryview, at: int) -> Logical:
+    term, lsn, _, length, timestamp = struct.unpack_from("<QQIIQ", data, 16)
+    end = ITEM_BYTES + length
+    if length > MAX_PAYLOAD or end > len(data) or len(data) - end > 7 or any(data[end:]):
+        raise Damage(f"payload of {length} bytes in an item of {len(data)}", at + 36)
+    if not 1 <= lsn <= MAX_LSN:
+        raise Damage(f"LSN {lsn}", at + 24)
+    return Logical(term, lsn, timestamp, bytes(data[ITEM_BYTES:end]))
+
+
 _CERTIFICATE = struct.Struct("<IHHQQQQQIIIIQII12sI")
 
 
@@ -342,6 +380,8 @@ def _parse_certificate(data: memoryview, header: Header, items: list[Item]) -> C
     payload_end = header.position + HEADER_BYTES + header.payload
     if magic != CERTIFICATE_MAGIC or version != 1 or flags & ~3:
         raise Damage("certificate magic, version or flags", at)
+    if flags & ASSIGNED and header.kind == LOGICAL:
+        raise Damage("sequences assigned to records", at + 6)
     if crc != crc32c(data[payload_end : at + 92]):
         raise Damage("certificate checksum", at + 92)
     if header_crc != header.checksum:
@@ -384,7 +424,7 @@ def _check_summary(
     if (low, high) != ((sequences[0], sequences[-1]) if sequences else (0, 0)):
         raise Damage("certificate: range of sequences", at + 16)
     if flags & ASSIGNED and items and sequences != list(range(low, low + len(items))):
-        raise Damage("assigned sequences with gaps", at + 16)
+        raise Disorder("assigned sequences with gaps", at + 16)
     # Stable: of two items with equal keys the later one is the last in replay order.
     sizes = sorted(
         ((i.batch.replay_key(), i.db_size) for i in real if i.batch and i.db_size),
@@ -411,6 +451,11 @@ class State:
     highest_seq: int
     watermark: int
     kind: int
+    #: Of a spool: what is no longer read, what is never cut off, and each term
+    #: with its first LSN.
+    pruned_through: int = 0
+    quorum: int = 0
+    terms: list[tuple[int, int]] = field(default_factory=list)
 
 
 _STATE = struct.Struct("<8sIIQ16s16sQQQQQQQQB")
@@ -437,6 +482,15 @@ def _parse_copy(data: memoryview, at: int) -> State | None:
         raise Newer(f"state file version {version}, flags {flags:#x}", at + 8)
     if kind not in (PAGES, LOGICAL):
         return None
+    pruned, quorum, terms = 0, 0, []
+    if kind == LOGICAL:
+        pruned, quorum, count = struct.unpack_from("<QQI", data, at + 128)
+        if count > MAX_TERMS:
+            return None
+        terms = [struct.unpack_from("<QQ", data, at + 152 + 16 * i) for i in range(count)]
+        rising = all(t < u and a < b for (t, a), (u, b) in itertools.pairwise(terms))
+        if not rising or any(not 1 <= first <= MAX_LSN for _, first in terms):
+            return None
     return State(
         update=update,
         identity=identity,
@@ -450,4 +504,7 @@ def _parse_copy(data: memoryview, at: int) -> State | None:
         highest_seq=seq,
         watermark=watermark,
         kind=kind,
+        pruned_through=pruned,
+        quorum=quorum,
+        terms=terms,
     )

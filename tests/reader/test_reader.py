@@ -620,9 +620,10 @@ def test_assigned_sequences(db: Path) -> None:
     assert two([item(3), Item(0, 4, [])]) == "clean"
     assert two([Item(0, 3, [])]) == "clean"
     assert two([item(9)], flags=0) == "clean"
-    assert two([item(4)]) == "torn"
-    assert two([item(3), item(5)]) == "torn"
-    assert two([item(3), Item(0, 0, [])]) == "torn"
+    # Right in all else: nothing but a wrong writer does that (row 18).
+    assert two([item(4)]) == "corrupt"
+    assert two([item(3), item(5)]) == "corrupt"
+    assert two([item(3), Item(0, 0, [])]) == "corrupt"
 
 
 def test_other_databases_are_not_mixed_in(db: Path) -> None:

@@ -5,6 +5,7 @@ Nothing here syncs or locks.
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,6 +62,33 @@ def prelude(
 
 
 @dataclass
+class Logical:
+    """A record of a spool."""
+
+    term: int
+    lsn: int
+    payload: bytes = b""
+    timestamp: int = 0
+    lane: int = 0
+
+    @property
+    def seq(self) -> int:
+        return self.lsn
+
+    @property
+    def frames(self) -> list[Frame]:
+        return []
+
+    def encode(self) -> bytes:
+        """The item's bytes, checksum first."""
+        body = self.payload + bytes(-len(self.payload) % 8)
+        rest = struct.pack("<IBBHI", 48 + len(body), LOGICAL, 0, self.lane, 0)
+        rest += struct.pack("<QQ", self.term, self.lsn)
+        rest += struct.pack("<IIQ", 0, len(self.payload), self.timestamp)
+        return struct.pack("<I", crc32c(rest + body)) + rest + body
+
+
+@dataclass
 class SegmentFile:
     """A segment being filled; `data` may be changed freely before `save`."""
 
@@ -76,6 +104,7 @@ class LogWriter:
     """Builds one log, group by group."""
 
     db: Path
+    spool: bool = False
     identity: bytes = b"0123456789abcdef"
     database_id: bytes = bytes(16)
     lanes: int = 4
@@ -89,12 +118,21 @@ class LogWriter:
     retired_generation: int = 0
     state_watermark: int = 0
     highest_seq: int = 0
+    pruned_through: int = 0
+    quorum: int = 0
+    terms: list[tuple[int, int]] = field(default_factory=list)
     #: Offsets of the last group, for tests that damage it.
     last_position: int = 0
     last_length: int = 0
 
     def name(self, suffix: str) -> Path:
+        if self.spool:
+            suffix = ".logical." + suffix.removeprefix("-")
         return self.db.with_name((self.db.name or "db") + suffix)
+
+    @property
+    def kind(self) -> int:
+        return LOGICAL if self.spool else PAGES
 
     def segment(
         self, first_epoch: int, blocks: int = 16, old: bytes | None = None
@@ -108,10 +146,15 @@ class LogWriter:
         return made
 
     def group(
-        self, epoch: int, items: list[Item], blocks: int = 0, flags: int = 0, **header: int
+        self,
+        epoch: int,
+        items: Sequence[Item | Logical],
+        blocks: int = 0,
+        flags: int = 0,
+        **header: int,
     ) -> bytes:
-        """Appends a group of page batches to the newest segment."""
-        group = self.encode(PAGES, epoch, items, blocks, flags, **header)
+        """Appends a group of the log's kind to the newest segment."""
+        group = self.encode(self.kind, epoch, items, blocks, flags, **header)
         self._append(group)
         self.previous = epoch
         self.highest_seq = max([self.highest_seq, *(i.seq for i in items)])
@@ -133,7 +176,13 @@ class LogWriter:
         self.link = struct.unpack_from("<I", group, len(group) - 4)[0]
 
     def encode(
-        self, kind: int, epoch: int, items: list[Item], blocks: int, flags: int, **change: int
+        self,
+        kind: int,
+        epoch: int,
+        items: Sequence[Item | Logical],
+        blocks: int,
+        flags: int,
+        **change: int,
     ) -> bytes:
         """A group's bytes at the end of the newest segment; `change` sets header fields."""
         encoded = [i.encode() for i in items]
@@ -210,20 +259,20 @@ class LogWriter:
         return head + struct.pack("<I", crc32c(head))
 
     @staticmethod
-    def _lane_table(items: list[Item]) -> bytes:
+    def _lane_table(items: Sequence[Item | Logical]) -> bytes:
         counts: dict[int, int] = {}
         for item in items:
             counts[item.lane] = counts.get(item.lane, 0) + 1
         return b"".join(struct.pack("<II", *pair) for pair in sorted(counts.items()))
 
     @staticmethod
-    def _range(items: list[Item]) -> tuple[int, int]:
+    def _range(items: Sequence[Item | Logical]) -> tuple[int, int]:
         seqs = [i.seq for i in items if i.seq]
         return (min(seqs), max(seqs)) if seqs else (0, 0)
 
     @staticmethod
-    def _db_size(items: list[Item]) -> int:
-        real = [i for i in items if i.frames]
+    def _db_size(items: Sequence[Item | Logical]) -> int:
+        real = [i for i in items if isinstance(i, Item) and i.frames]
         size = 0
         for item in sorted(real, key=lambda i: (i.seq, i.txn_id, i.frames[0][0])):
             for _, _, db_size in item.frames:
@@ -244,7 +293,7 @@ class LogWriter:
             "newest_first": newest.first_epoch if newest else 0,
             "highest_seq": self.highest_seq,
             "watermark": self.state_watermark,
-            "kind": 1,
+            "kind": self.kind,
         }
         unknown = change.keys() - values.keys()
         assert not unknown, unknown
@@ -263,6 +312,10 @@ class LogWriter:
         ):
             body += struct.pack("<Q", values[name])
         body += struct.pack("<B", values["kind"])
+        if self.spool:
+            body += bytes(7) + struct.pack("<QQ", self.pruned_through, self.quorum)
+            body += struct.pack("<II", len(self.terms), 0)
+            body += b"".join(struct.pack("<QQ", *term) for term in self.terms)
         body += bytes(4092 - len(body))
         return body + struct.pack("<I", crc32c(body))
 
