@@ -83,6 +83,7 @@ struct Detail {
     path: Option<PathBuf>,
     offset: Option<u64>,
     ticket: Option<Ticket>,
+    lsn: Option<u64>,
     lasting: bool,
 }
 
@@ -104,6 +105,7 @@ impl Error {
             path: None,
             offset: None,
             ticket: None,
+            lsn: None,
             lasting: false,
         }))
     }
@@ -155,6 +157,11 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_lsn(mut self, lsn: u64) -> Self {
+        self.0.lsn = Some(lsn);
+        self
+    }
+
     /// Trying again proves nothing, whatever the number says.
     pub(crate) fn lasting(mut self) -> Self {
         self.0.lasting = true;
@@ -196,6 +203,13 @@ impl Error {
     /// The byte offset in the file, where it is known.
     pub fn offset(&self) -> Option<u64> {
         self.0.offset
+    }
+
+    /// The LSN that the caller can go on from: the first that can be read where
+    /// records were pruned, the last one of the spool where the caller is beyond
+    /// it or out of order, the last common one where histories differ.
+    pub fn lsn(&self) -> Option<u64> {
+        self.0.lsn
     }
 
     /// The ticket of a batch that stays staged although the call failed

@@ -20,6 +20,7 @@ mod log;
 pub mod recovery;
 pub mod segment;
 mod sequencer;
+pub mod spool;
 pub mod storage;
 mod sync;
 #[cfg(not(feature = "wrong"))]

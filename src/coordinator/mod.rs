@@ -14,9 +14,9 @@ pub use crate::sequencer::{
 use crate::batch::{Batch, BatchHead, FrameSource};
 use crate::error::{Error, ErrorKind, Result, Ticket};
 use crate::log::names_of;
-use crate::sequencer::{Phase, Sequencer, inside_callback};
+use crate::sequencer::{Dropped, Handle, Phase, Sequencer, inside_callback};
 use crate::storage::{RealStorage, Storage};
-use crate::sync::{AtomicU8, Ordering};
+use crate::sync::Ordering;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,25 +31,20 @@ use std::time::Duration;
 ///
 /// Timeouts: `None` waits for ever, zero polls.
 pub struct Coordinator {
-    core: Arc<Sequencer>,
-    /// Of this handle: open, closing, closed.
-    handle: AtomicU8,
+    handle: Handle,
     shared: bool,
 }
 
 /// In messages.
 const NAME: &str = "coordinator";
 
-const OPEN: u8 = 0;
-const CLOSING: u8 = 1;
-const CLOSED: u8 = 2;
-
 impl std::fmt::Debug for Coordinator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let core = self.handle.core();
         f.debug_struct("Coordinator")
-            .field("path", &self.core.path)
-            .field("phase", &self.core.phase())
-            .field("durable_epoch", &self.core.durable())
+            .field("path", &core.path)
+            .field("phase", &core.phase())
+            .field("durable_epoch", &core.durable())
             .finish_non_exhaustive()
     }
 }
@@ -101,18 +96,13 @@ impl Coordinator {
 
     fn handle(core: Arc<Sequencer>, shared: bool) -> Self {
         Coordinator {
-            core,
-            handle: AtomicU8::new(OPEN),
+            handle: Handle::new(core),
             shared,
         }
     }
 
     fn live(&self) -> Result<&Arc<Sequencer>> {
-        self.core.check_fork()?;
-        if self.handle.load(Ordering::Acquire) == CLOSED {
-            return Err(self.core.closed());
-        }
-        Ok(&self.core)
+        self.handle.live()
     }
 
     /// Stages a batch and gives its epoch and sequence. Its bytes are copied.
@@ -251,12 +241,12 @@ impl Coordinator {
 
     /// The resolved path of the database.
     pub fn path(&self) -> &Path {
-        &self.core.path
+        &self.handle.core().path
     }
 
     /// Files that a salvaging open moved or copied aside.
     pub fn salvaged(&self) -> &[PathBuf] {
-        &self.core.salvaged
+        &self.handle.core().salvaged
     }
 
     /// Seals, flushes and closes this handle; the last handle of a shared
@@ -266,70 +256,33 @@ impl Coordinator {
     /// it was closed already. Any other error: it is closed, and the message
     /// says which epochs are not durable.
     pub fn close(&self, timeout: Option<Duration>) -> Result<()> {
-        self.core.check_may_block()?;
-        // Until it is closed others may go on: it may not be closed in time.
-        self.handle
-            .compare_exchange(OPEN, CLOSING, Ordering::AcqRel, Ordering::Acquire)
-            .map_err(|_| self.core.closed())?;
-        let mut end = Ending {
-            handle: &self.handle,
-            then: OPEN,
-        };
-        let result = if self.shared {
-            registry::give_back(&self.core, timeout)
-        } else {
-            self.core.close(timeout)
-        };
-        if !matches!(&result, Err(e) if e.kind() == ErrorKind::Timeout) {
-            end.then = CLOSED;
-        }
-        result
+        self.handle.close(|core| match self.shared {
+            true => registry::give_back(core, timeout),
+            false => core.close(timeout),
+        })
     }
 
     /// Fails the coordinator for good, as a caught panic at a boundary does.
     /// What is durable stays durable; nothing else is acknowledged.
     pub fn fail(&self, cause: Error) {
-        if !self.core.is_forked() {
-            // Nothing is sealed after this, so what is in flight is known.
-            self.core.staging.block();
-            let sealed = self.core.staging.current().0.saturating_sub(1);
-            self.core.fail(cause, sealed);
-        }
-    }
-}
-
-/// A close under way: what the handle is after it, or after a panic in it,
-/// which must leave it to be closed again, for there is a thread to end.
-struct Ending<'a> {
-    handle: &'a AtomicU8,
-    then: u8,
-}
-
-impl Drop for Ending<'_> {
-    fn drop(&mut self) {
-        self.handle.store(self.then, Ordering::Release);
+        self.handle.core().fail_from_outside(cause);
     }
 }
 
 impl Drop for Coordinator {
     fn drop(&mut self) {
-        if self.core.is_forked() {
-            // Threads to join and locks to take are the parent's.
-            std::mem::forget(self.core.clone());
-            return;
+        match self.handle.dropped() {
+            Dropped::Nothing => {}
+            Dropped::Close => {
+                let _ = self.close(None);
+            }
+            Dropped::CloseElsewhere => {
+                let (core, shared) = (self.handle.core().clone(), self.shared);
+                let _ = crate::sync::thread::Builder::new()
+                    .name("epochwal-close".into())
+                    .spawn(move || drop(Self::handle(core, shared)));
+            }
         }
-        if self.handle.load(Ordering::Acquire) == CLOSED {
-            return;
-        }
-        if inside_callback() {
-            // The thread that runs callbacks can't wait for itself.
-            let (core, shared) = (self.core.clone(), self.shared);
-            let _ = crate::sync::thread::Builder::new()
-                .name("epochwal-close".into())
-                .spawn(move || drop(Self::handle(core, shared)));
-            return;
-        }
-        let _ = self.close(None);
     }
 }
 

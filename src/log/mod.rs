@@ -13,7 +13,6 @@ mod open;
 mod order;
 mod place;
 mod policy;
-#[cfg_attr(not(test), allow(dead_code))]
 mod records;
 mod retire;
 mod salvage;
@@ -28,12 +27,14 @@ mod writer;
 pub(crate) use files::{LogFiles, Version};
 pub(crate) use identity::check_database_id;
 pub(crate) use lock::{ReaderHold, WriterLock};
+pub use open::TornTail;
 pub(crate) use open::{OpenedLog, last_epoch, open_log};
 pub use place::Verdict;
 pub use policy::{Knobs, SyncPolicy, SyncStyle};
 pub(crate) use retire::{cleanup, cleanup_locked};
 pub(crate) use walk::{End, Group, Step, Walker};
-pub(crate) use writer::{GroupInput, LogOptions, LogWriter, heals};
+pub(crate) use window::Window;
+pub(crate) use writer::{GroupInput, GroupPlace, LogOptions, LogWriter, heals};
 
 use crate::error::{Error, Result};
 use crate::format::names::Names;

@@ -33,7 +33,6 @@ const LAST_EPOCHS: u64 = 1 << 48;
 
 /// A log ready for writing, and what was found.
 #[derive(Debug)]
-#[cfg_attr(not(test), allow(dead_code))]
 pub(crate) struct OpenedLog {
     pub(crate) writer: LogWriter,
     /// The last epoch on the disk, or the floor.
@@ -61,10 +60,13 @@ pub(crate) struct RecordsFound {
 
 /// What a crash left of groups that were never acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TornTail {
-    pub(crate) path: PathBuf,
-    pub(crate) offset: u64,
-    pub(crate) reason: String,
+pub struct TornTail {
+    /// The segment that it began in.
+    pub path: PathBuf,
+    /// Where in it.
+    pub offset: u64,
+    /// What is wrong with the first of them.
+    pub reason: String,
 }
 
 /// Opens the log, making it where there is none. Takes the writer's lock.
@@ -143,6 +145,7 @@ pub(crate) fn open_log(disk: &Disk, names: &Names, options: LogOptions) -> Resul
         previous_epoch: tail.previous,
         link: tail.link,
         last_is_mark: tail.last_is_mark,
+        last_length: 0,
         durable: tail.last.unwrap_or(0),
         highest_seq: tail.highest_seq,
         next_size: LogWriter::first_size(&options),

@@ -7,15 +7,34 @@ use std::io;
 const READ_AHEAD: usize = 1 << 20;
 
 /// A stretch of a file in memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Window {
     bytes: Vec<u8>,
     start: u64,
     len: usize,
+    ahead: usize,
     pub(crate) total_read: u64,
 }
 
+impl Default for Window {
+    /// For one who reads on and on.
+    fn default() -> Self {
+        Window::growing(READ_AHEAD)
+    }
+}
+
 impl Window {
+    /// Reads `first` bytes ahead at first, and twice as much each time.
+    pub(crate) fn growing(first: usize) -> Window {
+        Window {
+            bytes: Vec::new(),
+            start: 0,
+            len: 0,
+            ahead: first,
+            total_read: 0,
+        }
+    }
+
     /// Forgets what was read: the next slice comes from the file.
     pub(crate) fn clear(&mut self) {
         self.len = 0;
@@ -32,7 +51,7 @@ impl Window {
         len: usize,
     ) -> io::Result<&[u8]> {
         let rest = file_len.saturating_sub(offset);
-        let ahead = READ_AHEAD.min(usize::try_from(rest).unwrap_or(READ_AHEAD));
+        let ahead = self.ahead.min(usize::try_from(rest).unwrap_or(READ_AHEAD));
         let from = self.locate(file, offset, len, len.max(ahead))?;
         let to = (from + len).min(self.len);
         Ok(&self.bytes[from..to])
@@ -65,6 +84,7 @@ impl Window {
             self.len = kept;
             let more = read_up_to(file, &mut self.bytes[kept..want], offset + kept as u64)?;
             self.len += more;
+            self.ahead = (self.ahead * 2).min(READ_AHEAD);
             self.total_read += more as u64;
         }
         Ok((offset - self.start) as usize)

@@ -43,6 +43,17 @@ pub(crate) struct GroupInput<'a> {
     pub(crate) lane_count: u32,
 }
 
+/// Where a group stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GroupPlace {
+    /// The first epoch of its segment, which names the file.
+    pub(crate) segment: u64,
+    /// Its offset in the file.
+    pub(crate) position: u64,
+    /// Its length in the file.
+    pub(crate) length: u64,
+}
+
 /// A segment that holds epochs which are not retired.
 #[derive(Clone, Debug)]
 pub(crate) struct LiveSegment {
@@ -83,6 +94,8 @@ pub(crate) struct LogWriter {
     /// Checksum of its certificate.
     pub(super) link: u32,
     pub(super) last_is_mark: bool,
+    /// Bytes of the group before the next.
+    pub(super) last_length: u64,
     pub(super) durable: u64,
     pub(super) highest_seq: u64,
     pub(super) next_size: u64,
@@ -137,6 +150,16 @@ impl LogWriter {
     /// Tells readers how far the log is durable.
     pub(crate) fn publish(&self, durable: Option<u64>) {
         self.lock.publish(durable);
+    }
+
+    /// Where the last group appended in this format stands.
+    pub(crate) fn last_group(&self) -> GroupPlace {
+        let end = self.active.as_ref().map_or(0, |a| a.pos);
+        GroupPlace {
+            segment: self.live.last().map_or(0, |s| s.first_epoch),
+            position: end.saturating_sub(self.last_length),
+            length: self.last_length,
+        }
     }
 
     /// Writes a group and makes it durable. Gives the bytes written.
@@ -205,6 +228,7 @@ impl LogWriter {
         let segment = self.live.last_mut().expect("an active segment is live");
         segment.last_epoch = input.epoch;
         segment.used += length;
+        self.last_length = length;
         let pos = self.active.as_ref().map_or(0, |a| a.pos);
         if pos > segment.size / 2 && !self.prepared {
             self.prepared = true;

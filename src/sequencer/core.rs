@@ -5,6 +5,7 @@ use super::events::Events;
 use super::flush::Flusher;
 use super::lanes::Lanes;
 use super::options::{EpochInterval, Options, Sequencing, SyncPolicy, SyncStyle};
+use super::sink::Sink;
 use super::staging::Staging;
 use super::stats::Histogram;
 use super::ticker::Ticker;
@@ -95,6 +96,8 @@ pub(crate) struct Sequencer {
     /// Checkpoint floor plus 1; 0: none.
     pub(crate) floor: AtomicU64,
     pub(crate) counters: Counters,
+    /// Who hears of each durable group.
+    pub(crate) sink: Option<Arc<dyn Sink>>,
     pub(crate) wait_latency: Histogram,
     pub(crate) flush_latency: Histogram,
     born: u32,
@@ -129,6 +132,12 @@ impl Sequencer {
         names: &Names,
         options: &Options,
     ) -> Result<Sequencer> {
+        let opened = Self::open_log(disk, names, options)?;
+        Self::start(name, opened, names, options, None)
+    }
+
+    /// Checks the options, and opens the log as they say.
+    pub(crate) fn open_log(disk: &Disk, names: &Names, options: &Options) -> Result<OpenedLog> {
         options.validate()?;
         let log_options = LogOptions {
             policy: options.sync_policy,
@@ -139,13 +148,24 @@ impl Sequencer {
             salvage: options.salvage,
             knobs: options.knobs,
         };
+        open_log(disk, names, log_options)
+    }
+
+    /// A sequencer over an open log.
+    pub(crate) fn start(
+        name: &'static str,
+        opened: OpenedLog,
+        names: &Names,
+        options: &Options,
+        sink: Option<Arc<dyn Sink>>,
+    ) -> Result<Sequencer> {
         let OpenedLog {
             writer,
             last,
             next_epoch,
             salvaged,
             ..
-        } = open_log(disk, names, log_options)?;
+        } = opened;
         let next_seq = writer.highest_seq().saturating_add(1);
         let assigns = options.sequencing == Sequencing::Coordinator;
         if assigns && next_seq > LAST_SEQUENCE {
@@ -191,6 +211,7 @@ impl Sequencer {
             spares: AtomicU64::new(spares),
             floor: AtomicU64::new(floor.map_or(0, |f| f + 1)),
             counters: Counters::default(),
+            sink,
             wait_latency: Histogram::shared(),
             flush_latency: Histogram::single(),
             born: fork_generation(),
@@ -297,11 +318,25 @@ impl Sequencer {
         }
     }
 
+    /// Fails it for what happened outside, at a boundary: what is durable stays
+    /// durable, nothing else is acknowledged.
+    pub(crate) fn fail_from_outside(&self, cause: Error) {
+        if !self.is_forked() {
+            // Nothing is sealed after this, so what is in flight is known.
+            self.staging.block();
+            let sealed = self.staging.current().0.saturating_sub(1);
+            self.fail(cause, sealed);
+        }
+    }
+
     pub(crate) fn wake_everyone(&self) {
         self.waiters.wake_all();
         self.room.wake_all();
         self.events.signal();
         self.ticker.notify();
+        if let Some(sink) = &self.sink {
+            sink.ended();
+        }
     }
 
     /// What is known of an epoch. None: nothing final yet.

@@ -3,6 +3,7 @@
 
 use super::buffer::Pages;
 use super::core::{Phase, Sequencer};
+use super::sink::DurableGroup;
 use super::staging::Sealed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::{CertificateFlags, GROUP_HEADER, LaneCounts, Summary, group_len};
@@ -262,6 +263,13 @@ impl Sequencer {
             // acknowledgement finds what was acknowledged.
             log.publish(Some(pending.epoch));
             self.note_log(log);
+            if let Some(sink) = &self.sink {
+                let place = log.last_group();
+                sink.durable(&DurableGroup {
+                    place,
+                    payload: self.payload_of(pending),
+                });
+            }
         }
         self.set_durable(pending.epoch);
         self.short_of_space.store(false, Ordering::SeqCst);
@@ -281,6 +289,17 @@ impl Sequencer {
         let done = guard.flusher.done.take();
         let first = done.map_or(pending.epoch, |d| *d.start());
         guard.flusher.done = Some(first..=pending.epoch);
+    }
+
+    /// The items of a sealed epoch that was written.
+    fn payload_of<'a>(&'a self, pending: &'a Pending) -> &'a [u8] {
+        let pages = match &pending.source {
+            Source::Buffer(index) => &self.staging.buffer(*index).pages,
+            Source::Own(pages) => pages,
+        };
+        // SAFETY: sealed and filled, and the flusher, who holds the only other
+        // slice of it, is done with that.
+        unsafe { pages.slice(GROUP_HEADER, pending.payload_len) }
     }
 
     /// Takes over the figures of the log.

@@ -13,8 +13,10 @@ mod core;
 mod entry;
 mod events;
 mod flush;
+mod handle;
 mod lanes;
 mod options;
+mod sink;
 mod snapshot;
 mod staging;
 mod stats;
@@ -27,11 +29,15 @@ mod weak_tests;
 
 pub(crate) use self::core::{Phase, Sequencer, inside_callback};
 pub(crate) use entry::Entry;
+pub(crate) use handle::{Dropped, Handle};
 pub use options::{
     EpochInterval, Knobs, Options, Overflow, SPILL_BYTES, Sequencing, SyncPolicy, SyncStyle,
 };
+pub(crate) use sink::{DurableGroup, Sink};
+pub(crate) use staging::Reserved;
 pub use stats::{Latency, Stats};
 pub(crate) use wait::Limit;
+pub(crate) use waiters::WaitWord;
 
 use crate::error::Result;
 

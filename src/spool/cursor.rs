@@ -1,0 +1,91 @@
+//! A reader that keeps its place.
+
+use super::Spool;
+use super::read::Place;
+use super::records::{Gathered, ReadLimit, SpoolRecord};
+use crate::error::{Error, Result};
+use std::time::Duration;
+
+/// Reads on from where it was. Its segment outlives a prune until it leaves it.
+/// One thread at a time; borrows its spool.
+pub struct Cursor<'a> {
+    spool: &'a Spool,
+    at: CursorAt,
+}
+
+/// A cursor without its spool, for those who hold the spool otherwise.
+#[derive(Debug)]
+pub(crate) struct CursorAt {
+    lsn: u64,
+    place: Option<Place>,
+}
+
+impl std::fmt::Debug for Cursor<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cursor")
+            .field("lsn", &self.at.lsn)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(spool: &'a Spool, lsn: u64) -> Cursor<'a> {
+        Cursor {
+            spool,
+            at: CursorAt::new(lsn),
+        }
+    }
+
+    /// The LSN of the last record it gave, or the one it began behind.
+    pub fn lsn(&self) -> u64 {
+        self.at.lsn()
+    }
+
+    /// The next records: as [`Spool::read_since`], but waits until there is one.
+    /// [`ErrorKind::Timeout`] where none came in time; the cursor stays where it
+    /// is after any error.
+    pub fn next_batch(
+        &mut self,
+        limit: ReadLimit,
+        timeout: Option<Duration>,
+    ) -> Result<Vec<SpoolRecord>> {
+        self.at.next_batch(self.spool, limit, timeout, None)
+    }
+}
+
+impl CursorAt {
+    pub(crate) fn new(lsn: u64) -> CursorAt {
+        CursorAt { lsn, place: None }
+    }
+
+    pub(crate) fn lsn(&self) -> u64 {
+        self.lsn
+    }
+
+    pub(crate) fn next_batch(
+        &mut self,
+        spool: &Spool,
+        limit: ReadLimit,
+        timeout: Option<Duration>,
+        mut interrupted: Option<&mut dyn FnMut() -> bool>,
+    ) -> Result<Vec<SpoolRecord>> {
+        if limit.records == 0 {
+            return Err(Error::invalid("max_records: 0"));
+        }
+        spool.live()?;
+        loop {
+            let mut gathered = Gathered::new(limit);
+            spool
+                .shared
+                .gather(self.lsn, &mut self.place, &mut gathered)?;
+            if let Some(last) = gathered.last() {
+                self.lsn = last;
+                return Ok(gathered.records);
+            }
+            match &mut interrupted {
+                Some(ask) => spool.wait_for_records(self.lsn, timeout, Some(&mut **ask))?,
+                None => spool.wait_for_records(self.lsn, timeout, None)?,
+            }
+        }
+    }
+}

@@ -1,0 +1,624 @@
+//! The spool: a durable log of logical records, the primary's side of log
+//! shipping.
+//!
+//! A record's way down: [`Spool::append`] makes a run of it (`append`), which
+//! takes its turn in the `order` of LSNs and goes through the sequencer into a
+//! group, as the coordinator's batches do. The flusher tells the `view` of each
+//! durable group: `index` marks where its records stand, `ring` keeps the newest
+//! in memory. Up: [`Spool::read_since`] and the `cursor` take records from the
+//! ring, or from segments by `read`. `prune` lets segments go, `truncate` cuts a
+//! tail of another history off.
+
+mod append;
+mod aside;
+mod cursor;
+mod follow;
+mod index;
+mod open;
+mod options;
+mod order;
+mod prune;
+mod read;
+mod records;
+mod ring;
+mod truncate;
+mod view;
+
+pub use crate::format::record::Record;
+pub use crate::format::terms::{Standing, TermStart, Terms};
+pub use crate::log::TornTail;
+pub use crate::sequencer::Stats;
+pub use cursor::Cursor;
+pub use options::SpoolOptions;
+pub use records::{Payload, ReadLimit, SpoolRecord};
+pub use view::Bounds;
+
+use self::append::RecordRun;
+use self::order::{Order, check_record};
+use self::read::Place;
+use self::records::Gathered;
+use self::ring::RecordAt;
+use self::view::View;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::names::Names;
+use crate::log::Disk;
+use crate::sequencer::{Dropped, Handle, Limit, Phase, Sequencer};
+use crate::sync::{AtomicBool, Mutex, Ordering};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// In messages.
+const NAME: &str = "spool";
+
+/// What a submitted run was given: what to wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SpoolTicket {
+    /// The epoch that it becomes durable with; 0 in memory.
+    pub epoch: u64,
+    /// The LSN of its first record.
+    pub first_lsn: u64,
+    /// The LSN of its last record.
+    pub last_lsn: u64,
+}
+
+/// A durable, ordered log of records.
+///
+/// Share it between threads by reference or in an `Arc`; every method may be
+/// called from any thread at any time. After a `fork` the child's handle
+/// answers [`ErrorKind::Forked`] and touches no file. Dropping it closes it and
+/// waits for what is staged.
+///
+/// Timeouts: `None` waits for ever, zero polls.
+pub struct Spool {
+    store: Store,
+    shared: Arc<Shared>,
+}
+
+/// Where the records are.
+enum Store {
+    /// In a log.
+    Log(Handle),
+    /// In the ring alone; whether it is closed.
+    Memory(AtomicBool),
+}
+
+/// What cursors share with their spool.
+struct Shared {
+    view: Arc<View>,
+    order: Mutex<Order>,
+    options: SpoolOptions,
+    /// None in memory.
+    disk: Option<(Disk, Names)>,
+    torn: Option<TornTail>,
+    /// Asked for the LSN that no prune may pass; see [`Spool::set_floor`].
+    floor: Mutex<Option<Floor>>,
+}
+
+/// Gives the highest LSN that may be pruned; none: no limit.
+pub type Floor = Arc<dyn Fn() -> Result<Option<u64>> + Send + Sync>;
+
+impl std::fmt::Debug for Spool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spool")
+            .field("path", &self.path())
+            .field("bounds", &self.shared.view.bounds())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Spool {
+    fn live(&self) -> Result<Option<&Arc<Sequencer>>> {
+        match &self.store {
+            Store::Log(handle) => handle.live().map(Some),
+            Store::Memory(closed) if closed.load(Ordering::Acquire) => Err(closed_in_memory()),
+            Store::Memory(_) => Ok(None),
+        }
+    }
+
+    /// The sequencer under it; an error where the records are in memory alone.
+    fn log(&self) -> Result<&Arc<Sequencer>> {
+        self.live()?.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Unsupported,
+                "the spool is in memory and has no files",
+            )
+        })
+    }
+
+    /// Stages records, all or none, and gives what to wait for. Their bytes are
+    /// copied. Blocks only where memory is full, and for a run above 4 MiB.
+    ///
+    /// On an error nothing was kept, and the message names the field:
+    /// [`ErrorKind::Order`] for an LSN that does not rise, [`ErrorKind::Fenced`]
+    /// for a term below one that has begun, [`ErrorKind::TooLarge`],
+    /// [`ErrorKind::Invalid`] for no records or an LSN out of range,
+    /// [`ErrorKind::Busy`] (no room), [`ErrorKind::NoSpace`],
+    /// [`ErrorKind::Failed`], [`ErrorKind::Closed`].
+    pub fn submit(&self, records: &[Record<'_>]) -> Result<SpoolTicket> {
+        self.stage(records, true)
+    }
+
+    /// Appends records, all or none, and returns once they are durable.
+    ///
+    /// Errors are those of [`Spool::submit`] and [`Spool::wait`]; one that has
+    /// an [`Error::ticket`] means that the records stay staged: wait for that
+    /// epoch again.
+    pub fn append(&self, records: &[Record<'_>], timeout: Option<Duration>) -> Result<SpoolTicket> {
+        if let Some(core) = self.live()? {
+            core.check_may_block()?;
+        }
+        let ticket = self.stage(records, false)?;
+        if let Some(core) = self.live()? {
+            core.wait_for(ticket.epoch, timeout, None)
+                .map_err(|e| e.with_ticket(ticket.into()))?;
+        }
+        Ok(ticket)
+    }
+
+    fn stage(&self, records: &[Record<'_>], arm: bool) -> Result<SpoolTicket> {
+        let core = self.live()?;
+        let (Some(first), Some(last)) = (records.first(), records.last()) else {
+            return Err(Error::invalid("records: none"));
+        };
+        for record in records {
+            check_record(record, self.shared.options.max_payload)?;
+        }
+        let run = RecordRun::new(records, &self.shared.order, &self.shared.view)?;
+        let epoch = match core {
+            Some(core) => core.submit(&run, arm)?.epoch,
+            None => self.shared.keep(&run, records)?,
+        };
+        Ok(SpoolTicket {
+            epoch,
+            first_lsn: first.lsn,
+            last_lsn: last.lsn,
+        })
+    }
+
+    /// Waits until what the ticket is for is durable: as
+    /// [`Coordinator::wait`](crate::Coordinator::wait).
+    pub fn wait(&self, ticket: SpoolTicket, timeout: Option<Duration>) -> Result<()> {
+        match self.live()? {
+            Some(core) => core.wait(ticket.epoch, timeout, None),
+            None => Ok(()),
+        }
+    }
+
+    /// As [`Spool::wait`], but asks `interrupted` about every 50 ms while it
+    /// sleeps; true ends the wait as a timeout does.
+    pub fn wait_interruptible(
+        &self,
+        ticket: SpoolTicket,
+        timeout: Option<Duration>,
+        interrupted: &mut dyn FnMut() -> bool,
+    ) -> Result<()> {
+        match self.live()? {
+            Some(core) => core.wait(ticket.epoch, timeout, Some(interrupted)),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes all that is staged durable.
+    pub fn flush(&self, timeout: Option<Duration>) -> Result<()> {
+        match self.live()? {
+            Some(core) => core.flush(timeout).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Durable records above `lsn`, ascending, without a gap: at least one where
+    /// there is one, none at the end. What it costs depends on what it gives.
+    ///
+    /// [`ErrorKind::WalRemoved`] where records above `lsn` are pruned
+    /// ([`Error::lsn`] is the first that can be read), [`ErrorKind::Ahead`]
+    /// where `lsn` is beyond the end (it is the end), [`ErrorKind::Corrupt`] and
+    /// [`ErrorKind::Io`] for what the disk gives. Never waits for a writer.
+    pub fn read_since(&self, lsn: u64, limit: ReadLimit) -> Result<Vec<SpoolRecord>> {
+        self.live()?;
+        self.shared.view.want();
+        self.shared.read_since(lsn, limit)
+    }
+
+    /// The first and the last LSN, and where pruning has come to: reads of
+    /// memory.
+    pub fn bounds(&self) -> Bounds {
+        self.shared.view.bounds()
+    }
+
+    /// Waits until a durable record lies above `lsn`. [`ErrorKind::Timeout`]
+    /// where none came; [`ErrorKind::Closed`] or the failure where none will.
+    pub fn wait_after(&self, lsn: u64, timeout: Option<Duration>) -> Result<()> {
+        self.wait_for_records(lsn, timeout, None)
+    }
+
+    /// As [`Spool::wait_after`], but asks `interrupted` about every 50 ms while
+    /// it sleeps; true ends the wait as a timeout does.
+    pub fn wait_after_interruptible(
+        &self,
+        lsn: u64,
+        timeout: Option<Duration>,
+        interrupted: &mut dyn FnMut() -> bool,
+    ) -> Result<()> {
+        self.wait_for_records(lsn, timeout, Some(interrupted))
+    }
+
+    fn wait_for_records(
+        &self,
+        lsn: u64,
+        timeout: Option<Duration>,
+        interrupted: Option<&mut dyn FnMut() -> bool>,
+    ) -> Result<()> {
+        if let Some(core) = self.live()?
+            && timeout != Some(Duration::ZERO)
+        {
+            core.check_may_block()?;
+        }
+        self.shared.view.want();
+        self.shared
+            .wait_after(lsn, timeout, interrupted, || self.ended())
+    }
+
+    /// A cursor behind `lsn`: it keeps its place, and the segment it is in. The
+    /// first read says whether `lsn` can be read from.
+    pub fn cursor(&self, lsn: u64) -> Result<Cursor<'_>> {
+        self.live()?;
+        self.shared.view.want();
+        Ok(Cursor::new(self, lsn))
+    }
+
+    /// A new eventfd (non-blocking, close-on-exec, the caller's to close) that
+    /// becomes readable each time records become durable, and when the spool
+    /// fails or closes.
+    pub fn event_fd(&self) -> Result<OwnedFd> {
+        let core = self.log()?;
+        core.events.add(|| core.phase() != Phase::Open)
+    }
+
+    /// The term of now: that of the last record, or the one that a truncation
+    /// has begun. 0 before the first.
+    pub fn term(&self) -> u64 {
+        self.shared.order.lock().term
+    }
+
+    /// The durable history of terms.
+    pub fn terms(&self) -> Terms {
+        self.shared.view.inside.lock().terms.clone()
+    }
+
+    /// Where a replica stands whose last record is `lsn` of `term`.
+    pub fn standing(&self, lsn: u64, term: u64) -> Standing {
+        self.shared.view.inside.lock().terms.check(term, lsn)
+    }
+
+    /// Whether records are kept on a disk.
+    pub fn is_durable(&self) -> bool {
+        matches!(self.store, Store::Log(_))
+    }
+
+    /// The figures of the log under it: batches are runs, frames are records.
+    /// None in memory.
+    pub fn stats(&self) -> Result<Option<Stats>> {
+        Ok(self.live()?.map(|core| core.snapshot()))
+    }
+
+    /// The resolved path of the data file that it belongs to; empty in memory.
+    pub fn path(&self) -> &Path {
+        match &self.store {
+            Store::Log(handle) => &handle.core().path,
+            Store::Memory(_) => Path::new(""),
+        }
+    }
+
+    /// What the open dropped of records that were never acknowledged.
+    pub fn torn(&self) -> Option<&TornTail> {
+        self.shared.torn.as_ref()
+    }
+
+    /// Files that a salvaging open moved or copied aside.
+    pub fn salvaged(&self) -> &[PathBuf] {
+        match &self.store {
+            Store::Log(handle) => &handle.core().salvaged,
+            Store::Memory(_) => &[],
+        }
+    }
+
+    /// No prune passes what `floor` gives, asked before each: the lowest restart
+    /// LSN that a slot has safe on the disk; none: no limit. Its error stops
+    /// pruning. A primary sets one for its slots.
+    pub fn set_floor(&self, floor: Floor) {
+        *self.shared.floor.lock() = Some(floor);
+    }
+
+    /// Flushes and closes. Everyone who waits is woken.
+    ///
+    /// [`ErrorKind::Timeout`]: not in time, still open. [`ErrorKind::Closed`]:
+    /// it was closed already. Any other error: it is closed, and the message
+    /// says what is not durable.
+    pub fn close(&self, timeout: Option<Duration>) -> Result<()> {
+        match &self.store {
+            Store::Log(handle) => handle.close(|core| core.close(timeout)),
+            Store::Memory(closed) => {
+                if closed.swap(true, Ordering::AcqRel) {
+                    return Err(closed_in_memory());
+                }
+                crate::sequencer::Sink::ended(&*self.shared.view);
+                Ok(())
+            }
+        }
+    }
+
+    /// Fails the spool for good, as a caught panic at a boundary does.
+    pub fn fail(&self, cause: Error) {
+        if let Store::Log(handle) = &self.store {
+            handle.core().fail_from_outside(cause);
+        }
+    }
+
+    /// Why nothing more comes, once it is so.
+    fn ended(&self) -> Option<Error> {
+        if !self.shared.view.ended.load(Ordering::SeqCst) {
+            return None;
+        }
+        Some(match &self.store {
+            Store::Log(handle) => handle.core().refusal(),
+            Store::Memory(_) => closed_in_memory(),
+        })
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        let Store::Log(handle) = &self.store else {
+            return;
+        };
+        match handle.dropped() {
+            Dropped::Nothing => {}
+            Dropped::Close => {
+                let _ = self.close(None);
+            }
+            Dropped::CloseElsewhere => {
+                let store = Store::Log(Handle::new(handle.core().clone()));
+                let shared = self.shared.clone();
+                let _ = crate::sync::thread::Builder::new()
+                    .name("epochwal-close".into())
+                    .spawn(move || drop(Spool { store, shared }));
+            }
+        }
+    }
+}
+
+impl From<SpoolTicket> for crate::error::Ticket {
+    fn from(ticket: SpoolTicket) -> Self {
+        crate::error::Ticket {
+            epoch: ticket.epoch,
+            commit_seq: ticket.last_lsn,
+        }
+    }
+}
+
+impl Shared {
+    /// Keeps a run in memory alone.
+    fn keep(&self, run: &RecordRun<'_>, records: &[Record<'_>]) -> Result<u64> {
+        let mut bytes = Vec::new();
+        let placed = run.stamped().map(|record| {
+            let at = bytes.len();
+            bytes.extend_from_slice(record.payload);
+            RecordAt {
+                term: record.term,
+                lsn: record.lsn,
+                timestamp_ms: record.timestamp_ms,
+                at,
+                len: record.payload.len(),
+            }
+        });
+        let placed = placed.collect();
+        let mut order = self.order.lock();
+        let pruned = self.view.pruned();
+        order.check(records, pruned)?;
+        order.advance(records, pruned);
+        // Under the order's lock, so that runs arrive as they were taken.
+        self.view.publish_run(bytes, placed);
+        Ok(0)
+    }
+
+    fn read_since(&self, lsn: u64, limit: ReadLimit) -> Result<Vec<SpoolRecord>> {
+        if limit.records == 0 {
+            return Err(Error::invalid("max_records: 0"));
+        }
+        let mut gathered = Gathered::new(limit);
+        let mut place = None;
+        self.gather(lsn, &mut place, &mut gathered)?;
+        Ok(gathered.records)
+    }
+
+    /// Gathers records above `lsn` from wherever they are. `place`: where
+    /// reading from segments has come to, kept by a cursor.
+    fn gather(&self, lsn: u64, place: &mut Option<Place>, into: &mut Gathered) -> Result<()> {
+        let mut lsn = lsn;
+        loop {
+            let done = self.gather_some(lsn, place, into);
+            match done {
+                // What was gathered before is whole; the next call says why.
+                Err(_) if !into.records.is_empty() => return Ok(()),
+                Err(e) => return Err(e),
+                Ok(true) => return Ok(()),
+                Ok(false) => lsn = into.last().unwrap_or(lsn),
+            }
+        }
+    }
+
+    /// A part of it. True: there is nothing more, or no room for it.
+    fn gather_some(
+        &self,
+        lsn: u64,
+        place: &mut Option<Place>,
+        into: &mut Gathered,
+    ) -> Result<bool> {
+        let within = lsn >= self.view.pruned() && lsn <= self.view.current();
+        if within && self.view.gather_recent(lsn, into) {
+            *place = None;
+            return Ok(true);
+        }
+        if let Some(here) = place {
+            // A cursor's own segment is read to its end, pruned or not.
+            if !self.read_on(here, lsn, into)? {
+                return Ok(true);
+            }
+            let at_the_end = into.last().unwrap_or(lsn) >= self.view.current();
+            if at_the_end {
+                return Ok(true);
+            }
+        }
+        let lsn = into.last().unwrap_or(lsn);
+        self.check_bounds(lsn)?;
+        if lsn == self.view.current() {
+            return Ok(true);
+        }
+        match self.find(lsn, place.as_ref())? {
+            Some(mut found) => {
+                let whole = self.read_on(&mut found, lsn, into)?;
+                *place = Some(found);
+                Ok(!whole || into.is_full())
+            }
+            // Appended and pruned while we looked.
+            None => Ok(lsn >= self.view.current()),
+        }
+    }
+
+    fn read_on(&self, place: &mut Place, lsn: u64, into: &mut Gathered) -> Result<bool> {
+        let Some((disk, _)) = &self.disk else {
+            return Ok(true);
+        };
+        let terms = self.view.inside.lock().terms.clone();
+        let more = read::gather(disk, place, lsn, &terms, into)?;
+        Ok(more && !into.is_full())
+    }
+
+    fn check_bounds(&self, lsn: u64) -> Result<()> {
+        let bounds = self.view.bounds();
+        if lsn < bounds.pruned_through {
+            let first = match bounds.oldest_lsn {
+                0 => bounds.pruned_through.saturating_add(1),
+                oldest => oldest,
+            };
+            return Err(Error::new(
+                ErrorKind::WalRemoved,
+                format!(
+                    "lsn: records above {lsn} are pruned, the first that can be read is {first}"
+                ),
+            )
+            .with_lsn(first));
+        }
+        if lsn > bounds.current_lsn {
+            return Err(Error::new(
+                ErrorKind::Ahead,
+                format!("lsn: {lsn} is beyond the end ({})", bounds.current_lsn),
+            )
+            .with_lsn(bounds.current_lsn));
+        }
+        Ok(())
+    }
+
+    /// Where to read records above `lsn` from; `behind`: a segment that has no
+    /// more of them.
+    fn find(&self, lsn: u64, behind: Option<&Place>) -> Result<Option<Place>> {
+        let Some((disk, names)) = &self.disk else {
+            return Ok(None);
+        };
+        loop {
+            let unread = {
+                let inside = self.view.inside.lock();
+                let after = behind.map_or(0, |p| p.first_epoch);
+                let live = || {
+                    let from = inside.segments.partition_point(|s| s.first_epoch <= after);
+                    let from = if behind.is_some() { from } else { 0 };
+                    inside
+                        .segments
+                        .range(from..)
+                        .filter(|s| s.first_lsn.is_some())
+                };
+                // The last that begins at or below the first record wanted, unless
+                // it is known to end before it.
+                let begins = |s: &&index::Segment| s.first_lsn.is_some_and(|f| f <= lsn + 1);
+                let ends = |s: &&index::Segment| s.last_lsn.is_some_and(|l| l <= lsn);
+                let candidate = live()
+                    .rfind(begins)
+                    .filter(|s| !ends(s))
+                    .or_else(|| live().find(|s| !begins(s)));
+                match candidate {
+                    None => return Ok(None),
+                    Some(s) if s.marks.is_none() => (s.first_epoch, inside.terms.clone()),
+                    Some(s) => {
+                        let mark = s.start_above(lsn);
+                        return Ok(Some(Place::new(s.data.clone(), s.first_epoch, mark)));
+                    }
+                }
+            };
+            self.learn(disk, names, unread.0, &unread.1)?;
+        }
+    }
+
+    /// Follows a segment that nobody has read from yet.
+    fn learn(&self, disk: &Disk, names: &Names, first_epoch: u64, terms: &Terms) -> Result<()> {
+        let followed = follow::follow(disk, names, first_epoch, terms);
+        let mut inside = self.view.inside.lock();
+        let known = inside
+            .segments
+            .iter_mut()
+            .find(|s| s.first_epoch == first_epoch);
+        match (known, followed) {
+            // Pruned meanwhile.
+            (None, _) => Ok(()),
+            (Some(_), Err(e)) => Err(e),
+            (Some(segment), Ok(followed)) => {
+                segment
+                    .data
+                    .end
+                    .store(followed.data.end.load(Ordering::Acquire), Ordering::Release);
+                segment.first_lsn = followed.first_lsn;
+                segment.last_lsn = followed.last_lsn;
+                segment.marks = followed.marks;
+                Ok(())
+            }
+        }
+    }
+
+    fn wait_after(
+        &self,
+        lsn: u64,
+        timeout: Option<Duration>,
+        mut interrupted: Option<&mut dyn FnMut() -> bool>,
+        ended: impl Fn() -> Option<Error>,
+    ) -> Result<()> {
+        const ASK_EVERY: Duration = Duration::from_millis(50);
+        let limit = Limit::after(timeout);
+        loop {
+            let token = self.view.arrivals.enter();
+            if self.view.current() > lsn {
+                return Ok(());
+            }
+            if let Some(error) = ended() {
+                return Err(error);
+            }
+            let left = limit.left();
+            let given_up = interrupted.as_mut().is_some_and(|ask| ask());
+            if given_up || left.is_some_and(|l| l.is_zero()) {
+                return Err(Error::new(
+                    ErrorKind::Timeout,
+                    format!("no record above {lsn} yet"),
+                ));
+            }
+            let sleep = match &interrupted {
+                Some(_) => Some(left.map_or(ASK_EVERY, |l| l.min(ASK_EVERY))),
+                None => left,
+            };
+            self.view.arrivals.sleep(token, sleep);
+        }
+    }
+}
+
+fn closed_in_memory() -> Error {
+    Error::new(ErrorKind::Closed, "the spool is closed")
+}

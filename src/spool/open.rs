@@ -1,0 +1,135 @@
+//! Opening a spool: the log as it is found, its bounds, where its records are.
+
+use super::follow::{first_lsn, follow};
+use super::index::Segment;
+use super::order::Order;
+use super::view::{Bounds, View};
+use super::{NAME, Shared, Spool, SpoolOptions, Store};
+use crate::error::{Error, Result};
+use crate::format::names::Names;
+use crate::format::terms::Terms;
+use crate::log::Disk;
+use crate::sequencer::{Handle, Sequencer};
+use crate::storage::{RealStorage, Storage};
+use crate::sync::{AtomicBool, Mutex};
+use std::path::Path;
+use std::sync::Arc;
+
+impl Spool {
+    /// Opens the spool of the data file at `path`, making it where there is
+    /// none. The data file itself is never opened.
+    ///
+    /// Fails with [`ErrorKind::Locked`](crate::ErrorKind::Locked) where another
+    /// writer has it, [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) where
+    /// acknowledged records are damaged,
+    /// [`ErrorKind::Format`](crate::ErrorKind::Format) for a newer format,
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) naming an option out of
+    /// range. A torn tail is dropped. Blocks on reads, and on writes and syncs of
+    /// the log's tail.
+    pub fn open(path: &Path, options: &SpoolOptions) -> Result<Spool> {
+        Spool::open_on(Arc::new(RealStorage), path, options)
+    }
+
+    /// [`Spool::open`] on a given storage.
+    pub fn open_on(
+        storage: Arc<dyn Storage>,
+        path: &Path,
+        options: &SpoolOptions,
+    ) -> Result<Spool> {
+        options.validate()?;
+        let names = spool_names(&storage, path)?;
+        let sequencing = options.sequencer();
+        let opened = Sequencer::open_log(&storage, &names, &sequencing)?;
+        let found = opened.records.clone().unwrap_or_default();
+        let view = View::new(
+            Some(names.clone()),
+            options.ring_bytes,
+            options.ring_records,
+        );
+        {
+            let live = opened.writer.live_segments();
+            let mut inside = view.inside.lock();
+            inside.terms = found.terms.clone();
+            for (at, segment) in live.iter().enumerate() {
+                let newest = at + 1 == live.len();
+                let first = match newest {
+                    true => None,
+                    false => first_lsn(&storage, &names, segment.first_epoch, &found.terms)?,
+                };
+                inside.segments.push_back(match first {
+                    Some(first) => Segment::unread(
+                        segment.first_epoch,
+                        names.segment(segment.first_epoch),
+                        first,
+                    ),
+                    None => follow(&storage, &names, segment.first_epoch, &found.terms)?,
+                });
+            }
+        }
+        view.open_at(Bounds {
+            oldest_lsn: 0,
+            current_lsn: found.highest_lsn,
+            pruned_through: found.pruned_through,
+        });
+        let view = Arc::new(view);
+        let shared = Arc::new(Shared {
+            view: view.clone(),
+            order: Mutex::new(Order {
+                last: found.highest_lsn,
+                term: found.term,
+                terms: found.terms.clone(),
+                dense: options.dense,
+            }),
+            options: options.clone(),
+            disk: Some((storage.clone(), names.clone())),
+            torn: opened.torn.clone(),
+            floor: Mutex::new(None),
+        });
+        view.set_oldest(shared.first_above(found.pruned_through)?);
+        let core = Sequencer::start(NAME, opened, &names, &sequencing, Some(view))?;
+        let core = Arc::new(core);
+        core.start_ticker()?;
+        Ok(Spool {
+            store: Store::Log(Handle::new(core)),
+            shared,
+        })
+    }
+
+    /// A spool without files: its records are kept in memory, as many and as
+    /// large as `ring_records` and `ring_bytes` say; older ones are pruned.
+    /// Nothing of it is durable.
+    pub fn in_memory(options: &SpoolOptions) -> Result<Spool> {
+        options.validate()?;
+        if options.ring_bytes < 4096 {
+            return Err(Error::invalid(format!(
+                "ring_bytes: {} is below 4096, and a spool in memory has nothing else",
+                options.ring_bytes
+            )));
+        }
+        let view = View::new(None, options.ring_bytes, options.ring_records);
+        Ok(Spool {
+            store: Store::Memory(AtomicBool::new(false)),
+            shared: Arc::new(Shared {
+                view: Arc::new(view),
+                order: Mutex::new(Order {
+                    last: 0,
+                    term: 0,
+                    terms: Terms::default(),
+                    dense: options.dense,
+                }),
+                options: options.clone(),
+                disk: None,
+                torn: None,
+                floor: Mutex::new(None),
+            }),
+        })
+    }
+}
+
+/// The names of a spool's files; the path is resolved first.
+pub(super) fn spool_names(disk: &Disk, path: &Path) -> Result<Names> {
+    let resolved = disk
+        .resolve(path)
+        .map_err(|e| Error::io("resolve the path", path, &e))?;
+    Ok(Names::spool(&resolved))
+}

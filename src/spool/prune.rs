@@ -1,0 +1,122 @@
+//! Letting records go: logically at once, physically by file.
+
+use super::index::Segment;
+use super::records::ReadLimit;
+use super::{Shared, Spool};
+use crate::error::Result;
+use crate::log::heals;
+use crate::sequencer::Phase;
+use crate::sync::Ordering;
+use std::sync::Arc;
+
+impl Spool {
+    /// Lets records at or below `lsn` go; gives how far pruning has come. They
+    /// are not read any more from here on; files that hold nothing else are
+    /// used again or removed, but for those that a cursor is in.
+    ///
+    /// Never goes beyond the end, nor beyond what the slots of its primary
+    /// still need: what it gives says how far it went. Blocks on syncs, and on
+    /// a flush under way; appends go on meanwhile.
+    pub fn prune_through(&self, lsn: u64) -> Result<u64> {
+        let core = self.live()?;
+        let floor = self.shared.floor.lock().clone();
+        let floor = match floor {
+            Some(ask) => ask()?.unwrap_or(u64::MAX),
+            None => u64::MAX,
+        };
+        let target = lsn.min(floor).min(self.shared.view.current());
+        if target <= self.shared.view.pruned() {
+            return Ok(self.shared.view.pruned());
+        }
+        let Some(core) = core else {
+            return self.shared.prune_in_memory(target);
+        };
+        core.check_may_block()?;
+        let mut guard = core.lock_flusher();
+        if core.phase() == Phase::Failed {
+            return Err(core.refusal());
+        }
+        // Asked again under the hold: another may have pruned further.
+        if target <= self.shared.view.pruned() {
+            return Ok(self.shared.view.pruned());
+        }
+        let oldest = self.shared.first_above(target)?;
+        let Some(log) = guard.log() else {
+            return Err(core.refusal());
+        };
+        let gone = self.shared.take_out(target);
+        let in_use = |epoch: u64| {
+            let read = |s: &&Segment| s.first_epoch == epoch && Arc::strong_count(&s.data) > 1;
+            gone.iter().find(read).is_some()
+        };
+        let through = gone.last().map(|s| s.first_epoch);
+        let last_epoch = through.and_then(|epoch| {
+            let mut live = log.live_segments().iter();
+            live.find(|s| s.first_epoch == epoch).map(|s| s.last_epoch)
+        });
+        let done = log.prune(target, last_epoch, &in_use);
+        core.note_log(log);
+        if let Err(error) = done {
+            self.shared.put_back(gone);
+            if !heals(&error) {
+                let unknown = guard.pending_range().map_or(0, |r| r.1);
+                core.fail(error.clone(), unknown);
+            }
+            return Err(error);
+        }
+        self.shared.view.pruned_to(target, oldest);
+        drop(guard);
+        core.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
+        core.room.wake_all();
+        Ok(target)
+    }
+}
+
+impl Shared {
+    fn prune_in_memory(&self, target: u64) -> Result<u64> {
+        // Runs arrive under the order's lock.
+        let order = self.order.lock();
+        let target = target.min(order.last);
+        let oldest = self.first_above(target)?;
+        self.view.pruned_to(target, oldest);
+        Ok(self.view.pruned())
+    }
+
+    /// The first durable LSN above `lsn`; 0 where there is none.
+    pub(super) fn first_above(&self, lsn: u64) -> Result<u64> {
+        let one = ReadLimit {
+            records: 1,
+            bytes: 0,
+        };
+        let first = self.read_since(lsn, one)?;
+        Ok(first.first().map_or(0, |r| r.lsn))
+    }
+
+    /// Takes out the segments that hold nothing above `lsn`.
+    fn take_out(&self, lsn: u64) -> Vec<Segment> {
+        let mut inside = self.view.inside.lock();
+        let mut gone = 0;
+        for at in 0..inside.segments.len() {
+            let next = inside.segments.range(at + 1..).find_map(|s| s.first_lsn);
+            let segment = &inside.segments[at];
+            let last = match (segment.first_lsn, segment.last_lsn, next) {
+                (None, ..) => 0,
+                (_, Some(last), _) => last,
+                (_, None, Some(next)) => next - 1,
+                (_, None, None) => u64::MAX,
+            };
+            if last > lsn {
+                break;
+            }
+            gone = at + 1;
+        }
+        inside.segments.drain(..gone).collect()
+    }
+
+    fn put_back(&self, gone: Vec<Segment>) {
+        let mut inside = self.view.inside.lock();
+        for segment in gone.into_iter().rev() {
+            inside.segments.push_front(segment);
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Reading records from segments, from a place that the index or a cursor
+//! knows: each item is verified by its own checksum.
+
+use super::index::{Mark, SegmentData};
+use super::records::{Gathered, Payload, SpoolRecord};
+use super::ring::RecordAt;
+use super::view::payload_start;
+use crate::error::{Error, Result};
+use crate::format::bytes::get_u32;
+use crate::format::group::{BLOCK, GROUP_HEADER, GroupHeader};
+use crate::format::item::{ITEM_HEADER, ItemHead, ItemKind};
+use crate::format::record::Record;
+use crate::format::terms::Terms;
+use crate::log::{Disk, Window};
+use crate::storage::{File, OpenMode};
+use crate::sync::Ordering;
+use std::sync::Arc;
+
+/// Bytes read first; more each time after that, for whoever reads on.
+const FIRST_READ: usize = 16 << 10;
+
+/// A place between two items of a segment. Holding it keeps the segment's file.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) data: Arc<SegmentData>,
+    /// Names the segment.
+    pub(super) first_epoch: u64,
+    /// Offset of the group.
+    group: u64,
+    /// Offset in its payload.
+    item: u64,
+}
+
+impl Place {
+    /// At a mark, or the segment's start.
+    pub(super) fn new(data: Arc<SegmentData>, first_epoch: u64, mark: Option<Mark>) -> Place {
+        let (group, item) = mark.map_or((0, 0), |m| (m.group, m.item));
+        Place {
+            data,
+            first_epoch,
+            group,
+            item,
+        }
+    }
+}
+
+impl SegmentData {
+    /// The file, opened by the first who asks.
+    fn open(&self, disk: &Disk) -> Result<Arc<dyn File>> {
+        let mut file = self.file.lock();
+        if let Some(file) = &*file {
+            return Ok(file.clone());
+        }
+        let opened = disk
+            .open(&self.path, OpenMode::Read)
+            .map_err(|e| Error::io("open a segment", &self.path, &e))?;
+        *file = Some(opened.clone());
+        Ok(opened)
+    }
+}
+
+/// A stretch of a segment on its way into memory.
+struct Reader<'a> {
+    file: Arc<dyn File>,
+    place: &'a mut Place,
+    end: u64,
+    window: Window,
+}
+
+impl Reader<'_> {
+    fn corrupt(&self, why: &str, offset: u64) -> Error {
+        Error::corrupt(why).at(&self.place.data.path, offset)
+    }
+
+    /// `len` bytes at `offset`, all of which are durable.
+    fn bytes(&mut self, offset: u64, len: usize) -> Result<&[u8]> {
+        let path = &self.place.data.path;
+        let whole = offset
+            .checked_add(len as u64)
+            .is_some_and(|e| e <= self.end);
+        let got = match whole {
+            true => self
+                .window
+                .slice(&*self.file, self.end, offset, len)
+                .map_err(|e| Error::io("read a segment", path, &e).at(path, offset))?
+                .len(),
+            false => 0,
+        };
+        if got < len {
+            return Err(self.corrupt("segment: it ends in a group", offset));
+        }
+        // Borrowed anew, since the error above needed all of it.
+        self.window
+            .slice(&*self.file, self.end, offset, len)
+            .map_err(|e| Error::io("read a segment", &self.place.data.path, &e))
+    }
+
+    /// The item at `offset`, its checksum verified; `rest` bytes of payload are
+    /// left for it.
+    fn item(&mut self, offset: u64, rest: usize) -> Result<&[u8]> {
+        let head = self.bytes(offset, rest.min(ITEM_HEADER))?;
+        let len = head.get(4..8).map_or(0, |l| get_u32(l, 0) as usize);
+        if len < ITEM_HEADER || len > rest {
+            return Err(self.corrupt("item: impossible length", offset));
+        }
+        let item = self.bytes(offset, len)?;
+        if !ItemHead::parse(item).is_ok_and(|head| head.len == len && head.verify(item)) {
+            return Err(self.corrupt("item: checksum", offset));
+        }
+        // Borrowed anew, since the errors above needed all of it.
+        self.bytes(offset, len)
+    }
+
+    /// The header of the group that the place is in.
+    fn header(&mut self) -> Result<GroupHeader> {
+        let (at, first_epoch) = (self.place.group, self.place.first_epoch);
+        let parsed = GroupHeader::parse(self.bytes(at, GROUP_HEADER)?);
+        match parsed {
+            Ok((header, _))
+                if header.position == at
+                    && header.segment_epoch == first_epoch
+                    && at + header.length <= self.end =>
+            {
+                Ok(header)
+            }
+            _ => Err(self.corrupt("group: its header is not the one that was written", at)),
+        }
+    }
+
+    /// Gathers records above `lsn` from the group with this header. False: the
+    /// limit is reached, and the place is before the record that is beyond it.
+    fn group(
+        &mut self,
+        header: &GroupHeader,
+        lsn: u64,
+        terms: &Terms,
+        into: &mut Gathered,
+    ) -> Result<bool> {
+        let payload = payload_start(self.place.group);
+        let mut bytes = Vec::new();
+        let mut records: Vec<RecordAt> = Vec::new();
+        let mut more = true;
+        while self.place.item < header.payload_len {
+            let at = payload + self.place.item;
+            let rest = (header.payload_len - self.place.item) as usize;
+            let item = self.item(at, rest)?;
+            let len = item.len();
+            // Damage that makes a record look like one to be skipped is found too:
+            // each is verified before it is judged.
+            let record = match item[8] == ItemKind::Void.code() {
+                true => None,
+                false => match Record::parse(item) {
+                    Ok(record) => Some(record),
+                    Err(why) => return Err(self.corrupt(why, at)),
+                },
+            };
+            if let Some(record) = record.filter(|r| r.lsn > lsn && terms.is_live(r.term, r.lsn)) {
+                if !into.has_room(record.payload.len(), (records.len(), bytes.len())) {
+                    more = false;
+                    break;
+                }
+                records.push(RecordAt {
+                    term: record.term,
+                    lsn: record.lsn,
+                    timestamp_ms: record.timestamp_ms,
+                    at: bytes.len(),
+                    len: record.payload.len(),
+                });
+                bytes.extend_from_slice(record.payload);
+            }
+            self.place.item += len as u64;
+        }
+        let bytes = Arc::new(bytes);
+        for record in records {
+            into.push(SpoolRecord {
+                term: record.term,
+                lsn: record.lsn,
+                timestamp_ms: record.timestamp_ms,
+                payload: Payload::within(&bytes, record.at..record.at + record.len),
+            });
+        }
+        Ok(more)
+    }
+}
+
+/// Gathers records above `lsn` from a place on, to the end of its segment as
+/// far as it is durable. False: the limit is reached first.
+pub(super) fn gather(
+    disk: &Disk,
+    place: &mut Place,
+    lsn: u64,
+    terms: &Terms,
+    into: &mut Gathered,
+) -> Result<bool> {
+    let end = place.data.end.load(Ordering::Acquire);
+    let file = place.data.open(disk)?;
+    let mut reader = Reader {
+        file,
+        place,
+        end,
+        window: Window::growing(FIRST_READ),
+    };
+    while reader.place.group + BLOCK <= end {
+        let header = reader.header()?;
+        if !reader.group(&header, lsn, terms, into)? {
+            return Ok(false);
+        }
+        reader.place.group += header.length;
+        reader.place.item = 0;
+    }
+    Ok(true)
+}

@@ -1,0 +1,128 @@
+//! What reading gives: records whose payloads are shared, not copied.
+
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+
+/// The bytes of a record. Cloning shares them. They live in the group or the
+/// stretch of file that they were read with, all of which is kept as long as
+/// one of its payloads is.
+#[derive(Clone)]
+pub struct Payload {
+    bytes: Arc<Vec<u8>>,
+    range: Range<usize>,
+}
+
+impl Payload {
+    /// `range` lies within `bytes`.
+    pub(super) fn within(bytes: &Arc<Vec<u8>>, range: Range<usize>) -> Payload {
+        debug_assert!(range.start <= range.end && range.end <= bytes.len());
+        Payload {
+            bytes: bytes.clone(),
+            range,
+        }
+    }
+
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[self.range.clone()]
+    }
+}
+
+impl Deref for Payload {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
+impl std::fmt::Debug for Payload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.range.len())
+    }
+}
+
+impl PartialEq for Payload {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl Eq for Payload {}
+
+/// A record that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpoolRecord {
+    /// The primary's reign that it was written in.
+    pub term: u64,
+    /// Its position in the spool.
+    pub lsn: u64,
+    /// Milliseconds since the Unix epoch, as the writer gave them.
+    pub timestamp_ms: u64,
+    /// What it says.
+    pub payload: Payload,
+}
+
+/// How much a read may give. At least one record is given where there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadLimit {
+    /// Records, 1 or more.
+    pub records: usize,
+    /// Bytes of payload; one record may exceed it by itself.
+    pub bytes: usize,
+}
+
+impl Default for ReadLimit {
+    fn default() -> Self {
+        ReadLimit {
+            records: 1000,
+            bytes: 16 << 20,
+        }
+    }
+}
+
+/// What a read has gathered, up to its limit.
+#[derive(Debug)]
+pub(super) struct Gathered {
+    pub(super) records: Vec<SpoolRecord>,
+    limit: ReadLimit,
+    bytes: usize,
+    full: bool,
+}
+
+impl Gathered {
+    pub(super) fn new(limit: ReadLimit) -> Gathered {
+        Gathered {
+            records: Vec::new(),
+            limit,
+            bytes: 0,
+            full: false,
+        }
+    }
+
+    /// Takes a record of so many bytes in, `ahead` of which are gathered beside
+    /// it and not in here yet: records and bytes. False: it is beyond the limit,
+    /// and so is all that follows.
+    pub(super) fn has_room(&mut self, payload: usize, ahead: (usize, usize)) -> bool {
+        let records = self.records.len() + ahead.0;
+        let bytes = self.bytes.saturating_add(ahead.1).saturating_add(payload);
+        let fits = records == 0 || (records < self.limit.records && bytes <= self.limit.bytes);
+        self.full |= !fits;
+        fits
+    }
+
+    /// Whether something was left out for want of room.
+    pub(super) fn is_full(&self) -> bool {
+        self.full || self.records.len() >= self.limit.records
+    }
+
+    pub(super) fn push(&mut self, record: SpoolRecord) {
+        self.bytes += record.payload.len();
+        self.records.push(record);
+    }
+
+    /// The last LSN gathered.
+    pub(super) fn last(&self) -> Option<u64> {
+        self.records.last().map(|r| r.lsn)
+    }
+}

@@ -1,0 +1,259 @@
+//! What readers see: the durable records' bounds, where they stand, and the
+//! newest of them in memory. Told by the flusher of each group.
+
+use super::index::{Mark, Segment};
+use super::records::Gathered;
+use super::ring::{RecordAt, Ring};
+use crate::format::group::GROUP_HEADER;
+use crate::format::item::{ITEM_HEADER, ItemHead, ItemKind};
+use crate::format::names::Names;
+use crate::format::record::RecordHead;
+use crate::format::terms::Terms;
+use crate::sequencer::{DurableGroup, Sink, WaitWord};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// The first and the last record, and where pruning has come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// The first record that can be read; 0 where there is none.
+    pub oldest_lsn: u64,
+    /// The highest durable LSN ever; 0 where there was none.
+    pub current_lsn: u64,
+    /// Records at or below it are pruned; 0 where none are.
+    pub pruned_through: u64,
+}
+
+/// What only one looks at, at a time; never held over a system call.
+#[derive(Debug)]
+pub(super) struct Inside {
+    /// Live segments, oldest first.
+    pub(super) segments: VecDeque<Segment>,
+    pub(super) ring: Ring,
+    /// The history as far as it is durable.
+    pub(super) terms: Terms,
+}
+
+/// The durable part of a spool, as its readers share it.
+#[derive(Debug)]
+pub(super) struct View {
+    names: Option<Names>,
+    /// The ring's limit: no larger group is copied for it.
+    ring_bytes: usize,
+    pub(super) inside: Mutex<Inside>,
+    oldest: AtomicU64,
+    current: AtomicU64,
+    pruned: AtomicU64,
+    /// Somebody reads, so that groups are kept in the ring.
+    wanted: AtomicBool,
+    pub(super) ended: AtomicBool,
+    /// Where those sleep who wait for records.
+    pub(super) arrivals: WaitWord,
+}
+
+impl View {
+    /// Of an empty spool. Without names it is one in memory: all that it has is
+    /// in the ring.
+    pub(super) fn new(names: Option<Names>, ring_bytes: u64, ring_records: u64) -> View {
+        let in_memory = names.is_none();
+        let limit = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let records = if in_memory {
+            limit(ring_records)
+        } else {
+            usize::MAX
+        };
+        View {
+            names,
+            ring_bytes: limit(ring_bytes),
+            inside: Mutex::new(Inside {
+                segments: VecDeque::new(),
+                ring: Ring::new(limit(ring_bytes), records, 0),
+                terms: Terms::default(),
+            }),
+            oldest: AtomicU64::new(0),
+            current: AtomicU64::new(0),
+            pruned: AtomicU64::new(0),
+            wanted: AtomicBool::new(in_memory),
+            ended: AtomicBool::new(false),
+            arrivals: WaitWord::default(),
+        }
+    }
+
+    /// Sets the bounds that an open has found.
+    pub(super) fn open_at(&self, bounds: Bounds) {
+        self.oldest.store(bounds.oldest_lsn, Ordering::SeqCst);
+        self.current.store(bounds.current_lsn, Ordering::SeqCst);
+        self.pruned.store(bounds.pruned_through, Ordering::SeqCst);
+        self.inside.lock().ring.clear(bounds.current_lsn);
+    }
+
+    pub(super) fn bounds(&self) -> Bounds {
+        // In this order: what is pruned was durable, and the oldest is above it.
+        let pruned_through = self.pruned.load(Ordering::SeqCst);
+        let oldest_lsn = self.oldest.load(Ordering::SeqCst);
+        let current_lsn = self.current.load(Ordering::SeqCst);
+        Bounds {
+            oldest_lsn,
+            current_lsn,
+            pruned_through,
+        }
+    }
+
+    pub(super) fn current(&self) -> u64 {
+        self.current.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn pruned(&self) -> u64 {
+        self.pruned.load(Ordering::SeqCst)
+    }
+
+    /// Somebody reads from here on.
+    pub(super) fn want(&self) {
+        if !self.wanted.load(Ordering::Relaxed) {
+            let mut inside = self.inside.lock();
+            // The ring begins behind what is durable now.
+            if !self.wanted.swap(true, Ordering::SeqCst) {
+                let current = self.current();
+                inside.ring.clear(current);
+            }
+        }
+    }
+
+    /// Gathers from the ring; false where it does not reach back to `lsn`.
+    pub(super) fn gather_recent(&self, lsn: u64, into: &mut Gathered) -> bool {
+        let inside = self.inside.lock();
+        let covered = inside.ring.covers(lsn) && self.wanted.load(Ordering::Relaxed);
+        if covered {
+            inside.ring.gather(lsn, into);
+        }
+        covered
+    }
+
+    /// Adds durable records: their payloads stand in `bytes`.
+    pub(super) fn publish_run(&self, bytes: Vec<u8>, records: Vec<RecordAt>) {
+        let mut inside = self.inside.lock();
+        self.publish(&mut inside, &records);
+        inside.ring.push(Arc::new(bytes), records);
+        let (after, pruned) = (inside.ring.after(), self.pruned());
+        if after > pruned {
+            self.pruned.store(after, Ordering::SeqCst);
+            let oldest = inside.ring.first().unwrap_or(0);
+            self.oldest.store(oldest, Ordering::SeqCst);
+        }
+        drop(inside);
+        self.arrivals.wake_all();
+    }
+
+    /// Moves the bounds on and notes new terms.
+    fn publish(&self, inside: &mut Inside, records: &[RecordAt]) {
+        for record in records {
+            if inside.terms.last().is_none_or(|t| t.term < record.term) {
+                // The writer has checked that there is room in the history.
+                let _ = inside.terms.push(record.term, record.lsn, self.pruned());
+            }
+        }
+        let (Some(first), Some(last)) = (records.first(), records.last()) else {
+            return;
+        };
+        if self.oldest.load(Ordering::SeqCst) == 0 {
+            self.oldest.store(first.lsn, Ordering::SeqCst);
+        }
+        self.current.store(last.lsn, Ordering::SeqCst);
+    }
+
+    /// Records at or below `lsn` are not read any more; the first above it is
+    /// `oldest`.
+    pub(super) fn pruned_to(&self, lsn: u64, oldest: u64) {
+        let mut inside = self.inside.lock();
+        // In this order: whoever reads the bounds finds the oldest above the other.
+        self.oldest.store(oldest, Ordering::SeqCst);
+        self.pruned.fetch_max(lsn, Ordering::SeqCst);
+        inside.ring.prune(lsn);
+    }
+
+    pub(super) fn set_oldest(&self, oldest: u64) {
+        self.oldest.store(oldest, Ordering::SeqCst);
+    }
+
+    /// The end is lower from here on.
+    pub(super) fn cut(&self, inside: &mut Inside, lsn: u64) {
+        inside.ring.truncate(lsn);
+        for segment in &mut inside.segments {
+            segment.cut(lsn);
+        }
+        self.current.store(lsn, Ordering::SeqCst);
+        if self.oldest.load(Ordering::SeqCst) > lsn {
+            self.oldest.store(0, Ordering::SeqCst);
+        }
+    }
+}
+
+/// The records of a payload that the writer has just encoded, voids left out.
+fn records_of(payload: &[u8]) -> Vec<RecordAt> {
+    let mut records = Vec::new();
+    let mut at = 0;
+    while let Ok(item) = ItemHead::parse(&payload[at..]) {
+        if item.kind == ItemKind::Record
+            && let Ok(head) = RecordHead::parse(&payload[at..])
+        {
+            records.push(RecordAt {
+                term: head.term,
+                lsn: head.lsn,
+                timestamp_ms: head.timestamp_ms,
+                at: at + ITEM_HEADER,
+                len: head.payload_len,
+            });
+        }
+        at += item.len;
+    }
+    records
+}
+
+impl Sink for View {
+    fn durable(&self, group: &DurableGroup<'_>) {
+        let records = records_of(group.payload);
+        let place = group.place;
+        let wanted = self.wanted.load(Ordering::SeqCst) && group.payload.len() <= self.ring_bytes;
+        let kept = wanted.then(|| group.payload.to_vec());
+        let mut inside = self.inside.lock();
+        let known = inside.segments.back().map(|s| s.first_epoch);
+        if known != Some(place.segment)
+            && let Some(names) = &self.names
+        {
+            let path = names.segment(place.segment);
+            inside.segments.push_back(Segment::new(place.segment, path));
+        }
+        if let Some(segment) = inside.segments.back_mut() {
+            for record in &records {
+                let mark = Mark {
+                    lsn: record.lsn,
+                    group: place.position,
+                    item: (record.at - ITEM_HEADER) as u64,
+                };
+                segment.note(mark, (ITEM_HEADER + record.len) as u64);
+            }
+            segment.reach(place.position + place.length);
+        }
+        self.publish(&mut inside, &records);
+        match kept {
+            Some(bytes) => inside.ring.push(Arc::new(bytes), records),
+            None => {
+                let current = self.current();
+                inside.ring.clear(current);
+            }
+        }
+        drop(inside);
+        self.arrivals.wake_all();
+    }
+
+    fn ended(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+        self.arrivals.wake_all();
+    }
+}
+
+/// Where the payload of a group begins in the file.
+pub(super) fn payload_start(group: u64) -> u64 {
+    group + GROUP_HEADER as u64
+}

@@ -1,0 +1,14 @@
+//! The spool: appends, reads, prunes, cuts, and what it must never lose.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod append;
+mod crash;
+mod cursor;
+mod fails;
+mod prune;
+mod race;
+mod read;
+mod tools;
+mod truncate;
