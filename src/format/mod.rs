@@ -10,6 +10,7 @@ pub mod item;
 pub mod names;
 pub mod prelude;
 pub mod record;
+pub mod slot_journal;
 pub mod state;
 pub mod terms;
 pub mod v1;
