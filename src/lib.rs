@@ -7,8 +7,8 @@
 //! committed prefix.
 //!
 //! The data's way through the modules, top to bottom:
-//! public faces (`ffi`, this crate's API) -> `coordinator`, `recovery` ->
-//! `sequencer` -> `log` -> `format` -> `storage`.
+//! public faces (`ffi`, this crate's API) -> `coordinator`, `primary`,
+//! `recovery` -> `sequencer` -> `log` -> `format` -> `storage`.
 
 pub mod batch;
 pub mod coordinator;
@@ -17,6 +17,7 @@ pub mod error;
 pub mod ffi;
 pub mod format;
 mod log;
+pub mod primary;
 pub mod recovery;
 pub mod segment;
 mod sequencer;

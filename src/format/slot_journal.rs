@@ -206,7 +206,11 @@ impl FrameWriter {
         let at = self.entry(ENTRY_SLOT, &slot.id, slot.region.as_deref().unwrap_or(""));
         let head = &mut self.out[at..at + ENTRY_HEAD];
         let registered = if slot.registered { FLAG_REGISTERED } else { 0 };
-        let loading = if slot.rebootstrapping { FLAG_REBOOTSTRAPPING } else { 0 };
+        let loading = if slot.rebootstrapping {
+            FLAG_REBOOTSTRAPPING
+        } else {
+            0
+        };
         head[3] = registered | loading;
         head[4] = match slot.origin {
             Origin::Pinned => 0,

@@ -6,7 +6,7 @@
 //! place: written, synced, renamed, the directory synced.
 
 use super::load::{Ending, Reading, read};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::format::slot_journal::{FRAME_HEAD, FrameKind, FrameWriter, Meta, Slot};
 use crate::log::{Disk, heals, sync_dir, sync_failed};
 use crate::storage::{File, OpenMode, uninterrupted, write_all_at};
@@ -97,8 +97,10 @@ pub(super) struct Opened {
     pub(super) slots: Vec<Slot>,
     /// Bytes of a save that a crash cut short.
     pub(super) torn_bytes: u64,
-    /// Where a salvaging open left the damaged file.
-    pub(super) salvaged: Option<PathBuf>,
+    /// What was damaged or lost was given up.
+    pub(super) salvaged: bool,
+    /// Where the damaged file was left.
+    pub(super) aside: Option<PathBuf>,
 }
 
 /// What to do where there is no store.
@@ -113,15 +115,17 @@ impl Store {
     /// Opens the store, or makes it. What it found is durable on return.
     pub(super) fn open(files: Files, missing: Missing<'_>, salvage: bool) -> Result<Opened> {
         let Some(reading) = read(&files.disk, &files.path)? else {
-            let slots = match missing {
-                Missing::Import(import) => import()?,
-                Missing::IsLost if salvage => Vec::new(),
+            let (slots, lost) = match missing {
+                Missing::Import(import) => (import()?, false),
+                Missing::IsLost if salvage => (Vec::new(), true),
                 Missing::IsLost => {
                     let what = "slot store: missing, but the log had one";
                     return Err(Error::corrupt(what).in_file(&files.path));
                 }
             };
-            return Self::make(files, slots, 0, Bounds::default());
+            let mut opened = Self::make(files, slots, 0, Bounds::default())?;
+            opened.salvaged = lost;
+            return Ok(opened);
         };
         let foreign = reading.meta.log_id != files.log_id;
         let damaged = matches!(reading.ending, Ending::Corrupt(_));
@@ -130,7 +134,8 @@ impl Store {
             let bounds = Bounds::of(&reading.meta);
             let slots = reading.slots.into_values().collect();
             let mut opened = Self::make(files, slots, reading.sequence, bounds)?;
-            opened.salvaged = Some(aside);
+            opened.salvaged = true;
+            opened.aside = Some(aside);
             return Ok(opened);
         }
         let reading = reading.sound()?;
@@ -156,12 +161,14 @@ impl Store {
             failed: None,
             counts: StoreCounts::default(),
         };
-        store.rename_into_place()?;
+        rename_into_place(&store.files)?;
+        store.sync_name()?;
         Ok(Opened {
             store,
             slots,
             torn_bytes: 0,
-            salvaged: None,
+            salvaged: false,
+            aside: None,
         })
     }
 
@@ -203,7 +210,8 @@ impl Store {
             store,
             slots: reading.slots.into_values().collect(),
             torn_bytes,
-            salvaged: None,
+            salvaged: false,
+            aside: None,
         })
     }
 
@@ -283,28 +291,17 @@ impl Store {
     }
 
     fn replace(&mut self, base: FrameWriter, bounds: Bounds) -> Result<()> {
-        let made = make_file(&self.files, base, self.sequence + 1, bounds);
-        let (file, len, end) = match made {
-            Ok(made) => made,
-            Err(e) => {
-                let _ = self.files.disk.remove(&self.files.beside("-tmp"));
-                return Err(e);
-            }
-        };
+        let (file, len, end) = make_file(&self.files, base, self.sequence + 1, bounds)?;
+        rename_into_place(&self.files)?;
         self.named = false;
-        (self.file, self.len, self.end) = (file, len, end);
+        self.file = file;
+        // Full till its name is durable: whoever is told that this save failed
+        // must find the next one without it.
+        (self.len, self.end) = (len, len);
         self.sequence += 1;
-        self.rename_into_place()
-    }
-
-    fn rename_into_place(&mut self) -> Result<()> {
-        let tmp = self.files.beside("-tmp");
-        self.files
-            .disk
-            .rename(&tmp, &self.files.path)
-            // Nobody knows which of the two has the name.
-            .map_err(|e| self.files.fail("rename", &e).lasting())?;
-        self.sync_name()
+        self.sync_name()?;
+        self.end = end;
+        Ok(())
     }
 
     fn sync_name(&mut self) -> Result<()> {
@@ -312,6 +309,19 @@ impl Store {
         self.named = true;
         Ok(())
     }
+}
+
+fn rename_into_place(files: &Files) -> Result<()> {
+    let tmp = files.beside("-tmp");
+    files.disk.rename(&tmp, &files.path).map_err(|e| {
+        let error = files.fail("rename", &e);
+        match heals(&error) {
+            // It has not happened.
+            true => error,
+            // Nobody knows which file has the name.
+            false => error.lasting(),
+        }
+    })
 }
 
 fn meta(files: &Files, file_len: u64, bounds: Bounds) -> Meta {
@@ -381,19 +391,25 @@ fn keep_copy(files: &Files) -> Result<PathBuf> {
     Ok(aside)
 }
 
-/// The lowest restart LSN of the valid slots that the store at `path` has, as
-/// far as it is durable: what a log without a primary must not prune beyond.
-/// None where nothing is held back.
-pub(crate) fn saved_floor(disk: &Disk, path: &Path) -> Result<Option<u64>> {
+/// What a log without a primary must know of its slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Saved {
+    /// Nothing above it may be pruned; none where no valid slot holds anything.
+    pub floor: Option<u64>,
+    /// The log must not be truncated below it.
+    pub quorum_lsn: u64,
+}
+
+/// Reads from the store at `path` what it holds; none where there is no store.
+#[doc(hidden)]
+pub fn saved(disk: &Disk, path: &Path) -> Result<Option<Saved>> {
     let Some(reading) = read(disk, path)? else {
         return Ok(None);
     };
-    let slots = reading.sound()?.slots;
-    let valid = slots.values().filter(|s| s.is_valid());
-    Ok(valid.map(|s| s.restart_lsn).min())
-}
-
-/// Whether an error of a store says that there is a damaged one.
-pub(super) fn is_damage(error: &Error) -> bool {
-    error.kind() == ErrorKind::Corrupt
+    let reading = reading.sound()?;
+    let valid = reading.slots.values().filter(|s| s.is_valid());
+    Ok(Some(Saved {
+        floor: valid.map(|s| s.restart_lsn).min(),
+        quorum_lsn: reading.meta.quorum_lsn,
+    }))
 }

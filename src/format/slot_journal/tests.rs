@@ -1,7 +1,12 @@
 use super::*;
 
 fn slots() -> Vec<Slot> {
-    let mut odd = Slot::new("ä replica, with (marks)", u64::MAX - 1, Origin::Acknowledged, 7);
+    let mut odd = Slot::new(
+        "ä replica, with (marks)",
+        u64::MAX - 1,
+        Origin::Acknowledged,
+        7,
+    );
     odd.confirmed_lsn = u64::MAX;
     odd.region = Some("eu".into());
     odd.invalidation = Some(Invalidation {
@@ -87,7 +92,11 @@ fn no_flipped_bit_and_no_cut_is_taken() {
     for bit in 0..bytes.len() * 8 {
         let mut wrong = bytes.clone();
         wrong[bit / 8] ^= 1 << (bit % 8);
-        assert_eq!(Frame::parse(&wrong).unwrap_err(), FrameError::Invalid, "bit {bit}");
+        assert_eq!(
+            Frame::parse(&wrong).unwrap_err(),
+            FrameError::Invalid,
+            "bit {bit}"
+        );
     }
     for len in 0..bytes.len() {
         assert!(Frame::parse(&bytes[..len]).is_err(), "cut to {len}");
@@ -129,7 +138,10 @@ fn nonsense_is_named() {
     for len in [0, 79, 81, FRAME_MAX as u32 + 8, u32::MAX] {
         let mut bytes = frame();
         put_u32(&mut bytes, 8, len);
-        assert_eq!(Frame::parse(&sealed(bytes)).unwrap_err(), FrameError::Invalid);
+        assert_eq!(
+            Frame::parse(&sealed(bytes)).unwrap_err(),
+            FrameError::Invalid
+        );
     }
 }
 
