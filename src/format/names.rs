@@ -119,6 +119,11 @@ impl Names {
         self.with(STATE, "")
     }
 
+    /// A file of another kind beside the log, by what its name ends in.
+    pub(crate) fn beside(&self, ending: &str) -> PathBuf {
+        self.with(b"", ending)
+    }
+
     /// The lock file.
     pub fn lock(&self) -> PathBuf {
         self.with(LOCK, "")

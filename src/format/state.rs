@@ -17,6 +17,7 @@ const TERMS_AT: usize = 144;
 const _: () = assert!(TERMS_AT + TERMS_BYTES <= STATE_COPY - 4);
 const FLAG_FLOOR: u32 = 1;
 const FLAG_CLEAN: u32 = 2;
+const FLAG_SLOTS: u32 = 4;
 
 /// The fields of the state file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub struct RecordsState {
     pub pruned_through: u64,
     pub quorum_lsn: u64,
     pub terms: Terms,
+    /// A slot store was made beside the log: if it is not there, it is lost.
+    pub slots: bool,
 }
 
 /// Why a copy does not count.
@@ -86,7 +89,13 @@ impl State {
         put_u32(&mut out, 8, VERSION);
         let floor = if self.floor.is_some() { FLAG_FLOOR } else { 0 };
         let clean = if self.clean { FLAG_CLEAN } else { 0 };
-        put_u32(&mut out, 12, floor | clean);
+        let of_records = self.kind == GroupKind::Records;
+        let slots = if of_records && self.records.slots {
+            FLAG_SLOTS
+        } else {
+            0
+        };
+        put_u32(&mut out, 12, floor | clean | slots);
         put_u64(&mut out, 16, self.update);
         out[24..40].copy_from_slice(&self.log_id);
         out[40..56].copy_from_slice(&self.database_id);
@@ -130,7 +139,9 @@ impl State {
         }
         let version = get_u32(bytes, 8);
         let flags = get_u32(bytes, 12);
-        if version != VERSION || flags & !(FLAG_FLOOR | FLAG_CLEAN) != 0 {
+        let of_records = bytes[120] == GroupKind::Records.code();
+        let own = if of_records { FLAG_SLOTS } else { 0 };
+        if version != VERSION || flags & !(FLAG_FLOOR | FLAG_CLEAN | own) != 0 {
             return Err(StateError::Version(version));
         }
         let (kind, records) = match bytes[120] {
@@ -163,6 +174,7 @@ impl RecordsState {
             pruned_through: get_u64(copy, 128),
             quorum_lsn: get_u64(copy, 136),
             terms: Terms::parse(&copy[TERMS_AT..]).ok_or(StateError::Damaged)?,
+            slots: get_u32(copy, 12) & FLAG_SLOTS != 0,
         })
     }
 }

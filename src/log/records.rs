@@ -126,6 +126,11 @@ impl LogWriter {
         self.save_records(|s| s.records.quorum_lsn = s.records.quorum_lsn.max(lsn))
     }
 
+    /// Notes that a slot store is made beside the log.
+    pub(crate) fn note_slot_store(&mut self) -> Result<()> {
+        self.save_records(|s| s.records.slots = true)
+    }
+
     /// Saves a change, and what has become known since the last save.
     fn save_records(&mut self, change: impl FnOnce(&mut State)) -> Result<()> {
         let (durable, seq) = (self.durable, self.highest_seq);

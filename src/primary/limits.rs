@@ -36,10 +36,7 @@ impl Primary {
     /// caller's: for the log's own function, which must not go further.
     #[doc(hidden)]
     pub fn prune_with(&self, limit: u64, prune: impl FnOnce(u64) -> Result<u64>) -> Result<u64> {
-        self.0.check_fork()?;
-        let _shape = self.0.shape.lock();
-        passes(self.0.sweep(0, Sweep::All).map(|_| ()))?;
-        self.0.prune(limit, prune)
+        self.0.prune_with(limit, prune)
     }
 
     /// Cuts the log behind `lsn` by a function of the caller's, and gives up
@@ -47,9 +44,7 @@ impl Primary {
     /// Blocks on the disk.
     #[doc(hidden)]
     pub fn truncate_with(&self, lsn: u64, cut: impl FnOnce() -> Result<()>) -> Result<()> {
-        self.0.check_fork()?;
-        let _shape = self.0.shape.lock();
-        self.0.truncate(lsn, cut)
+        self.0.truncate_with(lsn, cut)
     }
 
     /// Saves at once what acknowledgements have raised. Blocks on the disk.
@@ -68,6 +63,25 @@ enum Sweep {
 }
 
 impl Core {
+    /// See [`Primary::prune_with`].
+    pub(super) fn prune_with(
+        &self,
+        limit: u64,
+        prune: impl FnOnce(u64) -> Result<u64>,
+    ) -> Result<u64> {
+        self.check_fork()?;
+        let _shape = self.shape.lock();
+        passes(self.sweep(0, Sweep::All).map(|_| ()))?;
+        self.prune(limit, prune)
+    }
+
+    /// See [`Primary::truncate_with`].
+    pub(super) fn truncate_with(&self, lsn: u64, cut: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.check_fork()?;
+        let _shape = self.shape.lock();
+        self.truncate(lsn, cut)
+    }
+
     /// Gives up the slots that the log is not there for: pruned without them,
     /// or shorter than they say.
     pub(super) fn give_up_the_lost(&self) -> Result<()> {

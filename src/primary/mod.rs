@@ -23,6 +23,7 @@ mod resume;
 mod saver;
 mod slot;
 mod slots;
+mod spool;
 mod state;
 mod stats;
 mod store;
@@ -38,6 +39,7 @@ pub use progress::{Progress, ReplicaInfo};
 pub use registry::Registration;
 pub use resume::{RebootstrapCause, Resume};
 pub use slot::{Cause, Invalidation, Origin, Slot, SlotInfo, WalStatus};
+pub(crate) use spool::slot_store_path;
 pub use stats::{Event, EventKind, PrimaryStats};
 #[doc(hidden)]
 pub use store::{Saved, saved};
@@ -76,7 +78,7 @@ pub struct Parts {
 /// slots, or acknowledging what is not kept, would let the log prune what
 /// replicas need.
 #[derive(Debug)]
-pub struct Primary(Arc<Core>);
+pub struct Primary(Arc<Core>, Option<Arc<crate::spool::Spool>>);
 
 #[derive(Debug)]
 struct Core {
@@ -168,7 +170,7 @@ impl Primary {
             salvaged,
             born: fork_generation(),
         });
-        let primary = Primary(core);
+        let primary = Primary(core, None);
         primary.0.give_up_the_lost()?;
         if saves {
             primary.0.start_saver()?;
@@ -179,7 +181,12 @@ impl Primary {
     /// Saves what is not saved yet, and closes. Whoever waits is told.
     pub fn close(&self) -> Result<()> {
         self.0.check_fork()?;
-        self.0.close()
+        let slots = self.0.close();
+        let records = match &self.1 {
+            Some(spool) => spool.close(None),
+            None => Ok(()),
+        };
+        slots.and(records)
     }
 
     /// Where an open that salvaged left the damaged slot store.

@@ -35,6 +35,8 @@ pub(super) struct SegmentData {
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) first_epoch: u64,
+    /// Its length, until it is known where its groups end.
+    size: u64,
     /// The first live LSN; none where it holds none.
     pub(super) first_lsn: Option<u64>,
     /// The last live LSN, where it is known.
@@ -51,6 +53,7 @@ impl Segment {
     pub(super) fn new(first_epoch: u64, path: PathBuf) -> Segment {
         Segment {
             first_epoch,
+            size: 0,
             first_lsn: None,
             last_lsn: None,
             marks: Some(Vec::new()),
@@ -64,8 +67,9 @@ impl Segment {
     }
 
     /// A segment of which only the first live record is known.
-    pub(super) fn unread(first_epoch: u64, path: PathBuf, first_lsn: u64) -> Segment {
+    pub(super) fn unread(first_epoch: u64, path: PathBuf, first_lsn: u64, size: u64) -> Segment {
         Segment {
+            size,
             first_lsn: Some(first_lsn),
             marks: None,
             ..Segment::new(first_epoch, path)
@@ -91,6 +95,20 @@ impl Segment {
     /// Its groups reach up to here.
     pub(super) fn reach(&self, end: u64) {
         self.data.end.store(end, Ordering::Release);
+    }
+
+    /// Bytes of groups from the one on that the first record above `lsn` is in,
+    /// about; none of them where it holds no such record.
+    pub(super) fn bytes_above(&self, lsn: u64) -> u64 {
+        let end = match self.data.end.load(Ordering::Acquire) {
+            0 => self.size,
+            end => end,
+        };
+        if self.first_lsn.is_none() || self.last_lsn.is_some_and(|last| last <= lsn) {
+            return 0;
+        }
+        let start = self.start_above(lsn).map_or(0, |mark| mark.group);
+        end.saturating_sub(start)
     }
 
     /// Records above `lsn` are dead from now on.

@@ -13,6 +13,7 @@ mod append;
 mod aside;
 mod cursor;
 mod follow;
+mod guard;
 mod index;
 mod open;
 mod options;
@@ -29,6 +30,7 @@ pub use crate::format::terms::{Standing, TermStart, Terms};
 pub use crate::log::TornTail;
 pub use crate::sequencer::Stats;
 pub use cursor::Cursor;
+pub(crate) use open::spool_names;
 pub use options::SpoolOptions;
 pub use records::{Payload, ReadLimit, SpoolRecord};
 pub use view::Bounds;
@@ -92,12 +94,20 @@ struct Shared {
     /// None in memory.
     disk: Option<(Disk, Names)>,
     torn: Option<TornTail>,
-    /// Asked for the LSN that no prune may pass; see [`Spool::set_floor`].
-    floor: Mutex<Option<Floor>>,
+    /// Asked before each prune and cut.
+    guard: Mutex<Option<Arc<dyn Guard>>>,
 }
 
-/// Gives the highest LSN that may be pruned; none: no limit.
-pub type Floor = Arc<dyn Fn() -> Result<Option<u64>> + Send + Sync>;
+/// What stands between a caller and a prune or a cut: the slots of a primary.
+#[doc(hidden)]
+pub trait Guard: Send + Sync {
+    /// Prunes by `prune`, through `limit` at most and no further than the slots
+    /// allow; gives what that gives.
+    fn prune(&self, limit: u64, prune: &mut dyn FnMut(u64) -> Result<u64>) -> Result<u64>;
+
+    /// Cuts behind `lsn` by `cut`, unless a quorum has more than that.
+    fn truncate(&self, lsn: u64, cut: &mut dyn FnMut() -> Result<()>) -> Result<()>;
+}
 
 impl std::fmt::Debug for Spool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -324,11 +334,15 @@ impl Spool {
         }
     }
 
-    /// No prune passes what `floor` gives, asked before each: the lowest restart
-    /// LSN that a slot has safe on the disk; none: no limit. Its error stops
-    /// pruning. A primary sets one for its slots.
-    pub fn set_floor(&self, floor: Floor) {
-        *self.shared.floor.lock() = Some(floor);
+    /// Prunes and cuts go through `guard` from here on.
+    pub(crate) fn set_guard(&self, guard: Arc<dyn Guard>) {
+        *self.shared.guard.lock() = Some(guard);
+    }
+
+    /// Bytes of log from the first record above `lsn` on, about: what a slot at
+    /// `lsn` holds back. A read of memory.
+    pub fn bytes_above(&self, lsn: u64) -> u64 {
+        self.shared.view.bytes_above(lsn)
     }
 
     /// Flushes and closes. Everyone who waits is woken.

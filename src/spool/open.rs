@@ -1,10 +1,11 @@
 //! Opening a spool: the log as it is found, its bounds, where its records are.
 
 use super::follow::{first_lsn, follow};
+use super::guard::slots_beside;
 use super::index::Segment;
 use super::order::Order;
 use super::view::{Bounds, View};
-use super::{NAME, Shared, Spool, SpoolOptions, Store};
+use super::{Guard, NAME, Shared, Spool, SpoolOptions, Store};
 use crate::error::{Error, Result};
 use crate::format::names::Names;
 use crate::format::terms::Terms;
@@ -61,6 +62,7 @@ impl Spool {
                         segment.first_epoch,
                         names.segment(segment.first_epoch),
                         first,
+                        segment.size,
                     ),
                     None => follow(&storage, &names, segment.first_epoch, &found.terms)?,
                 });
@@ -72,6 +74,11 @@ impl Spool {
             pruned_through: found.pruned_through,
         });
         let view = Arc::new(view);
+        let guard: Option<Arc<dyn Guard>> = Some(Arc::new(slots_beside(
+            &storage,
+            &names,
+            opened.writer.state().records.slots,
+        )));
         let shared = Arc::new(Shared {
             view: view.clone(),
             order: Mutex::new(Order {
@@ -83,7 +90,7 @@ impl Spool {
             options: options.clone(),
             disk: Some((storage.clone(), names.clone())),
             torn: opened.torn.clone(),
-            floor: Mutex::new(None),
+            guard: Mutex::new(guard),
         });
         view.set_oldest(shared.first_above(found.pruned_through)?);
         let core = Sequencer::start(NAME, opened, &names, &sequencing, Some(view))?;
@@ -120,14 +127,14 @@ impl Spool {
                 options: options.clone(),
                 disk: None,
                 torn: None,
-                floor: Mutex::new(None),
+                guard: Mutex::new(None),
             }),
         })
     }
 }
 
 /// The names of a spool's files; the path is resolved first.
-pub(super) fn spool_names(disk: &Disk, path: &Path) -> Result<Names> {
+pub(crate) fn spool_names(disk: &Disk, path: &Path) -> Result<Names> {
     let resolved = disk
         .resolve(path)
         .map_err(|e| Error::io("resolve the path", path, &e))?;

@@ -18,13 +18,18 @@ impl Spool {
     /// still need: what it gives says how far it went. Blocks on syncs, and on
     /// a flush under way; appends go on meanwhile.
     pub fn prune_through(&self, lsn: u64) -> Result<u64> {
+        self.live()?;
+        let guard = self.shared.guard.lock().clone();
+        match guard {
+            Some(guard) => guard.prune(lsn, &mut |limit| self.prune_now(limit)),
+            None => self.prune_now(lsn),
+        }
+    }
+
+    /// As [`Spool::prune_through`], by one who has asked the slots.
+    pub(crate) fn prune_now(&self, lsn: u64) -> Result<u64> {
         let core = self.live()?;
-        let floor = self.shared.floor.lock().clone();
-        let floor = match floor {
-            Some(ask) => ask()?.unwrap_or(u64::MAX),
-            None => u64::MAX,
-        };
-        let target = lsn.min(floor).min(self.shared.view.current());
+        let target = lsn.min(self.shared.view.current());
         if target <= self.shared.view.pruned() {
             return Ok(self.shared.view.pruned());
         }

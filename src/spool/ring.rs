@@ -137,6 +137,15 @@ impl Ring {
         self.cost
     }
 
+    /// Bytes of groups that hold records above `lsn`.
+    pub(super) fn bytes_above(&self, lsn: u64) -> u64 {
+        let first = self.groups.partition_point(|g| g.last() <= lsn);
+        self.groups
+            .range(first..)
+            .map(|g| g.bytes.len() as u64)
+            .sum()
+    }
+
     /// Gathers records above `lsn`, up to the limit.
     pub(super) fn gather(&self, lsn: u64, into: &mut Gathered) {
         let first = self.groups.partition_point(|g| g.last() <= lsn);

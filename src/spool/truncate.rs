@@ -6,6 +6,7 @@ use super::records::{Gathered, ReadLimit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::heals;
 use crate::sequencer::Phase;
+use std::path::PathBuf;
 
 impl Spool {
     /// Begins `new_term` behind `lsn`: records above it are saved aside, in a
@@ -17,7 +18,21 @@ impl Spool {
     /// [`ErrorKind::Ahead`] beyond the end, [`ErrorKind::WalRemoved`] below what
     /// is pruned, [`ErrorKind::Order`] below the quorum watermark: what a quorum
     /// has is not cut off. Blocks on writes and syncs; appends wait.
-    pub fn truncate_after(&self, lsn: u64, new_term: u64) -> Result<Option<std::path::PathBuf>> {
+    pub fn truncate_after(&self, lsn: u64, new_term: u64) -> Result<Option<PathBuf>> {
+        self.live()?;
+        let guard = self.shared.guard.lock().clone();
+        let Some(guard) = guard else {
+            return self.cut_now(lsn, new_term);
+        };
+        let mut saved = None;
+        guard.truncate(lsn, &mut || {
+            saved = self.cut_now(lsn, new_term)?;
+            Ok(())
+        })?;
+        Ok(saved)
+    }
+
+    fn cut_now(&self, lsn: u64, new_term: u64) -> Result<Option<PathBuf>> {
         let core = self.log()?;
         core.check_may_block()?;
         let mut guard = core.lock_flusher();
@@ -88,9 +103,45 @@ impl Spool {
     }
 }
 
+impl Spool {
+    /// The LSN below which nothing is cut off; 0 where none was kept.
+    pub fn quorum(&self) -> u64 {
+        let Ok(core) = self.log() else { return 0 };
+        let mut guard = core.lock_flusher();
+        guard.log().map_or(0, |log| log.quorum())
+    }
+
+    /// The identity of the log, and whether it had a slot store.
+    pub(crate) fn identity(&self) -> Result<([u8; 16], bool)> {
+        let core = self.log()?;
+        let mut guard = core.lock_flusher();
+        let Some(log) = guard.log() else {
+            return Err(core.refusal());
+        };
+        Ok((log.state().log_id, log.state().records.slots))
+    }
+
+    /// Notes on the disk that a slot store is made beside the log.
+    pub(crate) fn note_slot_store(&self) -> Result<()> {
+        let core = self.log()?;
+        let mut guard = core.lock_flusher();
+        let Some(log) = guard.log() else {
+            return Err(core.refusal());
+        };
+        let noted = log.note_slot_store();
+        if let Err(error) = &noted
+            && !heals(error)
+        {
+            let unknown = guard.pending_range().map_or(0, |r| r.1);
+            core.fail(error.clone(), unknown);
+        }
+        noted
+    }
+}
+
 impl super::Shared {
     /// Writes the records above `lsn` to a file of their own.
-    fn save_aside(&self, lsn: u64) -> Result<Option<std::path::PathBuf>> {
+    fn save_aside(&self, lsn: u64) -> Result<Option<PathBuf>> {
         let Some((disk, names)) = &self.disk else {
             return Ok(None);
         };

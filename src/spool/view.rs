@@ -108,6 +108,28 @@ impl View {
         self.pruned.load(Ordering::SeqCst)
     }
 
+    /// Bytes of log from the first record above `lsn` on, about.
+    pub(super) fn bytes_above(&self, lsn: u64) -> u64 {
+        if lsn >= self.current() {
+            return 0;
+        }
+        let inside = self.inside.lock();
+        if self.names.is_none() {
+            return inside.ring.bytes_above(lsn);
+        }
+        let mut bytes = 0;
+        for segment in inside.segments.iter().rev() {
+            bytes += segment.bytes_above(lsn);
+            if segment
+                .first_lsn
+                .is_some_and(|first| first <= lsn.saturating_add(1))
+            {
+                break;
+            }
+        }
+        bytes
+    }
+
     /// Somebody reads from here on.
     pub(super) fn want(&self) {
         if !self.wanted.load(Ordering::Relaxed) {

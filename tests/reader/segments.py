@@ -478,7 +478,7 @@ def _parse_copy(data: memoryview, at: int) -> State | None:
     (retired_first, retired_gen, newest_gen, newest_first, seq, watermark, kind) = fields[8:]
     if max(update, retired_gen, newest_gen) >= 1 << 63:
         return None
-    if version != 2 or flags & ~3:
+    if version != 2 or flags & ~(7 if kind == LOGICAL else 3):
         raise Newer(f"state file version {version}, flags {flags:#x}", at + 8)
     if kind not in (PAGES, LOGICAL):
         return None

@@ -12,3 +12,4 @@ mod race;
 mod read;
 mod tools;
 mod truncate;
+mod with_primary;

@@ -1,0 +1,57 @@
+//! A spool without its primary: the slots beside it hold all the same.
+
+use super::Guard;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::names::Names;
+use crate::log::Disk;
+use crate::primary::{Saved, saved, slot_store_path};
+use std::path::PathBuf;
+
+/// The slot store beside a spool that nobody has opened.
+pub(super) struct SlotsBeside {
+    disk: Disk,
+    path: PathBuf,
+    /// There was one when the spool was opened.
+    had_one: bool,
+}
+
+/// The slots beside the spool of these names.
+pub(super) fn slots_beside(disk: &Disk, names: &Names, had_one: bool) -> SlotsBeside {
+    SlotsBeside {
+        disk: disk.clone(),
+        path: slot_store_path(names),
+        had_one,
+    }
+}
+
+impl SlotsBeside {
+    /// What the store says; a store that can't be read is an error, and so is
+    /// one that is gone.
+    fn saved(&self) -> Result<Option<Saved>> {
+        match saved(&self.disk, &self.path)? {
+            None if self.had_one => {
+                Err(Error::corrupt("slot store: missing, but the log had one").in_file(&self.path))
+            }
+            saved => Ok(saved),
+        }
+    }
+}
+
+impl Guard for SlotsBeside {
+    fn prune(&self, limit: u64, prune: &mut dyn FnMut(u64) -> Result<u64>) -> Result<u64> {
+        let floor = self.saved()?.and_then(|s| s.floor);
+        prune(limit.min(floor.unwrap_or(u64::MAX)))
+    }
+
+    fn truncate(&self, lsn: u64, cut: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        let quorum = self.saved()?.map_or(0, |s| s.quorum_lsn);
+        if lsn < quorum {
+            return Err(Error::new(
+                ErrorKind::Order,
+                format!("lsn: {lsn} is below {quorum}, which a quorum has"),
+            )
+            .with_lsn(quorum));
+        }
+        cut()
+    }
+}
