@@ -123,6 +123,37 @@ impl LogFiles {
         Ok(files)
     }
 
+    /// Neighbouring segments of a log that was opened in this state, the first
+    /// one of this generation: for who reads a part of it beside its writer.
+    pub(crate) fn part(
+        disk: &Disk,
+        names: &Names,
+        opened: &State,
+        generation: u64,
+        epochs: &[u64],
+    ) -> Result<LogFiles> {
+        let mut state = opened.clone();
+        let first = epochs.first().copied().unwrap_or(0);
+        // As if all before it were retired.
+        state.floor = first.checked_sub(1);
+        state.retired_epoch = first;
+        state.retired_generation = generation.saturating_sub(1);
+        state.newest_generation = state.retired_generation + epochs.len() as u64;
+        let mut files = LogFiles {
+            state: Some(state),
+            ..LogFiles::default_for(names)
+        };
+        for epoch in epochs {
+            files.add_segment(disk, *epoch)?;
+            if files.segments.last().map(|s| s.first_epoch) != Some(*epoch) {
+                let path = names.segment(*epoch);
+                let gone = std::io::Error::from_raw_os_error(libc::ENOENT);
+                return Err(Error::io("open a segment", &path, &gone));
+            }
+        }
+        Ok(files)
+    }
+
     fn add_segment(&mut self, disk: &Disk, first_epoch: u64) -> Result<()> {
         let path = self.names.segment(first_epoch);
         let retired = self.state.as_ref().map_or(0, |s| s.retired_epoch);

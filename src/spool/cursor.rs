@@ -17,6 +17,8 @@ pub struct Cursor<'a> {
 #[derive(Debug)]
 pub(crate) struct CursorAt {
     lsn: u64,
+    /// The term of the last record that it gave.
+    term: Option<u64>,
     place: Option<Place>,
 }
 
@@ -42,6 +44,8 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next records: as [`Spool::read_since`], but waits until there is one.
+    /// [`ErrorKind::Diverged`] where the last record that it gave was cut off
+    /// since ([`Error::lsn`] is the last that is left).
     /// [`ErrorKind::Timeout`] where none came in time; the cursor stays where it
     /// is after any error.
     pub fn next_batch(
@@ -55,7 +59,11 @@ impl<'a> Cursor<'a> {
 
 impl CursorAt {
     pub(crate) fn new(lsn: u64) -> CursorAt {
-        CursorAt { lsn, place: None }
+        CursorAt {
+            lsn,
+            term: None,
+            place: None,
+        }
     }
 
     pub(crate) fn lsn(&self) -> u64 {
@@ -74,12 +82,14 @@ impl CursorAt {
         }
         spool.live()?;
         loop {
-            let mut gathered = Gathered::new(limit);
+            let behind = self.term.map(|term| (term, self.lsn));
+            let mut gathered = Gathered::behind(behind, limit);
             spool
                 .shared
                 .gather(self.lsn, &mut self.place, &mut gathered)?;
-            if let Some(last) = gathered.last() {
-                self.lsn = last;
+            if let Some(last) = gathered.records.last() {
+                self.lsn = last.lsn;
+                self.term = Some(last.term);
                 return Ok(gathered.records);
             }
             match &mut interrupted {

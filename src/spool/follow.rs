@@ -1,37 +1,43 @@
 //! Following a segment to mark where its records stand.
 
 use super::index::{Mark, Segment};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::format::group::{GROUP_HEADER, GroupHeader};
 use crate::format::item::{ItemHead, ItemKind};
 use crate::format::names::Names;
 use crate::format::record::RecordHead;
+use crate::format::state::State;
 use crate::format::terms::Terms;
 use crate::log::{Disk, LogFiles, Step, Walker};
 use crate::storage::{OpenMode, read_up_to};
 
-/// Follows the segment that begins with `first_epoch` to its end, every byte of
-/// it verified.
+/// A segment to be followed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub(super) first_epoch: u64,
+    pub(super) generation: u64,
+    /// The first epoch of the next one; none behind the newest.
+    pub(super) next: Option<u64>,
+}
+
+/// Follows a segment that was there when the log was opened in this state to
+/// its end, every byte of it verified. No other file is looked at but the next:
+/// the writer's may come and go meanwhile.
 pub(super) fn follow(
     disk: &Disk,
     names: &Names,
-    first_epoch: u64,
+    opened: &State,
+    part: Part,
     terms: &Terms,
 ) -> Result<Segment> {
-    let files = LogFiles::list(disk, names)?;
-    let mut segment = Segment::new(first_epoch, names.segment(first_epoch));
-    let at = files
-        .segments
-        .iter()
-        .position(|s| s.first_epoch == first_epoch);
-    let Some(at) = at else {
-        return Err(gone(names, first_epoch));
-    };
+    let epochs = [Some(part.first_epoch), part.next];
+    let epochs: Vec<u64> = epochs.into_iter().flatten().collect();
+    let files = LogFiles::part(disk, names, opened, part.generation, &epochs)?;
+    let mut segment = Segment::new(part.first_epoch, names.segment(part.first_epoch));
     let mut walker = Walker::new(disk.clone(), files, None);
-    walker.start_at(at);
     loop {
         match walker.step(true)? {
-            Step::Group(group) if group.segment == at => {
+            Step::Group(group) if group.segment == 0 => {
                 let (payload, items) = walker.payload()?;
                 for (item, head) in items {
                     note_item(
@@ -47,9 +53,11 @@ pub(super) fn follow(
             }
             Step::Group(_) | Step::Epoch(..) => return Ok(segment),
             Step::End(end) => {
-                return match end.error() {
-                    Some(error) => Err(error),
-                    None => Ok(segment),
+                return match (end.error(), part.next) {
+                    (Some(error), _) => Err(error),
+                    (None, None) => Ok(segment),
+                    // What the next one follows must be there.
+                    (None, Some(_)) => Err(Error::corrupt(end.reason).at(&end.path, end.offset)),
                 };
             }
         }
@@ -101,9 +109,4 @@ pub(super) fn first_lsn(
         Ok(record) if whole && terms.is_live(record.term, record.lsn) => Some(record.lsn),
         _ => None,
     })
-}
-
-/// A segment that was let go of while it was looked for.
-pub(super) fn gone(names: &Names, first_epoch: u64) -> Error {
-    Error::new(ErrorKind::NotFound, "a segment is gone").in_file(&names.segment(first_epoch))
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Records from one mark to the next: what a read skips at most.
-const STRIDE: u32 = 64;
+pub(super) const STRIDE: u32 = 64;
 /// And bytes, since what is skipped is verified too.
 const STRIDE_BYTES: u64 = 64 << 10;
 
@@ -37,6 +37,8 @@ pub(super) struct Segment {
     pub(super) first_epoch: u64,
     /// Its length, until it is known where its groups end.
     size: u64,
+    /// Which one of the log's it is; 0 where it will not be followed.
+    pub(super) generation: u64,
     /// The first live LSN; none where it holds none.
     pub(super) first_lsn: Option<u64>,
     /// The last live LSN, where it is known.
@@ -54,6 +56,7 @@ impl Segment {
         Segment {
             first_epoch,
             size: 0,
+            generation: 0,
             first_lsn: None,
             last_lsn: None,
             marks: Some(Vec::new()),
@@ -67,8 +70,14 @@ impl Segment {
     }
 
     /// A segment of which only the first live record is known.
-    pub(super) fn unread(first_epoch: u64, path: PathBuf, first_lsn: u64, size: u64) -> Segment {
+    pub(super) fn unread(
+        (first_epoch, generation): (u64, u64),
+        path: PathBuf,
+        first_lsn: u64,
+        size: u64,
+    ) -> Segment {
         Segment {
+            generation,
             size,
             first_lsn: Some(first_lsn),
             marks: None,
@@ -111,13 +120,13 @@ impl Segment {
         end.saturating_sub(start)
     }
 
-    /// Records above `lsn` are dead from now on.
-    pub(super) fn cut(&mut self, lsn: u64) {
+    /// Records above `lsn` are dead from now on; `last` is the last that is not.
+    pub(super) fn cut(&mut self, lsn: u64, last: u64) {
         if self.first_lsn.is_some_and(|first| first > lsn) {
             self.first_lsn = None;
             self.last_lsn = None;
         }
-        self.last_lsn = self.last_lsn.map(|last| last.min(lsn));
+        self.last_lsn = self.last_lsn.map(|own| own.min(last));
         if let Some(marks) = &mut self.marks {
             marks.truncate(marks.partition_point(|m| m.lsn <= lsn));
         }
@@ -170,7 +179,7 @@ mod tests {
     #[test]
     fn a_cut_segment_marks_what_comes_next() {
         let mut segment = segment(100);
-        segment.cut(100);
+        segment.cut(100, 100);
         assert_eq!((segment.first_lsn, segment.last_lsn), (Some(10), Some(100)));
         let next = Mark {
             lsn: 101,
@@ -179,7 +188,7 @@ mod tests {
         };
         segment.note(next, 56);
         assert_eq!(segment.start_above(100), Some(next));
-        segment.cut(5);
+        segment.cut(5, 0);
         assert_eq!((segment.first_lsn, segment.last_lsn), (None, None));
         assert_eq!(segment.start_above(200), None);
     }

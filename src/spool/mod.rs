@@ -36,6 +36,7 @@ pub use records::{Payload, ReadLimit, SpoolRecord};
 pub use view::Bounds;
 
 use self::append::RecordRun;
+use self::follow::Part;
 use self::order::{Order, check_record};
 use self::read::Place;
 use self::records::Gathered;
@@ -43,6 +44,7 @@ use self::ring::RecordAt;
 use self::view::View;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names::Names;
+use crate::format::state::State;
 use crate::log::Disk;
 use crate::sequencer::{Dropped, Handle, Limit, Phase, Sequencer};
 use crate::sync::{AtomicBool, Mutex, Ordering};
@@ -93,6 +95,9 @@ struct Shared {
     options: SpoolOptions,
     /// None in memory.
     disk: Option<(Disk, Names)>,
+    /// What the state file said at the open, for those who follow what was
+    /// there by then.
+    opened: State,
     torn: Option<TornTail>,
     /// Asked before each prune and cut.
     guard: Mutex<Option<Arc<dyn Guard>>>,
@@ -470,8 +475,7 @@ impl Shared {
         place: &mut Option<Place>,
         into: &mut Gathered,
     ) -> Result<bool> {
-        let within = lsn >= self.view.pruned() && lsn <= self.view.current();
-        if within && self.view.gather_recent(lsn, into) {
+        if self.view.gather_recent(lsn, into)? {
             *place = None;
             return Ok(true);
         }
@@ -480,33 +484,47 @@ impl Shared {
             if !self.read_on(here, lsn, into)? {
                 return Ok(true);
             }
-            let at_the_end = into.last().unwrap_or(lsn) >= self.view.current();
-            if at_the_end {
+            if into.last().unwrap_or(lsn) >= self.view.last() {
                 return Ok(true);
             }
         }
         let lsn = into.last().unwrap_or(lsn);
-        self.check_bounds(lsn)?;
-        if lsn == self.view.current() {
-            return Ok(true);
+        if self.disk.is_none() {
+            // Where that is no error, the record came while we looked.
+            self.check_bounds(lsn)?;
+            return Ok(false);
         }
-        match self.find(lsn, place.as_ref())? {
-            Some(mut found) => {
-                let whole = self.read_on(&mut found, lsn, into)?;
+        let Some(mut found) = self.find(lsn, place.as_ref())? else {
+            // The end, unless the segment that it is in has grown since.
+            return Ok(place.as_ref().is_none_or(Place::is_at_end));
+        };
+        match self.read_on(&mut found, lsn, into) {
+            Ok(whole) => {
                 *place = Some(found);
                 Ok(!whole || into.is_full())
             }
-            // Appended and pruned while we looked.
-            None => Ok(lsn >= self.view.current()),
+            // It went before it was opened: the bounds say so.
+            Err(e) if e.os_error() == Some(libc::ENOENT) && self.is_gone(&found) => Ok(false),
+            Err(e) => Err(e),
         }
+    }
+
+    /// Whether a segment was pruned.
+    fn is_gone(&self, place: &Place) -> bool {
+        let inside = self.view.inside.lock();
+        let mut live = inside.segments.iter();
+        !live.any(|s| s.first_epoch == place.first_epoch)
     }
 
     fn read_on(&self, place: &mut Place, lsn: u64, into: &mut Gathered) -> Result<bool> {
         let Some((disk, _)) = &self.disk else {
             return Ok(true);
         };
+        // The end first: of what was cut off and lies before it the terms know.
+        let end = place.end();
         let terms = self.view.inside.lock().terms.clone();
-        let more = read::gather(disk, place, lsn, &terms, into)?;
+        into.check_branch(&terms)?;
+        let more = read::gather(disk, place, (lsn, end), &terms, into)?;
         Ok(more && !into.is_full())
     }
 
@@ -535,8 +553,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Where to read records above `lsn` from; `behind`: a segment that has no
-    /// more of them.
+    /// Where to read records above `lsn` from, none at the end; `behind`: a
+    /// segment that has no more of them.
     fn find(&self, lsn: u64, behind: Option<&Place>) -> Result<Option<Place>> {
         let Some((disk, names)) = &self.disk else {
             return Ok(None);
@@ -544,6 +562,8 @@ impl Shared {
         loop {
             let unread = {
                 let inside = self.view.inside.lock();
+                // Under the lock under which segments go.
+                self.check_bounds(lsn)?;
                 let after = behind.map_or(0, |p| p.first_epoch);
                 let live = || {
                     let from = inside.segments.partition_point(|s| s.first_epoch <= after);
@@ -563,21 +583,36 @@ impl Shared {
                     .or_else(|| live().find(|s| !begins(s)));
                 match candidate {
                     None => return Ok(None),
-                    Some(s) if s.marks.is_none() => (s.first_epoch, inside.terms.clone()),
+                    Some(s) if s.marks.is_none() => s.first_epoch,
                     Some(s) => {
                         let mark = s.start_above(lsn);
                         return Ok(Some(Place::new(s.data.clone(), s.first_epoch, mark)));
                     }
                 }
             };
-            self.learn(disk, names, unread.0, &unread.1)?;
+            self.learn(disk, names, unread)?;
         }
     }
 
     /// Follows a segment that nobody has read from yet.
-    fn learn(&self, disk: &Disk, names: &Names, first_epoch: u64, terms: &Terms) -> Result<()> {
-        let followed = follow::follow(disk, names, first_epoch, terms);
+    fn learn(&self, disk: &Disk, names: &Names, first_epoch: u64) -> Result<()> {
+        let (part, terms) = {
+            let inside = self.view.inside.lock();
+            let at = inside.segments.iter();
+            let Some(at) = at.clone().position(|s| s.first_epoch == first_epoch) else {
+                return Ok(());
+            };
+            let part = Part {
+                first_epoch,
+                generation: inside.segments[at].generation,
+                next: inside.segments.get(at + 1).map(|s| s.first_epoch),
+            };
+            (part, inside.terms.clone())
+        };
+        let followed = follow::follow(disk, names, &self.opened, part, &terms);
         let mut inside = self.view.inside.lock();
+        // A cut meanwhile is not in it.
+        let stale = inside.terms != terms;
         let known = inside
             .segments
             .iter_mut()
@@ -586,17 +621,54 @@ impl Shared {
             // Pruned meanwhile.
             (None, _) => Ok(()),
             (Some(_), Err(e)) => Err(e),
+            (Some(_), Ok(_)) if stale => Ok(()),
             (Some(segment), Ok(followed)) => {
-                segment
-                    .data
-                    .end
-                    .store(followed.data.end.load(Ordering::Acquire), Ordering::Release);
+                segment.reach(followed.data.end.load(Ordering::Acquire));
                 segment.first_lsn = followed.first_lsn;
                 segment.last_lsn = followed.last_lsn;
                 segment.marks = followed.marks;
                 Ok(())
             }
         }
+    }
+
+    /// The last record at or below `lsn` that is in a segment; 0: none is.
+    fn last_through(&self, lsn: u64) -> Result<u64> {
+        let Some((disk, names)) = &self.disk else {
+            return Ok(0);
+        };
+        loop {
+            let unread = {
+                let inside = self.view.inside.lock();
+                let begins = |s: &&index::Segment| s.first_lsn.is_some_and(|f| f <= lsn);
+                let Some(segment) = inside.segments.iter().rfind(begins) else {
+                    return Ok(0);
+                };
+                match (&segment.marks, segment.last_lsn) {
+                    (Some(_), Some(last)) if last <= lsn => return Ok(last),
+                    (Some(_), _) => {
+                        let mark = segment.start_above(lsn.saturating_sub(1));
+                        let place = Place::new(segment.data.clone(), segment.first_epoch, mark);
+                        drop(inside);
+                        return self.last_from(place, lsn);
+                    }
+                    (None, _) => segment.first_epoch,
+                }
+            };
+            self.learn(disk, names, unread)?;
+        }
+    }
+
+    /// The last record at or below `lsn` of those from a mark to the next.
+    fn last_from(&self, mut place: Place, lsn: u64) -> Result<u64> {
+        let limit = ReadLimit {
+            records: index::STRIDE as usize + 1,
+            bytes: usize::MAX,
+        };
+        let mut found = Gathered::new(limit);
+        self.read_on(&mut place, 0, &mut found)?;
+        let mut through = found.records.iter().map(|r| r.lsn).filter(|l| *l <= lsn);
+        Ok(through.next_back().unwrap_or(0))
     }
 
     fn wait_after(
@@ -610,7 +682,8 @@ impl Shared {
         let limit = Limit::after(timeout);
         loop {
             let token = self.view.arrivals.enter();
-            if self.view.current() > lsn {
+            // What is pruned is to be told by the read.
+            if self.view.last().max(self.view.pruned()) > lsn {
                 return Ok(());
             }
             if let Some(error) = ended() {

@@ -1,13 +1,15 @@
 //! Opening a spool: the log as it is found, its bounds, where its records are.
 
-use super::follow::{first_lsn, follow};
+use super::follow::{Part, first_lsn, follow};
 use super::guard::slots_beside;
 use super::index::Segment;
 use super::order::Order;
 use super::view::{Bounds, View};
 use super::{Guard, NAME, Shared, Spool, SpoolOptions, Store};
 use crate::error::{Error, Result};
+use crate::format::group::GroupKind;
 use crate::format::names::Names;
+use crate::format::state::State;
 use crate::format::terms::Terms;
 use crate::log::Disk;
 use crate::sequencer::{Handle, Sequencer};
@@ -49,6 +51,7 @@ impl Spool {
         );
         {
             let live = opened.writer.live_segments();
+            let state = opened.writer.state();
             let mut inside = view.inside.lock();
             inside.terms = found.terms.clone();
             for (at, segment) in live.iter().enumerate() {
@@ -57,14 +60,19 @@ impl Spool {
                     true => None,
                     false => first_lsn(&storage, &names, segment.first_epoch, &found.terms)?,
                 };
+                let part = Part {
+                    first_epoch: segment.first_epoch,
+                    generation: segment.generation,
+                    next: live.get(at + 1).map(|s| s.first_epoch),
+                };
                 inside.segments.push_back(match first {
                     Some(first) => Segment::unread(
-                        segment.first_epoch,
-                        names.segment(segment.first_epoch),
+                        (part.first_epoch, part.generation),
+                        names.segment(part.first_epoch),
                         first,
                         segment.size,
                     ),
-                    None => follow(&storage, &names, segment.first_epoch, &found.terms)?,
+                    None => follow(&storage, &names, state, part, &found.terms)?,
                 });
             }
         }
@@ -89,10 +97,13 @@ impl Spool {
             }),
             options: options.clone(),
             disk: Some((storage.clone(), names.clone())),
+            opened: opened.writer.state().clone(),
             torn: opened.torn.clone(),
             guard: Mutex::new(guard),
         });
-        view.set_oldest(shared.first_above(found.pruned_through)?);
+        let last = shared.last_through(found.highest_lsn)?;
+        view.set_records(0, last);
+        view.set_records(shared.first_above(found.pruned_through)?, last);
         let core = Sequencer::start(NAME, opened, &names, &sequencing, Some(view))?;
         let core = Arc::new(core);
         core.start_ticker()?;
@@ -126,6 +137,7 @@ impl Spool {
                 }),
                 options: options.clone(),
                 disk: None,
+                opened: State::new(GroupKind::Records, [0; 16], [0; 16]),
                 torn: None,
                 guard: Mutex::new(None),
             }),

@@ -1,12 +1,12 @@
 //! Letting records go: logically at once, physically by file.
 
-use super::index::Segment;
 use super::records::ReadLimit;
 use super::{Shared, Spool};
 use crate::error::Result;
 use crate::log::heals;
 use crate::sequencer::Phase;
 use crate::sync::Ordering;
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 impl Spool {
@@ -41,7 +41,8 @@ impl Spool {
         if core.phase() == Phase::Failed {
             return Err(core.refusal());
         }
-        // Asked again under the hold: another may have pruned further.
+        // Asked again under the hold: another may have pruned further, or cut.
+        let target = target.min(self.shared.view.current());
         if target <= self.shared.view.pruned() {
             return Ok(self.shared.view.pruned());
         }
@@ -49,27 +50,32 @@ impl Spool {
         let Some(log) = guard.log() else {
             return Err(core.refusal());
         };
-        let gone = self.shared.take_out(target);
-        let in_use = |epoch: u64| {
-            let read = |s: &&Segment| s.first_epoch == epoch && Arc::strong_count(&s.data) > 1;
-            gone.iter().find(read).is_some()
-        };
-        let through = gone.last().map(|s| s.first_epoch);
+        let through = self.shared.last_gone(target);
         let last_epoch = through.and_then(|epoch| {
             let mut live = log.live_segments().iter();
             live.find(|s| s.first_epoch == epoch).map(|s| s.last_epoch)
         });
+        // Hidden once that is durable, and before a file is touched.
+        let gone = OnceCell::new();
+        let hide = || gone.get_or_init(|| self.shared.view.pruned_to(target, oldest, through));
+        let in_use = |epoch: u64| {
+            let mut hidden = hide().iter();
+            // What was left by an earlier prune may be read yet.
+            let hidden = hidden.find(|s| s.first_epoch == epoch);
+            hidden.is_none_or(|s| Arc::strong_count(&s.data) > 1)
+        };
         let done = log.prune(target, last_epoch, &in_use);
+        if log.state().records.pruned_through >= target {
+            hide();
+        }
         core.note_log(log);
         if let Err(error) = done {
-            self.shared.put_back(gone);
             if !heals(&error) {
                 let unknown = guard.pending_range().map_or(0, |r| r.1);
                 core.fail(error.clone(), unknown);
             }
             return Err(error);
         }
-        self.shared.view.pruned_to(target, oldest);
         drop(guard);
         core.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
         core.room.wake_all();
@@ -83,7 +89,7 @@ impl Shared {
         let order = self.order.lock();
         let target = target.min(order.last);
         let oldest = self.first_above(target)?;
-        self.view.pruned_to(target, oldest);
+        self.view.pruned_to(target, oldest, None);
         Ok(self.view.pruned())
     }
 
@@ -97,13 +103,13 @@ impl Shared {
         Ok(first.first().map_or(0, |r| r.lsn))
     }
 
-    /// Takes out the segments that hold nothing above `lsn`.
-    fn take_out(&self, lsn: u64) -> Vec<Segment> {
-        let mut inside = self.view.inside.lock();
-        let mut gone = 0;
-        for at in 0..inside.segments.len() {
+    /// The first epoch of the last segment that holds nothing above `lsn`, nor
+    /// does any before it.
+    fn last_gone(&self, lsn: u64) -> Option<u64> {
+        let inside = self.view.inside.lock();
+        let mut gone = None;
+        for (at, segment) in inside.segments.iter().enumerate() {
             let next = inside.segments.range(at + 1..).find_map(|s| s.first_lsn);
-            let segment = &inside.segments[at];
             let last = match (segment.first_lsn, segment.last_lsn, next) {
                 (None, ..) => 0,
                 (_, Some(last), _) => last,
@@ -113,15 +119,8 @@ impl Shared {
             if last > lsn {
                 break;
             }
-            gone = at + 1;
+            gone = Some(segment.first_epoch);
         }
-        inside.segments.drain(..gone).collect()
-    }
-
-    fn put_back(&self, gone: Vec<Segment>) {
-        let mut inside = self.view.inside.lock();
-        for segment in gone.into_iter().rev() {
-            inside.segments.push_front(segment);
-        }
+        gone
     }
 }

@@ -42,6 +42,16 @@ impl Place {
             item,
         }
     }
+
+    /// Where the durable groups of its segment end.
+    pub(super) fn end(&self) -> u64 {
+        self.data.end.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing durable follows in its segment.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.group + BLOCK > self.end()
+    }
 }
 
 impl SegmentData {
@@ -136,40 +146,13 @@ impl Reader<'_> {
         terms: &Terms,
         into: &mut Gathered,
     ) -> Result<bool> {
-        let payload = payload_start(self.place.group);
         let mut bytes = Vec::new();
-        let mut records: Vec<RecordAt> = Vec::new();
-        let mut more = true;
-        while self.place.item < header.payload_len {
-            let at = payload + self.place.item;
-            let rest = (header.payload_len - self.place.item) as usize;
-            let item = self.item(at, rest)?;
-            let len = item.len();
-            // Damage that makes a record look like one to be skipped is found too:
-            // each is verified before it is judged.
-            let record = match item[8] == ItemKind::Void.code() {
-                true => None,
-                false => match Record::parse(item) {
-                    Ok(record) => Some(record),
-                    Err(why) => return Err(self.corrupt(why, at)),
-                },
-            };
-            if let Some(record) = record.filter(|r| r.lsn > lsn && terms.is_live(r.term, r.lsn)) {
-                if !into.has_room(record.payload.len(), (records.len(), bytes.len())) {
-                    more = false;
-                    break;
-                }
-                records.push(RecordAt {
-                    term: record.term,
-                    lsn: record.lsn,
-                    timestamp_ms: record.timestamp_ms,
-                    at: bytes.len(),
-                    len: record.payload.len(),
-                });
-                bytes.extend_from_slice(record.payload);
-            }
-            self.place.item += len as u64;
+        let mut records = Vec::new();
+        let mut more = Ok(true);
+        while self.place.item < header.payload_len && matches!(more, Ok(true)) {
+            more = self.next_item(header, lsn, terms, into, (&mut records, &mut bytes));
         }
+        // Those before an item that can't be read as well: the place is behind them.
         let bytes = Arc::new(bytes);
         for record in records {
             into.push(SpoolRecord {
@@ -179,20 +162,58 @@ impl Reader<'_> {
                 payload: Payload::within(&bytes, record.at..record.at + record.len),
             });
         }
-        Ok(more)
+        more
+    }
+
+    /// Takes in the item at the place, and goes on behind it.
+    fn next_item(
+        &mut self,
+        header: &GroupHeader,
+        lsn: u64,
+        terms: &Terms,
+        into: &mut Gathered,
+        (records, bytes): (&mut Vec<RecordAt>, &mut Vec<u8>),
+    ) -> Result<bool> {
+        let at = payload_start(self.place.group) + self.place.item;
+        let rest = (header.payload_len - self.place.item) as usize;
+        let item = self.item(at, rest)?;
+        let len = item.len();
+        // Damage that makes a record look like one to be skipped is found too:
+        // each is verified before it is judged.
+        let record = match item[8] == ItemKind::Void.code() {
+            true => None,
+            false => match Record::parse(item) {
+                Ok(record) => Some(record),
+                Err(why) => return Err(self.corrupt(why, at)),
+            },
+        };
+        if let Some(record) = record.filter(|r| r.lsn > lsn && terms.is_live(r.term, r.lsn)) {
+            if !into.has_room(record.payload.len(), (records.len(), bytes.len())) {
+                return Ok(false);
+            }
+            records.push(RecordAt {
+                term: record.term,
+                lsn: record.lsn,
+                timestamp_ms: record.timestamp_ms,
+                at: bytes.len(),
+                len: record.payload.len(),
+            });
+            bytes.extend_from_slice(record.payload);
+        }
+        self.place.item += len as u64;
+        Ok(true)
     }
 }
 
-/// Gathers records above `lsn` from a place on, to the end of its segment as
-/// far as it is durable. False: the limit is reached first.
+/// Gathers records above `lsn` from a place on, to `end`. `terms` is at least as
+/// new. False: the limit is reached first.
 pub(super) fn gather(
     disk: &Disk,
     place: &mut Place,
-    lsn: u64,
+    (lsn, end): (u64, u64),
     terms: &Terms,
     into: &mut Gathered,
 ) -> Result<bool> {
-    let end = place.data.end.load(Ordering::Acquire);
     let file = place.data.open(disk)?;
     let mut reader = Reader {
         file,

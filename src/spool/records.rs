@@ -1,5 +1,7 @@
 //! What reading gives: records whose payloads are shared, not copied.
 
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::terms::{Standing, Terms};
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
@@ -85,6 +87,8 @@ impl Default for ReadLimit {
 #[derive(Debug)]
 pub(super) struct Gathered {
     pub(super) records: Vec<SpoolRecord>,
+    /// Term and LSN of the record that it goes on behind, where that is known.
+    behind: Option<(u64, u64)>,
     limit: ReadLimit,
     bytes: usize,
     full: bool,
@@ -92,8 +96,14 @@ pub(super) struct Gathered {
 
 impl Gathered {
     pub(super) fn new(limit: ReadLimit) -> Gathered {
+        Gathered::behind(None, limit)
+    }
+
+    /// To go on behind a record of this term and LSN.
+    pub(super) fn behind(behind: Option<(u64, u64)>, limit: ReadLimit) -> Gathered {
         Gathered {
             records: Vec::new(),
+            behind,
             limit,
             bytes: 0,
             full: false,
@@ -119,6 +129,25 @@ impl Gathered {
     pub(super) fn push(&mut self, record: SpoolRecord) {
         self.bytes += record.payload.len();
         self.records.push(record);
+    }
+
+    /// An error where what was gathered ends on a branch that is cut off: what
+    /// comes next would not follow it.
+    pub(super) fn check_branch(&self, terms: &Terms) -> Result<()> {
+        let last = self.records.last().map(|r| (r.term, r.lsn));
+        let Some((term, lsn)) = last.or(self.behind) else {
+            return Ok(());
+        };
+        match terms.check(term, lsn) {
+            Standing::Diverged { last_common_lsn } if !terms.is_live(term, lsn) => Err(Error::new(
+                ErrorKind::Diverged,
+                format!(
+                    "lsn: {lsn} of term {term} was cut off, the last that is left is {last_common_lsn}"
+                ),
+            )
+            .with_lsn(last_common_lsn)),
+            _ => Ok(()),
+        }
     }
 
     /// The last LSN gathered.

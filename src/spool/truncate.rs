@@ -37,7 +37,9 @@ impl Spool {
         core.check_may_block()?;
         let mut guard = core.lock_flusher();
         let mut order = self.shared.order.lock();
-        // Nobody stages any more; what is staged is written first.
+        // Nobody stages any more; what is staged is written first: what was
+        // sealed, then what came after that.
+        core.flush_once(&mut guard)?;
         core.flush_once(&mut guard)?;
         if core.phase() == Phase::Failed {
             return Err(core.refusal());
@@ -61,6 +63,7 @@ impl Spool {
             )
             .with_lsn(quorum));
         }
+        let last = self.shared.last_through(lsn)?;
         let saved = self.shared.save_aside(lsn)?;
         if let Err(error) = log.branch(new_term, lsn + 1) {
             if !heals(&error) {
@@ -73,7 +76,7 @@ impl Spool {
         order.terms = log.terms().clone();
         let mut inside = self.shared.view.inside.lock();
         inside.terms = log.terms().clone();
-        self.shared.view.cut(&mut inside, lsn);
+        self.shared.view.cut(&mut inside, lsn, last);
         Ok(saved)
     }
 }

@@ -4,6 +4,7 @@
 use super::index::{Mark, Segment};
 use super::records::Gathered;
 use super::ring::{RecordAt, Ring};
+use crate::error::Result;
 use crate::format::group::GROUP_HEADER;
 use crate::format::item::{ITEM_HEADER, ItemHead, ItemKind};
 use crate::format::names::Names;
@@ -44,6 +45,8 @@ pub(super) struct View {
     pub(super) inside: Mutex<Inside>,
     oldest: AtomicU64,
     current: AtomicU64,
+    /// The last record: below `current` where a cut was made between two.
+    last: AtomicU64,
     pruned: AtomicU64,
     /// Somebody reads, so that groups are kept in the ring.
     wanted: AtomicBool,
@@ -73,6 +76,7 @@ impl View {
             }),
             oldest: AtomicU64::new(0),
             current: AtomicU64::new(0),
+            last: AtomicU64::new(0),
             pruned: AtomicU64::new(0),
             wanted: AtomicBool::new(in_memory),
             ended: AtomicBool::new(false),
@@ -88,16 +92,27 @@ impl View {
         self.inside.lock().ring.clear(bounds.current_lsn);
     }
 
+    /// All three of one moment. Without a lock, which a fork may leave held.
     pub(super) fn bounds(&self) -> Bounds {
-        // In this order: what is pruned was durable, and the oldest is above it.
-        let pruned_through = self.pruned.load(Ordering::SeqCst);
-        let oldest_lsn = self.oldest.load(Ordering::SeqCst);
-        let current_lsn = self.current.load(Ordering::SeqCst);
-        Bounds {
-            oldest_lsn,
-            current_lsn,
-            pruned_through,
+        loop {
+            let current_lsn = self.current();
+            // In this order: the oldest is above what is pruned.
+            let pruned_through = self.pruned();
+            let oldest = self.oldest.load(Ordering::SeqCst);
+            if self.current() == current_lsn {
+                return Bounds {
+                    // Not durable yet, or just cut off.
+                    oldest_lsn: if oldest > current_lsn { 0 } else { oldest },
+                    current_lsn,
+                    pruned_through,
+                };
+            }
         }
+    }
+
+    /// The last record that there is; it may be pruned.
+    pub(super) fn last(&self) -> u64 {
+        self.last.load(Ordering::SeqCst)
     }
 
     pub(super) fn current(&self) -> u64 {
@@ -142,14 +157,17 @@ impl View {
         }
     }
 
-    /// Gathers from the ring; false where it does not reach back to `lsn`.
-    pub(super) fn gather_recent(&self, lsn: u64, into: &mut Gathered) -> bool {
+    /// Gathers from the ring; false where it does not reach back to `lsn`. An
+    /// error where what was gathered before is on a branch that is cut off.
+    pub(super) fn gather_recent(&self, lsn: u64, into: &mut Gathered) -> Result<bool> {
         let inside = self.inside.lock();
-        let covered = inside.ring.covers(lsn) && self.wanted.load(Ordering::Relaxed);
+        into.check_branch(&inside.terms)?;
+        let within = lsn >= self.pruned() && lsn <= self.current();
+        let covered = within && inside.ring.covers(lsn) && self.wanted.load(Ordering::Relaxed);
         if covered {
             inside.ring.gather(lsn, into);
         }
-        covered
+        Ok(covered)
     }
 
     /// Adds durable records: their payloads stand in `bytes`.
@@ -159,9 +177,9 @@ impl View {
         inside.ring.push(Arc::new(bytes), records);
         let (after, pruned) = (inside.ring.after(), self.pruned());
         if after > pruned {
-            self.pruned.store(after, Ordering::SeqCst);
             let oldest = inside.ring.first().unwrap_or(0);
             self.oldest.store(oldest, Ordering::SeqCst);
+            self.pruned.store(after, Ordering::SeqCst);
         }
         drop(inside);
         self.arrivals.wake_all();
@@ -181,29 +199,37 @@ impl View {
         if self.oldest.load(Ordering::SeqCst) == 0 {
             self.oldest.store(first.lsn, Ordering::SeqCst);
         }
+        self.last.store(last.lsn, Ordering::SeqCst);
         self.current.store(last.lsn, Ordering::SeqCst);
     }
 
     /// Records at or below `lsn` are not read any more; the first above it is
-    /// `oldest`.
-    pub(super) fn pruned_to(&self, lsn: u64, oldest: u64) {
+    /// `oldest`. Gives the segments up to the one that begins with epoch
+    /// `through`: nobody finds them from here on.
+    pub(super) fn pruned_to(&self, lsn: u64, oldest: u64, through: Option<u64>) -> Vec<Segment> {
         let mut inside = self.inside.lock();
         // In this order: whoever reads the bounds finds the oldest above the other.
         self.oldest.store(oldest, Ordering::SeqCst);
         self.pruned.fetch_max(lsn, Ordering::SeqCst);
         inside.ring.prune(lsn);
+        let gone = |s: &Segment| Some(s.first_epoch) <= through;
+        let gone = inside.segments.partition_point(gone);
+        inside.segments.drain(..gone).collect()
     }
 
-    pub(super) fn set_oldest(&self, oldest: u64) {
+    /// Sets the first and the last record that an open has found.
+    pub(super) fn set_records(&self, oldest: u64, last: u64) {
         self.oldest.store(oldest, Ordering::SeqCst);
+        self.last.store(last, Ordering::SeqCst);
     }
 
-    /// The end is lower from here on.
-    pub(super) fn cut(&self, inside: &mut Inside, lsn: u64) {
+    /// The end is at `lsn` from here on, and `last` the last record.
+    pub(super) fn cut(&self, inside: &mut Inside, lsn: u64, last: u64) {
         inside.ring.truncate(lsn);
         for segment in &mut inside.segments {
-            segment.cut(lsn);
+            segment.cut(lsn, last);
         }
+        self.last.store(last, Ordering::SeqCst);
         self.current.store(lsn, Ordering::SeqCst);
         if self.oldest.load(Ordering::SeqCst) > lsn {
             self.oldest.store(0, Ordering::SeqCst);

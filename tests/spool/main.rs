@@ -7,6 +7,7 @@ mod append;
 mod crash;
 mod cursor;
 mod fails;
+mod held;
 mod prune;
 mod race;
 mod read;
