@@ -58,11 +58,11 @@ pub fn role(path: &Path) -> Role {
     let name = path.to_string_lossy();
     let roles = [
         (".salvaged-", Role::Salvaged),
-        ("-wal-seg-", Role::Segment),
-        ("-wal-spare-", Role::Spare),
-        ("-wal-tmp-", Role::Tmp),
-        ("-wal-state", Role::State),
-        ("-wal-lock", Role::Lock),
+        ("wal-seg-", Role::Segment),
+        ("wal-spare-", Role::Spare),
+        ("wal-tmp-", Role::Tmp),
+        ("wal-state", Role::State),
+        ("wal-lock", Role::Lock),
     ];
     let found = roles.iter().find(|(part, _)| name.contains(part));
     found.map_or(Role::Other, |(_, role)| *role)

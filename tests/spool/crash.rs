@@ -1,163 +1,314 @@
-//! A crash after every operation of a workload that appends, rolls, prunes and
-//! cuts: recovery gives what was acknowledged and nothing that was refused.
+//! Power failures and kills at the operations of a spool in use: what is found
+//! afterwards is what was acknowledged, and nothing that was refused, pruned or
+//! cut off. Then the same again from there, with a crash during the opening,
+//! and once more.
+//!
+//! The knobs are those of the coordinator's crash tests (`tests/crash.rs`):
+//! `EPOCHWAL_CRASH_STATES` crashed disks, `EPOCHWAL_CRASH_SEED` for one seed,
+//! which leads to the same states each time.
 
 use super::common::{PATIENCE, Place};
-use super::tools::{append_all, checked, open, small};
-use epochwal::coordinator::SyncStyle;
-use epochwal::spool::{ReadLimit, Spool, SpoolOptions};
-use epochwal::storage::sim::SimStorage;
-use std::sync::{Arc, Mutex};
+use super::coverage::Coverage;
+use super::ledger::{Check, Found, Known, ensure};
+use super::session::{self, Plan, State};
+use super::tools::{append_all, open};
+use epochwal::ErrorKind;
+use epochwal::coordinator::{SyncPolicy, SyncStyle};
+use epochwal::spool::{Spool, SpoolOptions};
+use epochwal::storage::sim::{SimRng, SimStorage};
 
-/// What the workload knows to be so at a moment.
-#[derive(Clone, Default)]
-struct Known {
-    /// Acknowledged records (term, LSN), not cut off.
-    acked: Vec<(u64, u64)>,
-    /// Taken and not acknowledged yet.
-    staged: Vec<(u64, u64)>,
-    /// Pruned for certain, and pruned perhaps.
-    pruned: u64,
-    pruning: u64,
-    /// A cut that may have happened: behind this LSN, under this term.
-    cutting: Option<(u64, u64)>,
+/// Crashed disks looked at by all tests here, unless the environment says
+/// otherwise.
+const STATES: u64 = 24_000;
+/// Of these by one seed.
+const PER_SEED: u64 = 400;
+/// Random crashes of a state, besides those that keep nothing and everything.
+const SAMPLES: u64 = 5;
+/// A crash, one after it, and one after that.
+const DEPTH: u32 = 3;
+
+fn knob(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().expect("a number"))
 }
 
-fn options(style: SyncStyle) -> SpoolOptions {
-    SpoolOptions {
-        sync_style: style,
-        segment_size: 16 << 10,
-        knobs: epochwal::coordinator::Knobs {
-            spares_in_line: true,
-            ..Default::default()
-        },
-        ..small()
+/// How a machine stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// The page cache stays, and is lost if the power fails next.
+    Kill,
+    Power,
+}
+
+struct Explorer<'a> {
+    left: u64,
+    plan: Plan,
+    rng: SimRng,
+    coverage: &'a Coverage,
+}
+
+impl Explorer<'_> {
+    /// Runs the plan and crashes at some of its states.
+    fn explore(&mut self, disk: &SimStorage, known: Known, plan: &Plan, depth: u32) -> Check {
+        let states = session::run(disk, known, plan, &mut self.rng, self.coverage)?;
+        let count = states.len() as u64;
+        let mut chosen = match depth {
+            0 => (self.left / (3 + SAMPLES)).clamp(1, count),
+            _ => 3.min(count),
+        };
+        for (i, state) in states.iter().enumerate() {
+            if !self.rng.chance(chosen, count - i as u64) {
+                continue;
+            }
+            let share = if depth == 0 {
+                self.left / chosen
+            } else {
+                self.left
+            };
+            chosen -= 1;
+            let rest = self.left - share;
+            self.left = share;
+            let looked = self.crash_at(state, depth);
+            self.left += rest;
+            looked.map_err(|why| {
+                let operation = state.operation;
+                format!("depth {depth}, state {i} of {count} (operation {operation}): {why}")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn crash_at(&mut self, state: &State, depth: u32) -> Check {
+        if let Some(stage) = state.stage {
+            self.coverage.count(stage);
+        }
+        self.stopped(Stop::Kill, state.disk.snapshot(), state, depth)
+            .map_err(|why| format!("killed: {why}"))?;
+        for crashed in [state.disk.crash_nothing(), state.disk.crash_everything()] {
+            self.stopped(Stop::Power, crashed, state, depth)
+                .map_err(|why| format!("all or nothing lost: {why}"))?;
+        }
+        for _ in 0..SAMPLES {
+            let seed = self.rng.next_u64();
+            self.stopped(Stop::Power, state.disk.crash_random(seed), state, depth)
+                .map_err(|why| format!("crash {seed:#x}: {why}"))?;
+        }
+        Ok(())
+    }
+
+    /// Opens a stopped machine's disk; goes on from there, one time in some.
+    fn stopped(&mut self, stop: Stop, disk: SimStorage, state: &State, depth: u32) -> Check {
+        if self.left == 0 {
+            return Ok(());
+        }
+        self.left -= 1;
+        let before = disk.snapshot();
+        let known = &state.known;
+        let loosely = known.unsynced && stop == Stop::Power;
+        let options = SpoolOptions {
+            sync_policy: SyncPolicy::Full,
+            ..self.plan.options()
+        };
+        let spool = match open(&Place::sim(&disk), &options) {
+            Ok(spool) => spool,
+            Err(e) if loosely && e.kind() == ErrorKind::Corrupt => {
+                self.coverage.count("log without syncs refused");
+                return Ok(());
+            }
+            Err(e) => return Err(format!("the open fails after a mere crash: {e}")),
+        };
+        let found = Found::of(&spool)?;
+        match loosely {
+            true => known.check_loosely(&found)?,
+            false => known.check(&found)?,
+        }
+        self.note(known, &found, &spool);
+        if depth + 1 < DEPTH && self.rng.chance(1, 6) {
+            let mut left = known.clone();
+            if stop == Stop::Power {
+                // All that is left is on the disk.
+                left.settle(&found);
+            }
+            let (plan, share) = (self.plan.short(), self.left / 2);
+            let rest = self.left - share;
+            self.left = share;
+            drop(spool);
+            let deeper = self.explore(&before, left, &plan, depth + 1);
+            self.left += rest;
+            return deeper;
+        }
+        goes_on(&spool, &found)
+    }
+
+    /// Counts what a crash has led to.
+    fn note(&self, known: &Known, found: &Found, spool: &Spool) {
+        let count = |event, happened: bool| self.coverage.add(event, u64::from(happened));
+        count("torn tail dropped", spool.torn().is_some());
+        count("prune under way, done", {
+            known.pruning > known.pruned && found.bounds.pruned_through == known.pruning
+        });
+        count("prune under way, not done", {
+            known.pruning > known.pruned && found.bounds.pruned_through == known.pruned
+        });
+        let cut = known.cutting.map(|(_, term)| term == found.term);
+        count("cut under way, done", cut == Some(true));
+        count("cut under way, not done", cut == Some(false));
+        let last = known.staged.last().and_then(|run| run.last());
+        let there = last.map(|last| found.records.last() == Some(last));
+        count("staged, found", there == Some(true));
+        count("staged, lost", there == Some(false));
+        count("found empty", found.records.is_empty() && found.term > 0);
     }
 }
 
-/// Runs the workload; each step is announced before it begins and after it.
-fn workload(place: &Place, options: &SpoolOptions, known: &Mutex<Known>) {
-    let add = |spool: &Spool, term: u64, lsns: &[u64]| {
-        let records: Vec<_> = lsns.iter().map(|l| (term, *l)).collect();
-        known.lock().unwrap().staged = records.clone();
-        append_all(spool, term, lsns).unwrap();
-        let mut known = known.lock().unwrap();
-        known.staged.clear();
-        known.acked.extend(records);
-    };
-    let spool = open(place, options).unwrap();
-    for first in (1..=120).step_by(4) {
-        add(&spool, 1, &[first, first + 1, first + 3]);
+/// What was taken before is refused, and the next is taken and stays.
+fn goes_on(spool: &Spool, found: &Found) -> Check {
+    let current = found.bounds.current_lsn;
+    let told = |term, lsn| append_all(spool, term, &[lsn]).err().map(|e| e.kind());
+    if current > 0 {
+        let again = told(found.term, current);
+        ensure!(
+            again == Some(ErrorKind::Order),
+            "LSN {current} again: {again:?}"
+        );
     }
-    let prune = |spool: &Spool, lsn: u64| {
-        known.lock().unwrap().pruning = lsn;
-        let pruned = spool.prune_through(lsn).unwrap();
-        known.lock().unwrap().pruned = pruned;
-    };
-    prune(&spool, 90);
-    known.lock().unwrap().cutting = Some((105, 2));
-    spool.truncate_after(105, 2).unwrap();
-    {
-        let mut known = known.lock().unwrap();
-        known.cutting = None;
-        known.acked.retain(|r| r.1 <= 105);
+    if found.term > 1 {
+        let fenced = told(found.term - 1, current + 1);
+        ensure!(
+            fenced == Some(ErrorKind::Fenced),
+            "a lower term: {fenced:?}"
+        );
     }
-    for lsn in 106..120 {
-        add(&spool, 2, &[lsn]);
-    }
-    spool.close(PATIENCE).unwrap();
-    let spool = open(place, options).unwrap();
-    for lsn in 120..130 {
-        add(&spool, 2, &[lsn * 2]);
-    }
-    prune(&spool, 1000);
-    add(&spool, 3, &[2000]);
-    spool.close(PATIENCE).unwrap();
+    let next = (found.term.max(1), current + 1);
+    let taken = told(next.0, next.1);
+    ensure!(taken.is_none(), "the next record: {taken:?}");
+    let now = Found::of(spool)?;
+    let mut whole = found.records.clone();
+    whole.push(next);
+    ensure!(now.records == whole, "after one more: {:?}", now.records);
+    spool.close(PATIENCE).map_err(|e| format!("close: {e}"))
 }
 
-fn read(spool: &Spool) -> Vec<(u64, u64)> {
-    let limit = ReadLimit {
-        records: usize::MAX,
-        bytes: usize::MAX,
-    };
-    let records = spool
-        .read_since(spool.bounds().pruned_through, limit)
-        .unwrap();
-    records.iter().map(|r| (r.term, checked(r))).collect()
-}
+/// What every sweep does.
+const ALWAYS: [&str; 21] = [
+    "roll",
+    "segment removed",
+    "segment removed by an open",
+    "segment retired to a spare",
+    "segment reused",
+    "spare prepared",
+    "state saved",
+    "tail written by an open",
+    "crash as an open removes files",
+    "crash as an open saves the state",
+    "crash as an open writes the tail",
+    "torn tail dropped",
+    "prune under way, done",
+    "prune under way, not done",
+    "prune under a cursor",
+    "prune under another process",
+    "cut under way, done",
+    "cut under way, not done",
+    "staged, found",
+    "staged, lost",
+    "found empty",
+];
 
-/// Opens what a crash left, and compares with what was known.
-fn check(disk: &SimStorage, known: &Known, options: &SpoolOptions, what: &str) {
-    let place = Place::sim(disk);
-    let spool = match open(&place, options) {
-        Ok(spool) => spool,
-        Err(error) => panic!("{what}: {error}"),
+/// Looks at a part of the states, seed after seed; each seed at the same
+/// number, so that it leads to the same ones wherever it is run.
+fn sweep(
+    test: &str,
+    (part, per_seed): (u64, u64),
+    plan: impl Fn(&mut SimRng) -> Plan,
+    covered: &[&str],
+) {
+    let coverage = Coverage::default();
+    let one = |seed: u64| {
+        let mut rng = SimRng::new(seed);
+        let plan = plan(&mut rng);
+        let mut explorer = Explorer {
+            left: per_seed,
+            plan,
+            rng,
+            coverage: &coverage,
+        };
+        let explored = explorer.explore(&SimStorage::new(), Known::default(), &plan, 0);
+        explored.unwrap_or_else(|why| {
+            panic!("EPOCHWAL_CRASH_SEED={seed} cargo test --test spool {test}\n{plan:?}\n{why}")
+        });
+        per_seed - explorer.left
     };
-    let bounds = spool.bounds();
-    assert!(
-        (known.pruned..=known.pruning).contains(&bounds.pruned_through),
-        "{what}: pruned through {}, which is not {} to {}",
-        bounds.pruned_through,
-        known.pruned,
-        known.pruning
-    );
-    let above = |records: &[(u64, u64)]| -> Vec<(u64, u64)> {
-        let above = records.iter().filter(|r| r.1 > bounds.pruned_through);
-        above.copied().collect()
-    };
-    let got = read(&spool);
-    let whole = above(&known.acked);
-    let with_staged = above(&[known.acked.clone(), known.staged.clone()].concat());
-    let cut = known.cutting.map(|(lsn, _)| {
-        let kept: Vec<_> = known.acked.iter().copied().filter(|r| r.1 <= lsn).collect();
-        above(&kept)
-    });
-    assert!(
-        got == whole || got == with_staged || Some(&got) == cut.as_ref(),
-        "{what}: got {got:?}, acknowledged {whole:?}, staged {:?}",
-        known.staged
-    );
-    let highest = got.last().map_or(bounds.pruned_through, |r| r.1);
-    assert!(bounds.current_lsn >= highest);
-    // And it goes on.
-    let next = bounds.current_lsn + 1;
-    append_all(&spool, spool.term().max(1), &[next]).unwrap();
-    assert_eq!(read(&spool).last().map(|r| r.1), Some(next), "{what}");
+    if let Some(seed) = knob("EPOCHWAL_CRASH_SEED") {
+        one(seed);
+        return;
+    }
+    let all = knob("EPOCHWAL_CRASH_STATES").unwrap_or(STATES);
+    let wanted = (all * part).div_ceil(100);
+    let (mut looked_at, mut seed) = (0, 1);
+    while looked_at < wanted {
+        let states = one(seed);
+        assert!(
+            states > per_seed / 2,
+            "seed {seed} leads to {states} states only"
+        );
+        looked_at += states;
+        seed += 1;
+    }
+    println!("{test}: {looked_at} states, {} seeds\n{coverage}", seed - 1);
+    if all >= STATES {
+        coverage.require(covered);
+    }
 }
 
 #[test]
-fn a_crash_after_any_operation_loses_nothing_acknowledged() {
-    let most = std::env::var("EPOCHWAL_CRASH_STATES").ok();
-    let each: u64 = most
-        .and_then(|m| m.parse::<u64>().ok())
-        .map_or(4, |m| (m / 10_000).max(4));
-    let mut states = 0;
-    for style in [SyncStyle::Direct, SyncStyle::Buffered] {
-        let options = options(style);
-        let disk = SimStorage::new();
-        let place = Place::sim(&disk);
-        let known = Arc::new(Mutex::new(Known::default()));
-        let moments: Arc<Mutex<Vec<(u64, SimStorage, Known)>>> = Arc::default();
-        let (keep, see) = (moments.clone(), known.clone());
-        disk.on_operation(move |snapshot, at| {
-            let known = see.lock().unwrap().clone();
-            keep.lock().unwrap().push((at, snapshot, known));
-        });
-        workload(&place, &options, &known);
-        disk.stop_observing();
-        for (at, snapshot, known) in moments.lock().unwrap().drain(..) {
-            let mut crashed = vec![
-                ("nothing", snapshot.crash_nothing()),
-                ("everything", snapshot.crash_everything()),
-            ];
-            for seed in 0..each {
-                crashed.push(("a part", snapshot.crash_random(at * 1000 + seed)));
-            }
-            for (kept, disk) in crashed {
-                states += 1;
-                let what = format!("{style:?}, operation {at}, {kept} kept");
-                check(&disk, &known, &options, &what);
-            }
-        }
-    }
-    assert!(states > 2000, "{states} states");
+fn crashes_with_direct_writes() {
+    let plan = |rng: &mut SimRng| Plan::random(SyncStyle::Direct, rng);
+    sweep(
+        "crash::crashes_with_direct_writes",
+        (43, PER_SEED),
+        plan,
+        &ALWAYS,
+    );
+}
+
+#[test]
+fn crashes_with_buffered_writes() {
+    let plan = |rng: &mut SimRng| Plan::random(SyncStyle::Buffered, rng);
+    sweep(
+        "crash::crashes_with_buffered_writes",
+        (43, PER_SEED),
+        plan,
+        &ALWAYS,
+    );
+}
+
+#[test]
+fn crashes_without_syncs() {
+    let plan = |rng: &mut SimRng| Plan {
+        policy: SyncPolicy::Off,
+        ..Plan::random(SyncStyle::Buffered, rng)
+    };
+    sweep(
+        "crash::crashes_without_syncs",
+        (13, PER_SEED),
+        plan,
+        &["log without syncs refused", "roll", "segment reused", "cut"],
+    );
+}
+
+#[test]
+fn crashes_around_runs_that_are_larger_than_a_lane() {
+    let plan = |rng: &mut SimRng| Plan {
+        rounds: 1,
+        steps: 6,
+        large: true,
+        policy: SyncPolicy::Full,
+        ..Plan::random(SyncStyle::Direct, rng)
+    };
+    sweep(
+        "crash::crashes_around_runs_that_are_larger_than_a_lane",
+        (1, 80),
+        plan,
+        &["run larger than a lane", "staged, found", "staged, lost"],
+    );
 }

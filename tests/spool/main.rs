@@ -4,13 +4,18 @@
 mod common;
 
 mod append;
+#[path = "../crash/coverage.rs"]
+#[allow(dead_code)] // what only the coordinator's tests count
+mod coverage;
 mod crash;
 mod cursor;
 mod fails;
 mod held;
+mod ledger;
 mod prune;
 mod race;
 mod read;
+mod session;
 mod tools;
 mod truncate;
 mod with_primary;

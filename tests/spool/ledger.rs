@@ -1,0 +1,170 @@
+//! What a caller of a spool knows at a moment, and whether what is found after
+//! a crash agrees with it.
+
+use super::tools::checked;
+use epochwal::spool::{Bounds, ReadLimit, Spool};
+use std::collections::BTreeSet;
+
+/// Why a check failed.
+pub type Check<T = ()> = Result<T, String>;
+
+macro_rules! ensure {
+    ($holds:expr, $($why:tt)+) => {
+        if !$holds {
+            return Err(format!($($why)+));
+        }
+    };
+}
+pub(crate) use ensure;
+
+/// Term and LSN.
+pub type Name = (u64, u64);
+
+/// What the caller knows.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// Acknowledged, not cut off, not pruned for certain.
+    pub acked: Vec<Name>,
+    /// Runs that were taken and are not acknowledged yet, in their order.
+    pub staged: Vec<Vec<Name>>,
+    /// What LSNs go on behind, and the term of now, as far as it is certain.
+    pub current: u64,
+    pub term: u64,
+    /// Pruned for certain, and pruned perhaps.
+    pub pruned: u64,
+    pub pruning: u64,
+    /// A cut that may have happened: behind this LSN, under this term.
+    pub cutting: Option<(u64, u64)>,
+    /// All records there ever were.
+    pub ever: BTreeSet<Name>,
+    /// Without syncs: a power failure may take anything.
+    pub unsynced: bool,
+}
+
+/// What an opened spool has.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub records: Vec<Name>,
+    pub bounds: Bounds,
+    pub term: u64,
+}
+
+impl Found {
+    pub fn of(spool: &Spool) -> Check<Found> {
+        let bounds = spool.bounds();
+        let limit = ReadLimit {
+            records: usize::MAX,
+            bytes: usize::MAX,
+        };
+        let records = spool
+            .read_since(bounds.pruned_through, limit)
+            .map_err(|e| format!("reading fails: {e}"))?;
+        Ok(Found {
+            records: records.iter().map(|r| (r.term, checked(r))).collect(),
+            bounds,
+            term: spool.term(),
+        })
+    }
+
+    /// What holds of any spool.
+    fn check(&self) -> Check {
+        let rise = |pair: &[Name]| pair[0].0 <= pair[1].0 && pair[0].1 < pair[1].1;
+        ensure!(
+            self.records.windows(2).all(rise),
+            "out of order: {:?}",
+            self.records
+        );
+        let first = self.records.first().map_or(0, |r| r.1);
+        ensure!(
+            self.bounds.oldest_lsn == first,
+            "{:?}, but the first is {first}",
+            self.bounds
+        );
+        let last = self.records.last().map_or(0, |r| r.1);
+        ensure!(self.bounds.current_lsn >= last, "the end is below {last}");
+        Ok(())
+    }
+}
+
+impl Known {
+    /// All that was staged is durable.
+    pub fn acknowledge(&mut self) {
+        self.acked.extend(self.staged.drain(..).flatten());
+        if let Some((term, lsn)) = self.acked.last() {
+            self.current = self.current.max(*lsn);
+            self.term = self.term.max(*term);
+        }
+    }
+
+    pub fn prune(&mut self, through: u64) {
+        (self.pruned, self.pruning) = (through, through);
+        self.acked.retain(|r| r.1 > through);
+    }
+
+    /// What was cut off behind `lsn` is gone.
+    pub fn cut(&mut self, lsn: u64, term: u64) {
+        self.cutting = None;
+        self.acked.retain(|r| r.1 <= lsn);
+        (self.current, self.term) = (lsn, term);
+    }
+
+    /// Whether this is what a crash may leave.
+    pub fn check(&self, found: &Found) -> Check {
+        found.check()?;
+        let pruned = found.bounds.pruned_through;
+        ensure!(
+            pruned == self.pruned || pruned == self.pruning,
+            "pruned through {pruned}, not {} or {}",
+            self.pruned,
+            self.pruning
+        );
+        let is_cut = self.cutting.filter(|(_, term)| found.term == *term);
+        let runs = match is_cut {
+            // What was staged is durable before it is cut.
+            Some(_) => self.staged.len()..=self.staged.len(),
+            None => 0..=self.staged.len(),
+        };
+        let mut why = String::new();
+        for count in runs {
+            let mut left = self.clone();
+            left.staged.truncate(count);
+            left.acknowledge();
+            if let Some((lsn, term)) = is_cut {
+                left.cut(lsn, term);
+            }
+            left.prune(pruned);
+            let now = (left.current, left.term);
+            if left.acked == found.records && now == (found.bounds.current_lsn, found.term) {
+                return Ok(());
+            }
+            why = format!("{:?} at {now:?}", left.acked);
+        }
+        Err(format!(
+            "found {:?} at {:?}; acknowledged {:?}, staged {:?}; at most {why}",
+            found.records,
+            (found.bounds.current_lsn, found.term),
+            self.acked,
+            self.staged,
+        ))
+    }
+
+    /// Whether this is what a power failure may leave where nothing was synced:
+    /// records that there were, in an order that they may have.
+    pub fn check_loosely(&self, found: &Found) -> Check {
+        found.check()?;
+        let foreign = found.records.iter().find(|r| !self.ever.contains(r));
+        ensure!(foreign.is_none(), "{foreign:?} never was");
+        Ok(())
+    }
+
+    /// Goes on from what was found.
+    pub fn settle(&mut self, found: &Found) {
+        self.acked = found.records.clone();
+        self.staged.clear();
+        self.current = found.bounds.current_lsn;
+        self.term = found.term;
+        self.pruned = found.bounds.pruned_through;
+        self.pruning = self.pruned;
+        self.cutting = None;
+    }
+}
