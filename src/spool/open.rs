@@ -50,7 +50,10 @@ impl Spool {
             options.ring_records,
         );
         {
+            // What was pruned and had to be left may go any time.
             let live = opened.writer.live_segments();
+            let left = live.partition_point(|s| Some(s.last_epoch) <= opened.writer.floor());
+            let live = &live[left..];
             let state = opened.writer.state();
             let mut inside = view.inside.lock();
             inside.terms = found.terms.clone();

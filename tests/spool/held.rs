@@ -10,7 +10,7 @@ use epochwal::storage::{LockMode, OpenMode, Storage};
 use std::path::Path;
 use std::time::Duration;
 
-const ALL: ReadLimit = ReadLimit {
+pub const ALL: ReadLimit = ReadLimit {
     records: usize::MAX,
     bytes: usize::MAX,
 };
@@ -180,6 +180,32 @@ fn a_segment_that_was_left_for_another_process_is_not_reused_under_a_cursor() {
     };
     assert_eq!(end.kind(), ErrorKind::WalRemoved, "{end}");
     assert!(next > 10, "its segment held up to {next}");
+}
+
+#[test]
+fn a_segment_that_was_left_for_another_process_may_go_after_a_reopen() {
+    // One of these is the end of a segment.
+    for through in (300..350).step_by(5) {
+        let disk = SimStorage::new();
+        let spool = filled(&disk, 600);
+        let lock = Path::new("/data/test.db.logical.wal-lock");
+        let lock = disk.open(lock, OpenMode::Read).unwrap();
+        assert!(lock.try_lock(LockMode::Shared, 16, 0).unwrap());
+        spool.prune_through(through).unwrap();
+        spool.close(PATIENCE).unwrap();
+        let spool = open(&Place::sim(&disk), &small()).unwrap();
+        lock.unlock(16, 0).unwrap();
+        let segments = || spool.stats().unwrap().unwrap().segments_in_use;
+        // A roll lets it go, in the middle of all that is known of it.
+        let (before, mut lsn) = (segments(), 600);
+        while segments() >= before {
+            lsn += 1;
+            append(&spool, 1, lsn).unwrap();
+        }
+        spool.truncate_after(through, 2).unwrap().unwrap();
+        append(&spool, 2, through + 1).unwrap();
+        assert_eq!(read_all(&spool, through, 10).unwrap(), [through + 1]);
+    }
 }
 
 #[test]

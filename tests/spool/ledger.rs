@@ -51,16 +51,26 @@ pub struct Found {
 
 impl Found {
     pub fn of(spool: &Spool) -> Check<Found> {
+        Found::read(spool).map_err(|e| format!("reading fails: {e}"))
+    }
+
+    pub fn read(spool: &Spool) -> epochwal::Result<Found> {
         let bounds = spool.bounds();
         let limit = ReadLimit {
             records: usize::MAX,
             bytes: usize::MAX,
         };
-        let records = spool
-            .read_since(bounds.pruned_through, limit)
-            .map_err(|e| format!("reading fails: {e}"))?;
+        let mut records = Vec::new();
+        let mut at = bounds.pruned_through;
+        loop {
+            // An error may come behind what was read.
+            let more = spool.read_since(at, limit)?;
+            let Some(last) = more.last() else { break };
+            at = last.lsn;
+            records.extend(more.iter().map(|r| (r.term, checked(r))));
+        }
         Ok(Found {
-            records: records.iter().map(|r| (r.term, checked(r))).collect(),
+            records,
             bounds,
             term: spool.term(),
         })

@@ -10,6 +10,7 @@ mod coverage;
 mod crash;
 mod cursor;
 mod fails;
+mod faults;
 mod held;
 mod ledger;
 mod prune;
@@ -19,3 +20,5 @@ mod session;
 mod tools;
 mod truncate;
 mod with_primary;
+#[path = "../faults/ways.rs"]
+mod ways;
