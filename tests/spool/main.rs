@@ -19,6 +19,6 @@ mod read;
 mod session;
 mod tools;
 mod truncate;
-mod with_primary;
 #[path = "../faults/ways.rs"]
 mod ways;
+mod with_primary;
