@@ -102,9 +102,7 @@ impl Core {
         let mut taken = Vec::new();
         let bounds = {
             let mut state = self.state.lock();
-            if state.failed.is_some() {
-                return state.check_usable();
-            }
+            state.check_usable()?;
             for index in state.take_dirty() {
                 let slot = &state.entry(index).slot;
                 changes.put(slot);

@@ -1,0 +1,16 @@
+//! Slots, replicas and commit waits, over a log that the tests make up.
+
+#[path = "primary/limits.rs"]
+mod limits;
+#[path = "primary/quorum.rs"]
+mod quorum;
+#[path = "primary/replicas.rs"]
+mod replicas;
+#[path = "primary/resume.rs"]
+mod resume;
+#[path = "primary/site.rs"]
+mod site;
+#[path = "primary/slots.rs"]
+mod slots;
+#[path = "primary/store.rs"]
+mod store;
