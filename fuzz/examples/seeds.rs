@@ -6,6 +6,12 @@
 //! are random, so that the bytes differ from run to run.
 
 use epochwal::coordinator::{EpochInterval, Sequencing, SyncStyle};
+use epochwal::format::group::{
+    BLOCK, CertificateFlags, GROUP_HEADER, GroupHeader, GroupKind, LaneCounts, Summary, seal,
+};
+use epochwal::format::item::encode_void;
+use epochwal::format::record::{Record, encode_record, record_len};
+use epochwal::format::state::State;
 use epochwal::storage::sim::{SimRng, SimStorage};
 use epochwal::{Batch, Coordinator, Frame, Options};
 use epochwal_fuzz::image::{self, FIX, Files, LINK, RESEAL, database, files_of};
@@ -234,6 +240,72 @@ fn logs() {
     }
 }
 
+/// Groups of records, and the state of a log of them.
+fn records() {
+    for (name, ids) in [
+        ("one", &[(1, 1)][..]),
+        ("terms", &[(1, 5), (1, 6), (3, 9), (4, u64::MAX - 1)]),
+        ("disorder", &[(1, 5), (1, 5)]),
+    ] {
+        let found = group_of(ids);
+        write("group", &format!("records-{name}"), &group::pack(0, &found));
+        let sealed = format!("records-{name}-sealed");
+        with_mutants("group", &sealed, &group::pack(3, &found));
+        for way in [4, 8] {
+            let way_name = format!("records-{name}-{way}");
+            with_mutants("twice", &way_name, &group::pack(way, &found));
+        }
+    }
+    let mut state = State::new(GroupKind::Records, [1; 16], [0; 16]);
+    state.records.pruned_through = 7;
+    for (term, first_lsn) in [(1, 5), (3, 9), (4, 200)] {
+        let pushed = state.records.terms.push(term, first_lsn, 0);
+        pushed.expect("ascending");
+    }
+    let copy = &state.encode()[..256];
+    with_mutants("state", "records-fixed", &[&[1], copy].concat());
+    with_mutants("twice", "records-state", &[&[6], copy].concat());
+}
+
+/// A void and these records, each (term, LSN), as a group of a log.
+fn group_of(ids: &[(u64, u64)]) -> Vec<u8> {
+    let mut payload = vec![0; 48];
+    encode_void(&mut payload, 2, 0);
+    for (term, lsn) in ids {
+        let record = Record {
+            term: *term,
+            lsn: *lsn,
+            timestamp_ms: 1_700_000_000_000,
+            payload: &lsn.to_le_bytes()[..3],
+        };
+        let at = payload.len();
+        payload.resize(at + record_len(3).expect("short"), 0);
+        encode_record(&mut payload[at..], 1, &record);
+    }
+    let mut lanes = LaneCounts::default();
+    let summary = Summary::walk(&payload, true, &mut lanes, |_, _| Ok(()));
+    let summary = summary.expect("right items");
+    let header = GroupHeader {
+        epoch: 3,
+        items: summary.items,
+        kind: GroupKind::Records,
+        link: 0,
+        log_id: [1; 16],
+        generation: 1,
+        segment_epoch: 3,
+        segment_size: 4 * BLOCK,
+        position: 0,
+        length: BLOCK,
+        payload_len: payload.len() as u64,
+        watermark: 2,
+        previous_epoch: 2,
+    };
+    let mut out = vec![0; BLOCK as usize];
+    out[GROUP_HEADER..GROUP_HEADER + payload.len()].copy_from_slice(&payload);
+    seal(&mut out, &header, &summary, CertificateFlags::default(), 4);
+    out
+}
+
 fn golden() {
     let golden = root().join("../tests/golden/pwal-v1");
     for dir in ["good", "damaged"] {
@@ -355,6 +427,7 @@ fn abi() {
 
 fn main() {
     logs();
+    records();
     golden();
     names();
     abi();

@@ -11,6 +11,7 @@ use epochwal::format::group::{
     self, BLOCK, CERTIFICATE, Certificate, GROUP_HEADER, GroupHeader, LaneCounts, Summary,
 };
 use epochwal::format::item::{self, ItemHead, ItemKind, Plan};
+use epochwal::format::record::{Record, encode_record, record_len};
 
 /// Groups longer than this are not built.
 const MAX_BLOCKS: usize = 32;
@@ -105,8 +106,10 @@ fn read(bytes: &[u8]) {
 }
 
 fn read_item(item: &[u8], head: &ItemHead) {
-    if head.kind != ItemKind::Pages {
-        return;
+    match head.kind {
+        ItemKind::Pages => {}
+        ItemKind::Record => return read_record(item, head),
+        ItemKind::Void => return,
     }
     let Ok((metadata, frames)) = head.body(item) else {
         return;
@@ -133,6 +136,15 @@ fn read_item(item: &[u8], head: &ItemHead) {
     let other = ItemHead::parse(&again).expect("what was written can be read");
     assert!(other.verify(&again));
     assert_eq!(other.body(&again), Ok((metadata, frames)));
+}
+
+fn read_record(item: &[u8], head: &ItemHead) {
+    let Ok(record) = Record::parse(item) else {
+        return;
+    };
+    let mut again = vec![0xee; record_len(record.payload.len()).expect("as it was read")];
+    encode_record(&mut again, head.lane, &record);
+    assert_eq!(Record::read(&again), Ok(record));
 }
 
 /// A group that a reader takes is one that a writer can write.

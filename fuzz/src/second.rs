@@ -17,6 +17,22 @@ pub struct Batch {
     pub frames: Vec<(u32, u32, Vec<u8>)>,
 }
 
+/// A logical record as it stands in a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logical {
+    pub term: u64,
+    pub lsn: u64,
+    pub timestamp: u64,
+    pub payload: Vec<u8>,
+}
+
+/// What is in a group: batches in replay order, or records in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    pub batches: Vec<Batch>,
+    pub records: Vec<Logical>,
+}
+
 /// Where batches of equal keys keep their order.
 pub fn replay(batches: &mut [Batch]) {
     batches.sort_by_key(|b| (b.commit_seq, b.txn_id, b.frames[0].0));
@@ -35,18 +51,19 @@ fn prelude(bytes: &[u8], version: u16) -> Option<(u64, u32)> {
     right.then(|| (u64_at(bytes, 8), u32_at(bytes, 16)))
 }
 
-/// An item: what the certificate counts, and its batch where it is no void.
+/// An item: what the certificate counts, and what it holds where it is no void.
 struct Item {
     crc: u32,
     lane: u32,
     seq: u64,
     db_size: u32,
     batch: Option<Batch>,
+    record: Option<Logical>,
 }
 
-/// The page batches of the group in front, in replay order; none where it is
-/// not whole and right in itself.
-pub fn group(bytes: &[u8]) -> Option<Vec<Batch>> {
+/// What is in the group in front; none where it is not whole and right in
+/// itself.
+pub fn group(bytes: &[u8]) -> Option<Contents> {
     let (epoch, count) = prelude(bytes, 2)?;
     if bytes.len() < 128 || u32_at(bytes, 124) != crc32c(&bytes[..124]) {
         return None;
@@ -66,7 +83,7 @@ pub fn group(bytes: &[u8]) -> Option<Vec<Batch>> {
     }
     let bytes = &bytes[..length as usize];
     let (body, trailer) = bytes[128..].split_at(payload as usize);
-    let items = items(body)?;
+    let items = items(body, kind)?;
     let certificate = &trailer[trailer.len() - 96..];
     let header = [epoch, u64_at(bytes, 56), u64::from(count), payload];
     let told = [
@@ -78,14 +95,24 @@ pub fn group(bytes: &[u8]) -> Option<Vec<Batch>> {
     let right = header == told
         && items.len() == count as usize
         && u32_at(certificate, 76) == u32_at(bytes, 124)
+        && (kind != 2 || certificate[6] & 2 == 0)
         && certificate_agrees(trailer, certificate, &items);
-    let mut batches: Vec<Batch> =
-        right.then(|| items.into_iter().filter_map(|i| i.batch).collect())?;
-    replay(&mut batches);
-    Some(batches)
+    if !right {
+        return None;
+    }
+    let mut contents = Contents::default();
+    for item in items {
+        contents.batches.extend(item.batch);
+        contents.records.extend(item.record);
+    }
+    replay(&mut contents.batches);
+    let mut pairs = contents.records.windows(2);
+    pairs
+        .all(|pair| pair[0].lsn < pair[1].lsn && pair[0].term <= pair[1].term)
+        .then_some(contents)
 }
 
-fn items(mut body: &[u8]) -> Option<Vec<Item>> {
+fn items(mut body: &[u8], kind: u8) -> Option<Vec<Item>> {
     let mut items = Vec::new();
     while !body.is_empty() {
         if body.len() < 48 {
@@ -95,13 +122,13 @@ fn items(mut body: &[u8]) -> Option<Vec<Item>> {
         if len < 48 || !len.is_multiple_of(8) || len > body.len() {
             return None;
         }
-        items.push(item(&body[..len])?);
+        items.push(item(&body[..len], kind)?);
         body = &body[len..];
     }
     Some(items)
 }
 
-fn item(bytes: &[u8]) -> Option<Item> {
+fn item(bytes: &[u8], kind: u8) -> Option<Item> {
     if u32_at(bytes, 0) != crc32c(&bytes[4..]) {
         return None;
     }
@@ -111,10 +138,16 @@ fn item(bytes: &[u8]) -> Option<Item> {
         seq: u64_at(bytes, 24),
         db_size: 0,
         batch: None,
+        record: None,
     };
     match bytes[8] {
+        0 if kind == 2 && item.seq != 0 => return None,
         0 => return Some(item),
-        1 => {}
+        2 if kind == 2 => {
+            item.record = Some(logical(bytes)?);
+            return Some(item);
+        }
+        1 if kind == 1 => {}
         _ => return None,
     }
     let (count, metadata) = (u32_at(bytes, 32), u32_at(bytes, 36) as usize);
@@ -157,6 +190,20 @@ fn item(bytes: &[u8]) -> Option<Item> {
     Some(item)
 }
 
+fn logical(bytes: &[u8]) -> Option<Logical> {
+    let (lsn, len) = (u64_at(bytes, 24), u32_at(bytes, 36) as usize);
+    if lsn == 0 || lsn == u64::MAX || len > 256 << 20 || len > bytes.len() - 48 {
+        return None;
+    }
+    let padding = &bytes[48 + len..];
+    (padding.len() < 8 && padding.iter().all(|b| *b == 0)).then(|| Logical {
+        term: u64_at(bytes, 16),
+        lsn,
+        timestamp: u64_at(bytes, 40),
+        payload: bytes[48..48 + len].to_vec(),
+    })
+}
+
 fn certificate_agrees(trailer: &[u8], certificate: &[u8], items: &[Item]) -> bool {
     let mut lanes: BTreeMap<u32, u32> = BTreeMap::new();
     for item in items {
@@ -197,8 +244,9 @@ fn certificate_agrees(trailer: &[u8], certificate: &[u8], items: &[Item]) -> boo
 }
 
 /// The numbers of a valid copy of the state, as they stand from byte 16 on,
-/// without the identities; the floor only where it is set. None for a copy
-/// that does not count, or of a newer format.
+/// without the identities; the floor only where it is set, and of a log of
+/// records its own numbers and its terms. None for a copy that does not count,
+/// or of a newer format.
 pub fn state(copy: &[u8]) -> Option<Vec<u64>> {
     let whole = copy.len() >= 4096
         && copy.starts_with(b"EWALSTAT")
@@ -213,6 +261,21 @@ pub fn state(copy: &[u8]) -> Option<Vec<u64>> {
         numbers[4] = 0;
     }
     let counts = [numbers[1], numbers[6], numbers[7]];
+    if copy[120] == 2 {
+        let count = u32_at(copy, 144) as usize;
+        if count > 240 {
+            return None;
+        }
+        let term = |n: usize| (u64_at(copy, 152 + 16 * n), u64_at(copy, 160 + 16 * n));
+        let terms: Vec<(u64, u64)> = (0..count).map(term).collect();
+        let mut pairs = terms.windows(2);
+        let rising = pairs.all(|p| p[0].0 < p[1].0 && p[0].1 < p[1].1);
+        if !rising || terms.iter().any(|t| t.1 == 0 || t.1 == u64::MAX) {
+            return None;
+        }
+        numbers.extend([u64_at(copy, 128), u64_at(copy, 136)]);
+        numbers.extend(terms.into_iter().flat_map(|(term, first)| [term, first]));
+    }
     counts.iter().all(|n| n >> 63 == 0).then_some(numbers)
 }
 

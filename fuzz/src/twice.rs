@@ -5,9 +5,12 @@
 
 use super::fix;
 use super::group;
-use super::second::{self, Batch};
-use epochwal::format::group::{Certificate, GROUP_HEADER, GroupHeader, LaneCounts, Summary};
+use super::second::{self, Batch, Contents, Logical};
+use epochwal::format::group::{
+    Certificate, GROUP_HEADER, GroupHeader, GroupKind, LaneCounts, Summary,
+};
 use epochwal::format::item::ItemKind;
+use epochwal::format::record::Record;
 use epochwal::format::state::{STATE_COPY, State};
 use epochwal::format::v1;
 
@@ -47,7 +50,7 @@ pub fn run(data: &[u8]) {
 }
 
 /// As a reader of the log goes about it.
-fn by_library(bytes: &[u8]) -> Option<Vec<Batch>> {
+fn by_library(bytes: &[u8]) -> Option<Contents> {
     let (header, header_crc) = GroupHeader::parse(bytes).ok()?;
     if header.length > bytes.len() as u64 {
         return None;
@@ -55,15 +58,25 @@ fn by_library(bytes: &[u8]) -> Option<Vec<Batch>> {
     let (payload, trailer) =
         bytes[GROUP_HEADER..header.length as usize].split_at(header.payload_len as usize);
     let certificate = Certificate::parse(trailer, &header, header_crc).ok()?;
-    let mut batches = Vec::new();
+    let mut contents = Contents::default();
     let counted = Summary::walk(payload, true, &mut LaneCounts::default(), |at, head| {
         let item = &payload[at..at + head.len];
         head.check_body(header.kind, item)?;
         if head.kind == ItemKind::Void {
             return Ok(());
         }
+        if head.kind == ItemKind::Record {
+            let record = Record::read(item)?;
+            contents.records.push(Logical {
+                term: record.term,
+                lsn: record.lsn,
+                timestamp: record.timestamp_ms,
+                payload: record.payload.to_vec(),
+            });
+            return Ok(());
+        }
         let (metadata, frames) = head.body(item)?;
-        batches.push(Batch {
+        contents.batches.push(Batch {
             txn_id: head.txn_id,
             txn_epoch: head.txn_epoch,
             commit_seq: head.commit_seq,
@@ -75,13 +88,14 @@ fn by_library(bytes: &[u8]) -> Option<Vec<Batch>> {
         });
         Ok(())
     });
-    certificate.agrees_with(&counted.ok()?).ok()?;
-    second::replay(&mut batches);
-    Some(batches)
+    let counted = counted.ok()?;
+    certificate.agrees_with(&counted).ok()?;
+    second::replay(&mut contents.batches);
+    counted.out_of_order.is_none().then_some(contents)
 }
 
 fn numbers(state: &State) -> Vec<u64> {
-    vec![
+    let mut numbers = vec![
         u64::from(state.floor.is_some()) | u64::from(state.clean) << 1,
         state.update,
         u64::from(state.kind.code()),
@@ -93,7 +107,13 @@ fn numbers(state: &State) -> Vec<u64> {
         state.newest_epoch,
         state.highest_seq,
         state.watermark,
-    ]
+    ];
+    if state.kind == GroupKind::Records {
+        numbers.extend([state.records.pruned_through, state.records.quorum_lsn]);
+        let terms = state.records.terms.entries().iter();
+        numbers.extend(terms.flat_map(|e| [e.term, e.first_lsn]));
+    }
+    numbers
 }
 
 fn batches(segment: &v1::Segment<'_>) -> (u64, Vec<Batch>) {
