@@ -13,9 +13,9 @@ pub struct Cursor<'a> {
     at: CursorAt,
 }
 
-/// A cursor without its spool, for those who hold the spool otherwise.
+/// A cursor without its spool.
 #[derive(Debug)]
-pub(crate) struct CursorAt {
+pub(super) struct CursorAt {
     lsn: u64,
     /// The term of the last record that it gave.
     term: Option<u64>,
@@ -53,12 +53,13 @@ impl<'a> Cursor<'a> {
         limit: ReadLimit,
         timeout: Option<Duration>,
     ) -> Result<Vec<SpoolRecord>> {
-        self.at.next_batch(self.spool, limit, timeout, None)
+        self.at
+            .next_batch(self.spool, limit, timeout, None, &|| None)
     }
 }
 
 impl CursorAt {
-    pub(crate) fn new(lsn: u64) -> CursorAt {
+    pub(super) fn new(lsn: u64) -> CursorAt {
         CursorAt {
             lsn,
             term: None,
@@ -66,22 +67,28 @@ impl CursorAt {
         }
     }
 
-    pub(crate) fn lsn(&self) -> u64 {
+    pub(super) fn lsn(&self) -> u64 {
         self.lsn
     }
 
-    pub(crate) fn next_batch(
+    /// `stopped`: says why no more is to be given, once it is so; whoever makes
+    /// it so wakes the spool's readers.
+    pub(super) fn next_batch(
         &mut self,
         spool: &Spool,
         limit: ReadLimit,
         timeout: Option<Duration>,
         mut interrupted: Option<&mut dyn FnMut() -> bool>,
+        stopped: &dyn Fn() -> Option<Error>,
     ) -> Result<Vec<SpoolRecord>> {
         if limit.records == 0 {
             return Err(Error::invalid("max_records: 0"));
         }
-        spool.live()?;
         loop {
+            spool.live()?;
+            if let Some(error) = stopped() {
+                return Err(error);
+            }
             let behind = self.term.map(|term| (term, self.lsn));
             let mut gathered = Gathered::behind(behind, limit);
             spool
@@ -92,10 +99,8 @@ impl CursorAt {
                 self.term = Some(last.term);
                 return Ok(gathered.records);
             }
-            match &mut interrupted {
-                Some(ask) => spool.wait_for_records(self.lsn, timeout, Some(&mut **ask))?,
-                None => spool.wait_for_records(self.lsn, timeout, None)?,
-            }
+            let ask = interrupted.as_mut().map(|ask| &mut **ask as _);
+            spool.wait_for_records(self.lsn, timeout, ask, stopped)?;
         }
     }
 }

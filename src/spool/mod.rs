@@ -22,6 +22,8 @@ mod prune;
 mod read;
 mod records;
 mod ring;
+mod salvage;
+mod shared_cursor;
 mod truncate;
 mod view;
 
@@ -33,6 +35,8 @@ pub use cursor::Cursor;
 pub(crate) use open::spool_names;
 pub use options::SpoolOptions;
 pub use records::{Payload, ReadLimit, SpoolRecord};
+pub use salvage::SalvageReport;
+pub use shared_cursor::SharedCursor;
 pub use view::Bounds;
 
 use self::append::RecordRun;
@@ -215,6 +219,18 @@ impl Spool {
         }
     }
 
+    /// Starts the flush of what the ticket is for, in the background.
+    pub fn request_flush(&self, ticket: SpoolTicket) -> Result<()> {
+        match self.live()? {
+            Some(core) => {
+                core.check_handed_out(ticket.epoch)?;
+                core.request(ticket.epoch);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Makes all that is staged durable.
     pub fn flush(&self, timeout: Option<Duration>) -> Result<()> {
         match self.live()? {
@@ -245,7 +261,7 @@ impl Spool {
     /// Waits until a durable record lies above `lsn`. [`ErrorKind::Timeout`]
     /// where none came; [`ErrorKind::Closed`] or the failure where none will.
     pub fn wait_after(&self, lsn: u64, timeout: Option<Duration>) -> Result<()> {
-        self.wait_for_records(lsn, timeout, None)
+        self.wait_for_records(lsn, timeout, None, &|| None)
     }
 
     /// As [`Spool::wait_after`], but asks `interrupted` about every 50 ms while
@@ -256,7 +272,7 @@ impl Spool {
         timeout: Option<Duration>,
         interrupted: &mut dyn FnMut() -> bool,
     ) -> Result<()> {
-        self.wait_for_records(lsn, timeout, Some(interrupted))
+        self.wait_for_records(lsn, timeout, Some(interrupted), &|| None)
     }
 
     fn wait_for_records(
@@ -264,6 +280,7 @@ impl Spool {
         lsn: u64,
         timeout: Option<Duration>,
         interrupted: Option<&mut dyn FnMut() -> bool>,
+        stopped: &dyn Fn() -> Option<Error>,
     ) -> Result<()> {
         if let Some(core) = self.live()?
             && timeout != Some(Duration::ZERO)
@@ -271,8 +288,9 @@ impl Spool {
             core.check_may_block()?;
         }
         self.shared.view.want();
-        self.shared
-            .wait_after(lsn, timeout, interrupted, || self.ended())
+        self.shared.wait_after(lsn, timeout, interrupted, || {
+            stopped().or_else(|| self.ended())
+        })
     }
 
     /// A cursor behind `lsn`: it keeps its place, and the segment it is in. The
@@ -305,6 +323,19 @@ impl Spool {
     /// Where a replica stands whose last record is `lsn` of `term`.
     pub fn standing(&self, lsn: u64, term: u64) -> Standing {
         self.shared.view.inside.lock().terms.check(term, lsn)
+    }
+
+    /// As [`Spool::standing`], but [`ErrorKind::Diverged`] where the replica has a
+    /// tail of its own: [`Error::lsn`] is the last LSN common to both.
+    pub fn check_standing(&self, lsn: u64, term: u64) -> Result<()> {
+        match self.standing(lsn, term) {
+            Standing::Same => Ok(()),
+            Standing::Diverged { last_common_lsn } => Err(Error::new(
+                ErrorKind::Diverged,
+                format!("term: LSN {lsn} is not of term {term} here"),
+            )
+            .with_lsn(last_common_lsn)),
+        }
     }
 
     /// Whether records are kept on a disk.
