@@ -53,3 +53,15 @@ pub(crate) fn names_of(disk: &Disk, db_path: &Path) -> Result<Names> {
         .map_err(|e| Error::io("resolve the path", db_path, &e))?;
     Ok(Names::new(&resolved))
 }
+
+/// A walker that holds the segments and knows of a living writer.
+pub(crate) fn read_walker(disk: &Disk, names: &Names) -> Result<Walker> {
+    let hold = ReaderHold::take(disk, &names.lock())?;
+    let mut walker = Walker::new(disk.clone(), LogFiles::default_for(names), Some(hold));
+    // How far a writer is durable is asked before the listing, so that all up
+    // to there is in the listing.
+    walker.refresh_live()?;
+    walker.set_files(LogFiles::list(disk, names)?);
+    walker.narrow_hold()?;
+    Ok(walker)
+}

@@ -181,6 +181,12 @@ impl Walker {
             if self.cap.is_some() {
                 self.window.clear();
                 self.open = None;
+                // It may have cut off a tail: whatever it made durable since is
+                // behind a save of the history.
+                if self.files.names.kind() == GroupKind::Records {
+                    let state = LogFiles::read_state(&self.disk, &self.files.names)?;
+                    self.order.know(state.as_ref());
+                }
                 return Ok(true);
             }
         }

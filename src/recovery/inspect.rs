@@ -1,10 +1,10 @@
 //! A look at a log for people: segments, groups, certificates.
 
 use super::report::{SegmentInfo, SuspectFile, Verdict};
-use super::{list_segments_on, read_walker, real};
+use super::{list_segments_on, real};
 use crate::error::Result;
 use crate::format::group::GroupKind;
-use crate::log::{Disk, Step, names_of};
+use crate::log::{Disk, Step, names_of, read_walker};
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -13,10 +13,7 @@ pub use report::{EpochRanges, RecoveryReport, SegmentInfo, SuspectFile, Verdict}
 pub use stream::{RecoveredBatch, Recovery};
 
 use crate::error::{Error, Result};
-use crate::format::names::Names;
-use crate::log::{
-    Disk, LogFiles, ReaderHold, Step, Version, Walker, cleanup, last_epoch, names_of,
-};
+use crate::log::{Disk, Step, Version, cleanup, last_epoch, names_of, read_walker};
 use crate::storage::RealStorage;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -59,18 +56,6 @@ pub fn max_durable_epoch_on(disk: Disk, db_path: &Path) -> Result<Option<u64>> {
         Some(error) => Err(error),
         None => Ok(last),
     }
-}
-
-/// A walker that holds the segments and knows of a living writer.
-fn read_walker(disk: &Disk, names: &Names) -> Result<Walker> {
-    let hold = ReaderHold::take(disk, &names.lock())?;
-    let mut walker = Walker::new(disk.clone(), LogFiles::default_for(names), Some(hold));
-    // How far a writer is durable is asked before the listing, so that all up
-    // to there is in the listing.
-    walker.refresh_live()?;
-    walker.set_files(LogFiles::list(disk, names)?);
-    walker.narrow_hold()?;
-    Ok(walker)
 }
 
 /// The log's segment files in the order of their epochs, those that the

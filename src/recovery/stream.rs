@@ -1,12 +1,14 @@
 //! The stream of recovered batches.
 
 use super::report::{EpochRanges, RecoveryReport, SuspectFile, Verdict};
-use super::{RecoveryOptions, read_walker, real};
+use super::{RecoveryOptions, real};
 use crate::batch::Frame;
 use crate::error::{Error, Result};
 use crate::format::group::GroupKind;
 use crate::format::item::ItemKind;
-use crate::log::{Disk, End, Group, LogFiles, Step, Walker, check_database_id, names_of};
+use crate::log::{
+    Disk, End, Group, LogFiles, Step, Walker, check_database_id, names_of, read_walker,
+};
 use crate::wrong::{self, Wrong};
 use std::path::Path;
 

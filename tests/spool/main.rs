@@ -17,6 +17,7 @@ mod prune;
 mod race;
 mod read;
 mod session;
+mod reader;
 mod tools;
 mod truncate;
 #[path = "../faults/ways.rs"]
