@@ -12,6 +12,14 @@ one group with one sync, and committers wait for their epoch. After a crash
         for page_number, data, db_size_if_commit in batch.frames:
             ...
 
+A ``Spool`` is a durable log of records for replication: each has an LSN, a term
+and a payload, and is read back from any point::
+
+    with epochwal.Spool("app.db") as spool:
+        spool.append(term=1, lsn=1, payload=b"...")
+        for record in spool.read_since(0):
+            ...
+
 ``epochwal.aio`` has the same for asyncio.
 """
 
@@ -45,7 +53,9 @@ from epochwal._errors import (
 )
 from epochwal._native import (
     Coordinator,
+    Cursor,
     Recovery,
+    Spool,
     __version__,
     cleanup_segments,
     list_segments,
@@ -57,10 +67,12 @@ from epochwal._native import (
     segment_path,
     segment_read,
     segment_write,
+    spool_salvage,
     verify,
 )
 from epochwal._types import (
     Batch,
+    Bounds,
     Epochs,
     Frame,
     Latency,
@@ -69,18 +81,25 @@ from epochwal._types import (
     Report,
     Segment,
     SegmentRecord,
+    SpoolOptions,
+    SpoolRecord,
+    SpoolSalvage,
+    SpoolTicket,
     Stats,
     Suspect,
+    TermStart,
     Ticket,
 )
 
 __all__ = [
     "AheadError",
     "Batch",
+    "Bounds",
     "BusyError",
     "ClosedError",
     "Coordinator",
     "CorruptError",
+    "Cursor",
     "DivergedError",
     "Epochs",
     "Error",
@@ -105,8 +124,14 @@ __all__ = [
     "Report",
     "Segment",
     "SegmentRecord",
+    "Spool",
+    "SpoolOptions",
+    "SpoolRecord",
+    "SpoolSalvage",
+    "SpoolTicket",
     "Stats",
     "Suspect",
+    "TermStart",
     "Ticket",
     "Timeout",
     "TooLargeError",
@@ -124,6 +149,7 @@ __all__ = [
     "segment_path",
     "segment_read",
     "segment_write",
+    "spool_salvage",
     "verify",
 ]
 

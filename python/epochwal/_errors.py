@@ -6,21 +6,23 @@ import errno as _errno
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from epochwal._types import Ticket
+    from epochwal._types import SpoolTicket, Ticket
 
 
 class Error(Exception):
     """A failure of epochwal. Its text says what was wrong and where.
 
     ``path`` and ``offset`` name the file and the place in it, ``ticket`` the
-    batch that stays staged although the call failed, ``errno`` the operating
-    system's error number; each is None where it is not known.
+    batch or the records that stay staged although the call failed, ``errno`` the
+    operating system's error number, ``lsn`` the position in a spool that the
+    caller can go on from; each is None where it is not known.
     """
 
     path: str | None
     offset: int | None
-    ticket: Ticket | None
+    ticket: Ticket | SpoolTicket | None
     errno: int | None
+    lsn: int | None
 
     def __init__(
         self,
@@ -28,21 +30,24 @@ class Error(Exception):
         *,
         path: str | None = None,
         offset: int | None = None,
-        ticket: Ticket | None = None,
+        ticket: Ticket | SpoolTicket | None = None,
         errno: int | None = None,
+        lsn: int | None = None,
     ) -> None:
         super().__init__(message)
         self.path = path
         self.offset = offset
         self.ticket = ticket
         self.errno = errno
+        self.lsn = lsn
 
     def __str__(self) -> str:
         # OSError's own text would begin with the number and leave ours out.
         return str(self.args[0]) if self.args else ""
 
     def __reduce__(self) -> tuple[object, ...]:
-        known = {name: getattr(self, name) for name in ("path", "offset", "ticket", "errno")}
+        names = ("path", "offset", "ticket", "errno", "lsn")
+        known = {name: getattr(self, name) for name in names}
         return type(self), self.args, {**self.__dict__, **known}
 
 
@@ -59,7 +64,7 @@ class LockedError(Error):
 
 
 class ClosedError(Error):
-    """The coordinator is closed. Says nothing about durability."""
+    """The object is closed. Says nothing about durability."""
 
 
 class ForkedError(Error):
@@ -79,23 +84,23 @@ class BusyError(Error):
 
 
 class FencedError(Error):
-    """A lower term than the log has seen."""
+    """A lower term than the log has seen; ``lsn`` is the log's last."""
 
 
 class OrderError(Error):
-    """A sequence or a position out of order."""
+    """A sequence or a position out of order; ``lsn`` is the one it must follow."""
 
 
 class WalRemovedError(Error):
-    """The records asked for are pruned."""
+    """The records asked for are pruned; ``lsn`` is the first there is."""
 
 
 class AheadError(Error):
-    """The asker is beyond the end of the log."""
+    """The asker is beyond the end of the log, which is ``lsn``."""
 
 
 class DivergedError(Error):
-    """The asker is on another branch of history."""
+    """The asker is on another branch of history; both have it up to ``lsn``."""
 
 
 class NotFoundError(Error):
@@ -176,9 +181,10 @@ def from_core(  # noqa: PLR0917
     offset: int | None,
     ticket: Ticket | None,
     errno: int | None,
+    lsn: int | None = None,
 ) -> Error:
     """Make the exception for an error of the core."""
     cls = _BY_KIND.get(kind, Error)
     if errno is None:
         errno = _ERRNO.get(cls)
-    return cls(message, path=path, offset=offset, ticket=ticket, errno=errno)
+    return cls(message, path=path, offset=offset, ticket=ticket, errno=errno, lsn=lsn)

@@ -6,19 +6,28 @@ from typing_extensions import Buffer
 
 from epochwal._types import (
     Batch,
+    Bounds,
     Frames,
     Pages,
+    RecordLike,
     Report,
     Segment,
     SegmentRecord,
+    SpoolRecord,
+    SpoolSalvage,
+    SpoolTicket,
     Stats,
     StrPath,
+    Suspect,
+    TermStart,
     Ticket,
 )
 
 __all__ = [
     "Coordinator",
+    "Cursor",
     "Recovery",
+    "Spool",
     "__version__",
     "cleanup_segments",
     "list_segments",
@@ -30,6 +39,7 @@ __all__ = [
     "segment_path",
     "segment_read",
     "segment_write",
+    "spool_salvage",
     "verify",
 ]
 
@@ -121,6 +131,129 @@ class Recovery:
         /,
     ) -> None: ...
 
+@final
+class Spool:
+    def __new__(
+        cls,
+        path: StrPath,
+        *,
+        max_payload: int | None = None,
+        ring_bytes: int | None = None,
+        ring_records: int | None = None,
+        dense: bool = False,
+        flush_interval: float | None = None,
+        block_timeout: float | None = None,
+        max_memory: int | None = None,
+        max_log_bytes: int | None = None,
+        sync_policy: Literal["full", "normal", "off"] | None = None,
+        sync_style: Literal["probe", "direct", "buffered"] | None = None,
+        segment_size: int | None = None,
+        salvage: bool = False,
+    ) -> Self: ...
+    @staticmethod
+    def in_memory(
+        *,
+        max_payload: int | None = None,
+        ring_bytes: int | None = None,
+        ring_records: int | None = None,
+        dense: bool = False,
+        flush_interval: float | None = None,
+        block_timeout: float | None = None,
+        max_memory: int | None = None,
+        max_log_bytes: int | None = None,
+        sync_policy: Literal["full", "normal", "off"] | None = None,
+        sync_style: Literal["probe", "direct", "buffered"] | None = None,
+        segment_size: int | None = None,
+        salvage: bool = False,
+    ) -> Spool: ...
+    def append(
+        self,
+        *,
+        term: int,
+        lsn: int,
+        payload: Buffer,
+        timestamp_ms: int | None = None,
+        timeout: float | None = None,
+    ) -> SpoolTicket: ...
+    def append_batch(
+        self, records: Iterable[RecordLike], *, timeout: float | None = None
+    ) -> SpoolTicket: ...
+    def submit(
+        self, *, term: int, lsn: int, payload: Buffer, timestamp_ms: int | None = None
+    ) -> SpoolTicket: ...
+    def submit_batch(self, records: Iterable[RecordLike]) -> SpoolTicket: ...
+    def wait(self, ticket: SpoolTicket, timeout: float | None = None) -> None: ...
+    def poll(self, ticket: SpoolTicket) -> bool: ...
+    def request_flush(self, ticket: SpoolTicket) -> None: ...
+    def flush(self, timeout: float | None = None) -> None: ...
+    def read_since(
+        self,
+        lsn: int,
+        *,
+        term: int | None = None,
+        max_records: int | None = None,
+        max_bytes: int | None = None,
+    ) -> list[SpoolRecord]: ...
+    def cursor(self, lsn: int) -> Cursor: ...
+    def wait_after(self, lsn: int, timeout: float | None = None) -> None: ...
+    def prune_through(self, lsn: int) -> int: ...
+    def truncate_after(self, lsn: int, new_term: int) -> str | None: ...
+    def event_fd(self) -> int: ...
+    def stats(self) -> Stats | None: ...
+    def close(self, timeout: float | None = None) -> None: ...
+    @property
+    def bounds(self) -> Bounds: ...
+    @property
+    def oldest_lsn(self) -> int: ...
+    @property
+    def current_lsn(self) -> int: ...
+    @property
+    def pruned_through(self) -> int: ...
+    @property
+    def term(self) -> int: ...
+    @property
+    def terms(self) -> list[TermStart]: ...
+    @property
+    def path(self) -> str | None: ...
+    @property
+    def torn(self) -> Suspect | None: ...
+    @property
+    def salvaged(self) -> list[str]: ...
+    @property
+    def closed(self) -> bool: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+@final
+class Cursor:
+    def next_batch(
+        self,
+        timeout: float | None = None,
+        *,
+        max_records: int | None = None,
+        max_bytes: int | None = None,
+    ) -> list[SpoolRecord]: ...
+    def close(self) -> None: ...
+    @property
+    def lsn(self) -> int: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> SpoolRecord: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+def spool_salvage(path: StrPath) -> SpoolSalvage: ...
 def recover(
     path: StrPath,
     *,

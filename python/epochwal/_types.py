@@ -165,6 +165,58 @@ class SegmentRecord(NamedTuple):
     after: Buffer
 
 
+class SpoolTicket(NamedTuple):
+    """What submitted records were given: what to wait for."""
+
+    #: The epoch that they become durable with; 0 in memory.
+    epoch: int
+    first_lsn: int
+    last_lsn: int
+
+
+class SpoolRecord(NamedTuple):
+    """A record of a spool.
+
+    It may be given to another spool as it is. ``payload`` is bytes where a spool
+    gave it; a ``timestamp_ms`` of 0 stands for the time of the append.
+    """
+
+    term: int
+    lsn: int
+    payload: bytes
+    timestamp_ms: int = 0
+
+
+#: Term, LSN, payload, and perhaps the time in milliseconds.
+RecordLike: TypeAlias = (
+    tuple[int, int, Buffer] | tuple[int, int, Buffer, int | None] | SpoolRecord
+)
+
+
+class Bounds(NamedTuple):
+    """The first and the last LSN of a spool, and where pruning has come to."""
+
+    oldest_lsn: int
+    current_lsn: int
+    pruned_through: int
+
+
+class TermStart(NamedTuple):
+    """A term, and the first LSN that can be of it."""
+
+    term: int
+    first_lsn: int
+
+
+class SpoolSalvage(NamedTuple):
+    """What a salvage did: the files it moved, and what it left."""
+
+    moved: list[str]
+    #: What was dropped of records that were never acknowledged.
+    torn: Suspect | None
+    bounds: Bounds
+
+
 class Latency(TypedDict):
     """Percentiles of a latency, in nanoseconds."""
 
@@ -178,7 +230,7 @@ class Latency(TypedDict):
 
 
 class Stats(TypedDict):
-    """A coordinator's figures; counters count since it was opened."""
+    """A log's figures; counters count since it was opened."""
 
     batches: int
     frames: int
@@ -231,3 +283,20 @@ class Options(TypedDict, total=False):
     database_id: Buffer | None
     salvage: bool
     shared: bool
+
+
+class SpoolOptions(TypedDict, total=False):
+    """The keywords of a spool."""
+
+    max_payload: int | None
+    ring_bytes: int | None
+    ring_records: int | None
+    dense: bool
+    flush_interval: float | None
+    block_timeout: float | None
+    max_memory: int | None
+    max_log_bytes: int | None
+    sync_policy: Literal["full", "normal", "off"] | None
+    sync_style: Literal["probe", "direct", "buffered"] | None
+    segment_size: int | None
+    salvage: bool

@@ -1,37 +1,51 @@
-"""The coordinator for asyncio.
+"""The coordinator and the spool for asyncio.
 
-No thread is used for waiting: each coordinator has one event file descriptor
-that the loop watches, and every await on it is a future in this process::
+No thread is used for waiting: each has one event file descriptor that the loop
+watches, and every await on it is a future in this process::
 
     async with epochwal.aio.Coordinator("app.db") as wal:
         ticket = await wal.commit([(1, page)], txn_id=7, commit_seq=1)
+
+    async with epochwal.aio.Spool("app.db") as spool:
+        await spool.append(term=1, lsn=1, payload=b"...")
+        async for record in spool.follow(0):
+            ...
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import weakref
-from typing import TYPE_CHECKING, ClassVar, Self
+from collections import deque
+from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
 from epochwal import _native
-from epochwal._errors import ClosedError, Error, InvalidError, Timeout
-from epochwal._types import Ticket
+from epochwal._errors import Error, InvalidError, Timeout
+from epochwal._types import SpoolTicket, Ticket
+from epochwal._watch import Watch, check_timeout, opened
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from collections.abc import Callable, Iterable
 
     from typing_extensions import Buffer, Unpack
 
-    from epochwal._types import Frames, Options, Stats, StrPath
+    from epochwal._types import (
+        Bounds,
+        Frames,
+        Options,
+        RecordLike,
+        SpoolOptions,
+        SpoolRecord,
+        Stats,
+        StrPath,
+        TermStart,
+    )
 
-__all__ = ["Coordinator"]
+__all__ = ["Coordinator", "Follower", "Spool"]
 
-_Waiters = dict[int, set["asyncio.Future[None]"]]
+_T = TypeVar("_T")
 
 
-class Coordinator:
+class Coordinator(Watch):
     """``epochwal.Coordinator`` for one event loop: that of its first await.
 
     Its options are the same. The constructor opens the log, which reads files
@@ -40,31 +54,22 @@ class Coordinator:
     staged: it becomes durable with its epoch all the same.
     """
 
+    _name: ClassVar[str] = "coordinator"
+
     def __init__(self, path: StrPath, **options: Unpack[Options]) -> None:
-        self._attach(_native.Coordinator(path, **options))
+        self._take(_native.Coordinator(path, **options))
 
     @classmethod
     async def open(cls, path: StrPath, **options: Unpack[Options]) -> Self:
         """Open the log without holding up the loop."""
-        opening = asyncio.get_running_loop().run_in_executor(
-            None, lambda: _native.Coordinator(path, **options)
-        )
-        try:
-            wal = await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            opening.add_done_callback(_discard)
-            raise
+        wal = await opened(lambda: _native.Coordinator(path, **options))
         self = cls.__new__(cls)
-        self._attach(wal)
+        self._take(wal)
         return self
 
-    def _attach(self, wal: _native.Coordinator) -> None:
+    def _take(self, wal: _native.Coordinator) -> None:
         self._wal = wal
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._fd = -1
-        self._waiters: _Waiters = {}
-        self._closing: asyncio.Future[None] | None = None
-        self._open.add(self)
+        self._attach(wal)
 
     # What never waits is the other class's.
 
@@ -121,11 +126,6 @@ class Coordinator:
         """The resolved path of the database."""
         return self._wal.path
 
-    @property
-    def closed(self) -> bool:
-        """Whether it has been closed."""
-        return self._wal.closed
-
     # What waits.
 
     async def commit(
@@ -155,25 +155,7 @@ class Coordinator:
 
     async def wait(self, ticket: Ticket | int, timeout: float | None = None) -> None:
         """Wait until the epoch of a ticket, or an epoch, is durable."""
-        if timeout is not None and not timeout >= 0:
-            raise InvalidError(f"timeout: {timeout} is not a time to wait")
-        loop = self._bind()
-        if self._wal.poll(ticket):
-            return
-        epoch = ticket.epoch if isinstance(ticket, Ticket) else ticket
-        durable: asyncio.Future[None] = loop.create_future()
-        self._waiters.setdefault(epoch, set()).add(durable)
-        try:
-            self._wal.request_flush(epoch)
-            if timeout is None:
-                await durable
-            elif (await asyncio.wait((durable,), timeout=timeout))[0]:
-                durable.result()
-            else:
-                raise Timeout(f"epoch {epoch} is not durable after {timeout} s")
-        finally:
-            durable.cancel()
-            self._forget(epoch, durable)
+        await self._wait(ticket.epoch if isinstance(ticket, Ticket) else ticket, timeout)
 
     async def flush(self, timeout: float | None = None) -> int:
         """Make everything durable that is staged now; return its epoch."""
@@ -190,158 +172,286 @@ class Coordinator:
             return epoch
         return self._wal.durable_epoch or 0
 
-    async def close(self, timeout: float | None = None) -> None:
-        """Seal, flush and close, in a thread. Closing again does nothing.
+    def _durable(self, epoch: int) -> bool:
+        return self._wal.poll(epoch)
 
-        A close that raises ``Timeout`` leaves it open. One that is cancelled
-        goes on, and another can be awaited.
-        """
-        loop = self._bind(watch=False)
-        while self._closing is not None:
-            # Somebody else's, perhaps with another timeout.
-            with contextlib.suppress(Timeout):
-                await asyncio.shield(self._closing)
-        if self._wal.closed:
-            self._unwatch()
-            return
-        self._closing = loop.run_in_executor(None, self._wal.close, timeout)
-        self._closing.add_done_callback(self._closed)
-        await asyncio.shield(self._closing)
+    def _request(self, epoch: int) -> None:
+        self._wal.request_flush(epoch)
 
-    async def __aenter__(self) -> Self:
-        self._bind()
-        return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            await self.close()
-        except Error as error:
-            if value is None:
-                raise
-            value.add_note(f"closing the coordinator failed too: {error}")
+class Spool(Watch):
+    """``epochwal.Spool`` for one event loop: that of its first await.
 
-    def __repr__(self) -> str:
-        return f"<epochwal.aio.Coordinator {self._wal!r}>"
+    Its options are the same. The constructor opens the log, which reads files;
+    ``await Spool.open(...)`` does it in a thread. A task that is cancelled while
+    it waits leaves its records staged: they become durable all the same.
+    """
 
-    # The one descriptor, and who waits on it.
+    _name: ClassVar[str] = "spool"
 
-    def _bind(self, *, watch: bool = True) -> asyncio.AbstractEventLoop:
-        """Check that this is our loop, and watch the descriptor in it."""
-        loop = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop = loop
-        elif self._loop is not loop:
-            raise RuntimeError(f"{self!r} belongs to another event loop")
-        if watch and self._fd < 0 and not self._wal.closed:
-            self._fd = self._wal.event_fd()
-            # The loop itself keeps no coordinator alive.
-            this: weakref.ref[Coordinator] = weakref.ref(self)
-            loop.add_reader(self._fd, Coordinator._wake, this)
-        return loop
-
-    @staticmethod
-    def _wake(this: weakref.ref[Coordinator]) -> None:
-        """Take up that the descriptor is readable."""
-        self = this()
-        if self is None:
-            return
-        # Reset first: an advance after this makes it readable again.
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._fd, 8)
-        self._settle()
-
-    def _settle(self) -> None:
-        """Answer every waiter of whose epoch something is known."""
-        for epoch in sorted(self._waiters):
-            try:
-                if not self._wal.poll(epoch):
-                    # Epochs become durable in order.
-                    break
-            except Error as error:
-                self._answer(epoch, error)
-            else:
-                self._answer(epoch, None)
-
-    def _answer(self, epoch: int, error: Error | None) -> None:
-        for waiter in self._waiters.pop(epoch, ()):
-            if waiter.done():
-                continue
-            if error is None:
-                waiter.set_result(None)
-            else:
-                # One of its own for each: a traceback grows where it is raised.
-                waiter.set_exception(_copy(error))
-
-    def _forget(self, epoch: int, waiter: asyncio.Future[None]) -> None:
-        waiters = self._waiters.get(epoch)
-        if waiters is not None:
-            waiters.discard(waiter)
-            if not waiters:
-                del self._waiters[epoch]
-
-    def _closed(self, closing: asyncio.Future[None]) -> None:
-        self._closing = None
-        if not closing.cancelled():
-            # Whoever awaits it hears of it; nobody may.
-            closing.exception()
-        if self._wal.closed:
-            self._unwatch()
-
-    def _unwatch(self) -> None:
-        """Stop watching, and leave no waiter behind."""
-        if self._fd >= 0:
-            if self._loop is not None and not self._loop.is_closed():
-                self._loop.remove_reader(self._fd)
-            os.close(self._fd)
-            self._fd = -1
-        self._settle()
-        for epoch in list(self._waiters):
-            self._answer(epoch, ClosedError("the coordinator is closed"))
-
-    _open: ClassVar[weakref.WeakSet[Coordinator]] = weakref.WeakSet()
+    def __init__(self, path: StrPath, **options: Unpack[SpoolOptions]) -> None:
+        self._take(_native.Spool(path, **options))
 
     @classmethod
-    def _forget_all(cls) -> None:
-        """Close a forked child's copies of the descriptors.
+    async def open(cls, path: StrPath, **options: Unpack[SpoolOptions]) -> Self:
+        """Open the log without holding up the loop."""
+        spool = await opened(lambda: _native.Spool(path, **options))
+        self = cls.__new__(cls)
+        self._take(spool)
+        return self
 
-        The loop is not told: its selector is shared with the parent, and so is
-        what is registered there.
+    def _take(self, spool: _native.Spool) -> None:
+        self._spool = spool
+        self._arrivals: set[asyncio.Future[None]] = set()
+        self._attach(spool)
+
+    # What never waits for the disk is the other class's.
+
+    def submit(
+        self, *, term: int, lsn: int, payload: Buffer, timestamp_ms: int | None = None
+    ) -> SpoolTicket:
+        """Stage a record; see ``epochwal.Spool.submit``.
+
+        It holds up the loop while ``max_memory`` is full, ``block_timeout`` at most.
         """
-        for wal in list(cls._open):
-            if wal._fd >= 0:
-                os.close(wal._fd)
-                wal._fd = -1
-            wal._waiters.clear()
-        cls._open.clear()
+        return self._spool.submit(
+            term=term, lsn=lsn, payload=payload, timestamp_ms=timestamp_ms
+        )
 
-    def __del__(self) -> None:
-        # Nobody closed it: the descriptor at least is not left behind. The
-        # coordinator itself warns.
-        fd = getattr(self, "_fd", -1)
-        if fd >= 0:
-            self._fd = -1
-            if self._loop is not None and not self._loop.is_closed():
-                self._loop.remove_reader(fd)
-            os.close(fd)
+    def submit_batch(self, records: Iterable[RecordLike]) -> SpoolTicket:
+        """Stage records, all or none; see ``submit``."""
+        return self._spool.submit_batch(records)
+
+    def stats(self) -> Stats | None:
+        """Return the figures; see ``epochwal.Spool.stats``."""
+        return self._spool.stats()
+
+    @property
+    def bounds(self) -> Bounds:
+        """The first and the last LSN, and where pruning has come to."""
+        return self._spool.bounds
+
+    @property
+    def oldest_lsn(self) -> int:
+        """The first LSN that can be read; 0 where there is none."""
+        return self._spool.oldest_lsn
+
+    @property
+    def current_lsn(self) -> int:
+        """The highest durable LSN ever; 0 before the first."""
+        return self._spool.current_lsn
+
+    @property
+    def pruned_through(self) -> int:
+        """Records at or below it are pruned; 0 where none are."""
+        return self._spool.pruned_through
+
+    @property
+    def term(self) -> int:
+        """The term of now; 0 before the first."""
+        return self._spool.term
+
+    @property
+    def terms(self) -> list[TermStart]:
+        """The durable history of terms."""
+        return self._spool.terms
+
+    @property
+    def path(self) -> str | None:
+        """The resolved path of the data file that it belongs to."""
+        return self._spool.path
+
+    # What waits.
+
+    async def append(
+        self,
+        *,
+        term: int,
+        lsn: int,
+        payload: Buffer,
+        timestamp_ms: int | None = None,
+        timeout: float | None = None,
+    ) -> SpoolTicket:
+        """Stage a record, and return its ticket once it is durable."""
+        check_timeout(timeout)
+        ticket = self.submit(term=term, lsn=lsn, payload=payload, timestamp_ms=timestamp_ms)
+        return await self._settled(ticket, timeout)
+
+    async def append_batch(
+        self, records: Iterable[RecordLike], *, timeout: float | None = None
+    ) -> SpoolTicket:
+        """Stage records, all or none; return their ticket once they are durable."""
+        check_timeout(timeout)
+        return await self._settled(self.submit_batch(records), timeout)
+
+    async def _settled(self, ticket: SpoolTicket, timeout: float | None) -> SpoolTicket:
+        try:
+            await self.wait(ticket, timeout)
+        except Error as error:
+            error.ticket = ticket
+            raise
+        return ticket
+
+    async def wait(self, ticket: SpoolTicket, timeout: float | None = None) -> None:
+        """Wait until what a ticket is for is durable."""
+        await self._wait(ticket.epoch, timeout)
+
+    async def flush(self, timeout: float | None = None) -> None:
+        """Make everything durable that is staged now, in a thread."""
+        await self._in_thread(lambda: self._spool.flush(timeout))
+
+    async def read_since(
+        self,
+        lsn: int,
+        *,
+        term: int | None = None,
+        max_records: int | None = None,
+        max_bytes: int | None = None,
+    ) -> list[SpoolRecord]:
+        """Read durable records above ``lsn``, in a thread."""
+        return await self._in_thread(
+            lambda: self._spool.read_since(
+                lsn, term=term, max_records=max_records, max_bytes=max_bytes
+            )
+        )
+
+    async def prune_through(self, lsn: int) -> int:
+        """Let records at or below ``lsn`` go, in a thread."""
+        return await self._in_thread(lambda: self._spool.prune_through(lsn))
+
+    async def truncate_after(self, lsn: int, new_term: int) -> str | None:
+        """Begin ``new_term`` behind ``lsn``, in a thread."""
+        return await self._in_thread(lambda: self._spool.truncate_after(lsn, new_term))
+
+    def follow(self, lsn: int) -> Follower:
+        """Give each durable record above ``lsn``, now and as they come."""
+        return Follower(self, self._spool.cursor(lsn))
+
+    async def wait_after(self, lsn: int, timeout: float | None = None) -> None:
+        """Wait until a durable record lies above ``lsn``."""
+        check_timeout(timeout)
+        # First, so that nothing goes by unseen.
+        self._bind()
+        try:
+            async with asyncio.timeout(timeout):
+                while not self._is_after(lsn):
+                    await self._arrival()
+        except TimeoutError as error:
+            if isinstance(error, Error):
+                raise
+            raise Timeout(f"no record above {lsn} after {timeout} s") from None
+
+    def _is_after(self, lsn: int) -> bool:
+        """Whether a record lies above it; raises where none will."""
+        try:
+            self._spool.wait_after(lsn, 0)
+        except Timeout:
+            return False
+        return True
+
+    async def _arrival(self) -> None:
+        """Wait until the descriptor has something to say."""
+        arrival: asyncio.Future[None] = self._bind().create_future()
+        self._arrivals.add(arrival)
+        try:
+            await arrival
+        finally:
+            self._arrivals.discard(arrival)
+
+    async def _in_thread(self, call: Callable[[], _T]) -> _T:
+        loop = self._bind()
+        # Cancelled, it goes on; what comes of it is nobody's any more.
+        return await asyncio.shield(_heard(loop.run_in_executor(None, call)))
+
+    def _durable(self, epoch: int) -> bool:
+        return self._spool.poll(SpoolTicket(epoch, 0, 0))
+
+    def _request(self, epoch: int) -> None:
+        self._spool.request_flush(SpoolTicket(epoch, 0, 0))
+
+    def _settle(self) -> None:
+        super()._settle()
+        for arrival in self._arrivals:
+            if not arrival.done():
+                arrival.set_result(None)
 
 
-def _discard(opening: asyncio.Future[_native.Coordinator]) -> None:
-    """Close what was opened for a task that is gone."""
-    if not opening.cancelled() and opening.exception() is None:
-        wal = opening.result()
-        opening.get_loop().run_in_executor(None, wal.close)
+class Follower:
+    """The records of a spool, one after the other, and those to come.
+
+    A cancelled step loses nothing: the next one goes on behind the last record
+    that was given. It ends with an exception alone: ``WalRemovedError`` where it
+    fell behind what is pruned, ``ClosedError`` or the failure of its spool.
+    One task at a time.
+    """
+
+    def __init__(self, spool: Spool, cursor: _native.Cursor) -> None:
+        self._spool = spool
+        self._cursor = cursor
+        self._lsn = cursor.lsn
+        self._ready: deque[SpoolRecord] = deque()
+        self._reading: asyncio.Future[list[SpoolRecord]] | None = None
+
+    @property
+    def lsn(self) -> int:
+        """The LSN of the last record given, or the one it began behind."""
+        return self._lsn
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SpoolRecord:
+        while not self._ready:
+            await self._fill()
+        record = self._ready.popleft()
+        self._lsn = record.lsn
+        return record
+
+    async def next_batch(self) -> list[SpoolRecord]:
+        """Give the records that are there, one at least."""
+        while not self._ready:
+            await self._fill()
+        batch = list(self._ready)
+        self._ready.clear()
+        self._lsn = batch[-1].lsn
+        return batch
+
+    async def aclose(self) -> None:
+        """Let go of the segment that it is in; the iteration ends."""
+        self._cursor.close()
+        self._ready.clear()
+
+    async def _fill(self) -> None:
+        if self._reading is None:
+            loop = self._spool._bind()  # pyright: ignore[reportPrivateUsage]
+            await self._news()
+            # In a thread, because what is not in memory comes from files.
+            self._reading = _heard(loop.run_in_executor(None, self._read))
+        # A step that is cancelled here leaves the read to the next one.
+        try:
+            records = await asyncio.shield(self._reading)
+        except Exception:
+            self._reading = None
+            raise
+        self._reading = None
+        self._ready.extend(records)
+
+    async def _news(self) -> None:
+        """Wait until a read has something to say."""
+        spool = self._spool
+        # Below it: an error, which is the read's to raise.
+        while spool.current_lsn >= self._lsn and not spool._is_after(self._lsn):  # pyright: ignore[reportPrivateUsage]
+            await spool._arrival()  # pyright: ignore[reportPrivateUsage]
+
+    def _read(self) -> list[SpoolRecord]:
+        try:
+            return self._cursor.next_batch(0)
+        except Timeout:
+            # Cut off again before it was read.
+            return []
 
 
-def _copy(error: Error) -> Error:
-    copy = type(error)(*error.args)
-    copy.__dict__.update(error.__dict__)
-    copy.errno = error.errno
-    return copy
-
-
-os.register_at_fork(after_in_child=Coordinator._forget_all)  # pyright: ignore[reportPrivateUsage]
+def _heard(future: asyncio.Future[_T]) -> asyncio.Future[_T]:
+    """Keep the loop from complaining of an exception that nobody awaits."""
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future

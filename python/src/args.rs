@@ -1,5 +1,6 @@
 //! Python arguments as the core's types. Each refusal names its argument.
 
+use epochwal::spool::ReadLimit;
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use crate::buffer::Bytes;
 use crate::errors::{invalid, wrong_type};
+use crate::options::Given;
 use crate::shapes;
 
 static FSENCODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -63,6 +65,41 @@ pub(crate) fn txn_epoch(given: &Bound<'_, PyAny>) -> PyResult<u32> {
 
 pub(crate) fn commit_seq(given: &Bound<'_, PyAny>) -> PyResult<u64> {
     unsigned("commit_seq", given, u64::MAX)
+}
+
+pub(crate) fn lsn(given: &Bound<'_, PyAny>) -> PyResult<u64> {
+    unsigned("lsn", given, u64::MAX)
+}
+
+pub(crate) fn term(given: &Bound<'_, PyAny>) -> PyResult<u64> {
+    unsigned("term", given, u64::MAX)
+}
+
+pub(crate) fn new_term(given: &Bound<'_, PyAny>) -> PyResult<u64> {
+    unsigned("new_term", given, u64::MAX)
+}
+
+/// A time of a record; 0 and `None`: that of now.
+pub(crate) fn timestamp_ms(given: &Bound<'_, PyAny>) -> PyResult<u64> {
+    match given.is_none() {
+        true => Ok(0),
+        false => unsigned("timestamp_ms", given, u64::MAX),
+    }
+}
+
+/// How much a read may give; `None`: the core's default.
+pub(crate) fn read_limit(records: Given<'_>, bytes: Given<'_>) -> PyResult<ReadLimit> {
+    let mut limit = ReadLimit::default();
+    if let Some(given) = records {
+        limit.records = unsigned("max_records", &given, usize::MAX as u64)? as usize;
+        if limit.records == 0 {
+            return Err(invalid(given.py(), "max_records: 0"));
+        }
+    }
+    if let Some(given) = bytes {
+        limit.bytes = unsigned("max_bytes", &given, usize::MAX as u64)? as usize;
+    }
+    Ok(limit)
 }
 
 pub(crate) fn page_size(given: &Bound<'_, PyAny>) -> PyResult<u32> {

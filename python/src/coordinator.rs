@@ -1,9 +1,8 @@
 //! `epochwal.Coordinator`.
 
-use epochwal::coordinator::{Latency, Overflow};
+use epochwal::coordinator::Overflow;
 use epochwal::storage::fork_generation;
 use epochwal::{BatchHead, Coordinator as Core, Error, ErrorKind, Ticket};
-use pyo3::exceptions::{PyResourceWarning, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyDict, PyType};
 use std::ffi::OsStr;
@@ -15,8 +14,10 @@ use std::time::Duration;
 use crate::args;
 use crate::buffer::Bytes;
 use crate::errors::{catch, detached, exception};
+use crate::figures;
 use crate::frames::Frames;
-use crate::options::{Keywords, style_name};
+use crate::handle;
+use crate::options::Keywords;
 use crate::shapes;
 use crate::waiting::{self, Ended};
 
@@ -307,17 +308,7 @@ impl Coordinator {
     /// The coordinator's figures as a dict; latencies are in nanoseconds.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stats = self.run(py, |core| Ok(core.stats()?))?;
-        let dict = PyDict::new(py);
-        for (name, value) in stats.fields() {
-            dict.set_item(name, value)?;
-        }
-        dict.set_item("durable_epoch", stats.durable_epoch)?;
-        dict.set_item("checkpoint_epoch", stats.checkpoint_epoch)?;
-        dict.set_item("sync_style", style_name(stats.sync_style))?;
-        dict.set_item("backlog", stats.backlog)?;
-        dict.set_item("wait", latency(py, &stats.wait)?)?;
-        dict.set_item("flush", latency(py, &stats.flush)?)?;
-        Ok(dict)
+        figures::dict(py, &stats)
     }
 
     /// The same figures as Prometheus text.
@@ -370,15 +361,7 @@ impl Coordinator {
         traceback: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<()> {
         let _ = (kind, traceback);
-        match (self.close(py, None), value) {
-            // The body's exception goes on; it carries a note of this one.
-            (Err(error), Some(value)) if is_ours(py, &error)? => {
-                let note = format!("closing the coordinator failed too: {}", error.value(py));
-                value.call_method1("add_note", (note,))?;
-                Ok(())
-            }
-            (result, _) => result,
-        }
+        handle::leave(py, "coordinator", self.close(py, None), value)
     }
 
     fn __repr__(&self) -> String {
@@ -387,9 +370,7 @@ impl Coordinator {
     }
 
     fn __reduce__(&self) -> PyResult<()> {
-        Err(pyo3::exceptions::PyTypeError::new_err(
-            "a Coordinator cannot be pickled or copied: it belongs to its process",
-        ))
+        Err(handle::no_pickle("a Coordinator"))
     }
 }
 
@@ -446,26 +427,6 @@ impl Coordinator {
         self.detached(py, call)
             .map_err(|ended| raise(py, ended, None))
     }
-
-    /// A handle that nobody closed: says so, as a file does.
-    fn warn_unclosed(&self, py: Python<'_>) {
-        if self.closed() {
-            return;
-        }
-        // An exception may be on its way while this object goes.
-        let pending = PyErr::take(py);
-        let warning = py.get_type::<PyResourceWarning>();
-        let text = format!("unclosed {}", self.__repr__());
-        let warned = std::ffi::CString::new(text)
-            .map_err(|_| PyValueError::new_err("null byte"))
-            .and_then(|text| PyErr::warn(py, &warning, &text, 1));
-        if let Err(error) = warned {
-            error.write_unraisable(py, None);
-        }
-        if let Some(error) = pending {
-            error.restore(py);
-        }
-    }
 }
 
 impl Drop for Coordinator {
@@ -479,7 +440,9 @@ impl Drop for Coordinator {
         // Where the interpreter is gone there is nobody to let run, and the
         // field's own drop does the rest.
         Python::try_attach(|py| {
-            self.warn_unclosed(py);
+            if !self.closed() {
+                handle::warn_unclosed(py, &self.__repr__());
+            }
             let core = self.core.take();
             py.detach(|| drop(core));
         });
@@ -558,25 +521,4 @@ fn raise(py: Python<'_>, ended: Ended, staged: Option<Ticket>) -> PyErr {
             error
         }
     }
-}
-
-fn is_ours(py: Python<'_>, error: &PyErr) -> PyResult<bool> {
-    let class = py.import("epochwal._errors")?.getattr("Error")?;
-    error.value(py).is_instance(&class)
-}
-
-fn latency<'py>(py: Python<'py>, latency: &Latency) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    for (name, value) in [
-        ("count", latency.count),
-        ("sum", latency.sum),
-        ("p50", latency.p50),
-        ("p90", latency.p90),
-        ("p99", latency.p99),
-        ("p999", latency.p999),
-        ("max", latency.max),
-    ] {
-        dict.set_item(name, value)?;
-    }
-    Ok(dict)
 }

@@ -36,6 +36,7 @@ fn build(py: Python<'_>, error: &Error, staged: Option<Ticket>) -> PyResult<PyEr
             error.offset(),
             ticket,
             error.os_error(),
+            error.lsn(),
         ))?;
     Ok(PyErr::from_value(value))
 }

@@ -9,12 +9,18 @@
 mod args;
 mod buffer;
 mod coordinator;
+mod cursor;
 mod errors;
+mod figures;
 mod frames;
+mod handle;
 mod options;
+mod records;
 mod recovery;
 mod segments;
 mod shapes;
+mod spool;
+mod spool_options;
 mod waiting;
 
 use pyo3::prelude::*;
@@ -24,12 +30,16 @@ mod _native {
     #[pymodule_export]
     use super::coordinator::Coordinator;
     #[pymodule_export]
+    use super::cursor::Cursor;
+    #[pymodule_export]
     use super::recovery::{Recovery, recover, recover_into_file, recover_pages, verify};
     #[pymodule_export]
     use super::segments::{
         cleanup_segments, list_segments, max_durable_epoch, segment_delete, segment_path,
         segment_read, segment_write,
     };
+    #[pymodule_export]
+    use super::spool::{Spool, spool_salvage};
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::args::{seconds, unsigned};
 use crate::errors::{exception, invalid, wrong_type};
 
-type Given<'py> = Option<Bound<'py, PyAny>>;
+pub(crate) type Given<'py> = Option<Bound<'py, PyAny>>;
 
 /// The keywords as they were given.
 pub(crate) struct Keywords<'py> {
@@ -108,12 +108,12 @@ const OVERFLOWS: &[(&str, Overflow)] = &[
     ("block", Overflow::Block),
     ("refuse", Overflow::Refuse),
 ];
-const POLICIES: &[(&str, SyncPolicy)] = &[
+pub(crate) const POLICIES: &[(&str, SyncPolicy)] = &[
     ("full", SyncPolicy::Full),
     ("normal", SyncPolicy::Normal),
     ("off", SyncPolicy::Off),
 ];
-const STYLES: &[(&str, SyncStyle)] = &[
+pub(crate) const STYLES: &[(&str, SyncStyle)] = &[
     ("probe", SyncStyle::Probe),
     ("direct", SyncStyle::Direct),
     ("buffered", SyncStyle::Buffered),
@@ -130,7 +130,7 @@ const SEQUENCINGS: &[(&str, Sequencing)] = &[
     ("coordinator", Sequencing::Coordinator),
 ];
 
-fn number(name: &str, given: Given<'_>, max: u64) -> PyResult<Option<u64>> {
+pub(crate) fn number(name: &str, given: Given<'_>, max: u64) -> PyResult<Option<u64>> {
     match given {
         None => Ok(None),
         Some(given) => Ok(Some(unsigned(name, &given, max)?).filter(|n| *n != 0)),
@@ -139,7 +139,7 @@ fn number(name: &str, given: Given<'_>, max: u64) -> PyResult<Option<u64>> {
 
 /// A time that an option may be set to: the clock's limits are far beyond the
 /// core's, which name theirs.
-fn time(py: Python<'_>, name: &str, given: Given<'_>) -> PyResult<Option<Duration>> {
+pub(crate) fn time(py: Python<'_>, name: &str, given: Given<'_>) -> PyResult<Option<Duration>> {
     let Some(given) = given else { return Ok(None) };
     match seconds(name, &given)? {
         Some(time) => Ok(Some(time).filter(|time| !time.is_zero())),
@@ -162,7 +162,7 @@ fn interval(py: Python<'_>, given: Given<'_>) -> PyResult<Option<EpochInterval>>
     Ok(time(py, "epoch_interval", given)?.map(EpochInterval::After))
 }
 
-fn choose<T: Copy>(
+pub(crate) fn choose<T: Copy>(
     name: &str,
     given: Given<'_>,
     choices: &[(&str, T)],

@@ -21,6 +21,12 @@ pub(crate) static REPORT: Shape = Shape::new("Report");
 pub(crate) static SEGMENT: Shape = Shape::new("Segment");
 pub(crate) static RECORD: Shape = Shape::new("SegmentRecord");
 
+pub(crate) static SPOOL_TICKET: Shape = Shape::new("SpoolTicket");
+pub(crate) static SPOOL_RECORD: Shape = Shape::new("SpoolRecord");
+pub(crate) static SPOOL_SALVAGE: Shape = Shape::new("SpoolSalvage");
+pub(crate) static BOUNDS: Shape = Shape::new("Bounds");
+pub(crate) static TERM_START: Shape = Shape::new("TermStart");
+
 static TUPLE_NEW: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 impl Shape {

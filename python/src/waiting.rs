@@ -1,6 +1,7 @@
 //! Waits that Ctrl-C ends. Everything here runs detached from the
 //! interpreter, and attaches only to ask for signals.
 
+use epochwal::spool::{Record, Spool, SpoolTicket};
 use epochwal::{BatchHead, Coordinator, Error, ErrorKind, FrameSource, Ticket};
 use pyo3::prelude::*;
 use std::time::{Duration, Instant};
@@ -32,8 +33,15 @@ fn signalled() -> Option<PyErr> {
 
 /// Waits until `epoch` is durable.
 pub(crate) fn wait(core: &Coordinator, epoch: u64, timeout: Option<Duration>) -> Result<(), Ended> {
+    interruptible(|ask| core.wait_interruptible(epoch, timeout, ask))
+}
+
+/// Runs a wait that asks, now and then, whether to give up.
+pub(crate) fn interruptible<T>(
+    wait: impl FnOnce(&mut dyn FnMut() -> bool) -> epochwal::Result<T>,
+) -> Result<T, Ended> {
     let mut raised = None;
-    let result = core.wait_interruptible(epoch, timeout, &mut || {
+    let result = wait(&mut || {
         raised = signalled();
         raised.is_some()
     });
@@ -68,6 +76,35 @@ pub(crate) fn commit(
         }
         _ => Err(error.into()),
     }
+}
+
+/// Appends records and waits for them, as [`commit`] does a batch.
+pub(crate) fn append(
+    core: &Spool,
+    records: &[Record<'_>],
+    timeout: Option<Duration>,
+    staged: &mut Option<SpoolTicket>,
+) -> Result<SpoolTicket, Ended> {
+    let deadline = Deadline::new(timeout);
+    let first = timeout.map_or(SLICE, |timeout| timeout.min(SLICE));
+    let error = match core.append(records, Some(first)) {
+        Ok(ticket) => return Ok(ticket),
+        Err(error) => error,
+    };
+    let Some(epoch) = error.ticket().map(|ticket| ticket.epoch) else {
+        return Err(error.into());
+    };
+    let ticket = SpoolTicket {
+        epoch,
+        first_lsn: records.first().map_or(0, |r| r.lsn),
+        last_lsn: records.last().map_or(0, |r| r.lsn),
+    };
+    *staged = Some(ticket);
+    if error.kind() != ErrorKind::Timeout || timeout == Some(first) {
+        return Err(error.into());
+    }
+    interruptible(|ask| core.wait_interruptible(ticket, deadline.left(), ask))?;
+    Ok(ticket)
 }
 
 /// Repeats a call that may be repeated after its timeout, in slices, until

@@ -37,13 +37,15 @@ def test_all_are_epochwal_errors_and_some_are_pythons_too() -> None:
 @pytest.mark.parametrize("cls", classes())
 def test_each_carries_its_place_and_survives_a_copy(cls: type[epochwal.Error]) -> None:
     ticket = epochwal.Ticket(3, 4)
-    error = cls("what", path="/a/b", offset=7, ticket=ticket, errno=5)
+    error = cls("what", path="/a/b", offset=7, ticket=ticket, errno=5, lsn=8)
     for same in (error, pickle.loads(pickle.dumps(error)), copy.copy(error)):
         assert type(same) is cls
         assert str(same) == "what"
         assert (same.path, same.offset, same.ticket, same.errno) == ("/a/b", 7, ticket, 5)
+        assert same.lsn == 8
     bare = cls("what")
     assert (bare.path, bare.offset, bare.ticket, bare.errno) == (None, None, None, None)
+    assert bare.lsn is None
 
 
 def test_every_kind_of_the_core_has_its_class() -> None:
