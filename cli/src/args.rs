@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 const EXIT_CODES: &str = "\
@@ -42,6 +42,74 @@ pub enum Command {
     /// Print the recovered batches in replay order
     #[command(after_help = EXIT_CODES)]
     Cat(CatArgs),
+    /// The log of records beside the page log: DB.logical.wal-*
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Spool(SpoolCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SpoolCommand {
+    /// Show bounds, terms and segments
+    #[command(after_help = EXIT_CODES)]
+    Inspect(SpoolArgs),
+    /// Print the records, oldest first
+    #[command(after_help = EXIT_CODES)]
+    Cat(SpoolCatArgs),
+    /// Read and check everything; the exit code is the verdict
+    #[command(after_help = EXIT_CODES)]
+    Verify(SpoolArgs),
+    /// Move what is damaged, and all beyond it, aside; needs the writer's lock
+    #[command(after_help = EXIT_CODES)]
+    Salvage(SpoolArgs),
+    /// Let records go; needs the writer's lock
+    #[command(after_help = EXIT_CODES)]
+    Prune(SpoolPruneArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct SpoolArgs {
+    /// Path of the data file that the spool belongs to
+    pub db: PathBuf,
+    /// One JSON document; numbers are exact integers
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SpoolCatArgs {
+    /// Path of the data file that the spool belongs to
+    pub db: PathBuf,
+    /// Only records above this LSN
+    #[arg(long, value_name = "LSN")]
+    pub since: Option<u64>,
+    /// At most so many records; the log is not read beyond them
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+    /// How payloads are shown; raw: the payloads alone, one behind the other.
+    /// Without it: escaped, and hex in JSON
+    #[arg(long, value_name = "FORM")]
+    pub payload: Option<PayloadForm>,
+    /// One JSON object per record and line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PayloadForm {
+    Hex,
+    Escaped,
+    Raw,
+}
+
+#[derive(Debug, Args)]
+pub struct SpoolPruneArgs {
+    /// Path of the data file that the spool belongs to
+    pub db: PathBuf,
+    /// Records at or below it go
+    pub lsn: u64,
+    /// One JSON document; numbers are exact integers
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -32,6 +32,17 @@ impl Exit {
             _ => Exit::Error,
         }
     }
+
+    /// The verdict that `verify` shows with it.
+    pub fn verdict(self) -> &'static str {
+        match self {
+            Exit::Clean => "clean",
+            Exit::Torn => "torn",
+            Exit::Corrupt => "corrupt",
+            Exit::Format => "format",
+            Exit::Error | Exit::Usage => "error",
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -47,15 +58,20 @@ pub enum Failure {
     Engine(epochwal::Error),
     /// Writing to stdout failed.
     Output(io::Error),
+    /// The library's answer, and what to do about it.
+    Advised(epochwal::Error, String),
     /// The log is readable, but does not have what was asked for.
     Missing(String),
+    /// Arguments that do not go together.
+    Usage(String),
 }
 
 impl Failure {
     /// The exit code that says so.
     pub fn exit(&self) -> Exit {
         match self {
-            Failure::Engine(error) => Exit::of(error.kind()),
+            Failure::Engine(error) | Failure::Advised(error, _) => Exit::of(error.kind()),
+            Failure::Usage(_) => Exit::Usage,
             Failure::Output(_) | Failure::Missing(_) => Exit::Error,
         }
     }
@@ -66,7 +82,8 @@ impl fmt::Display for Failure {
         match self {
             Failure::Engine(error) => error.fmt(f),
             Failure::Output(error) => write!(f, "writing the output: {error}"),
-            Failure::Missing(what) => f.write_str(what),
+            Failure::Advised(error, advice) => write!(f, "{error}; {advice}"),
+            Failure::Missing(what) | Failure::Usage(what) => f.write_str(what),
         }
     }
 }

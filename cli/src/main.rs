@@ -9,6 +9,7 @@ mod exit;
 mod inspect;
 mod recover;
 mod show;
+mod spool;
 mod verify;
 
 use args::{Cli, Command};
@@ -43,6 +44,7 @@ fn run(command: Command, out: &mut impl Write) -> Exit {
         Command::Verify(args) => verify::run(&args, out),
         Command::Recover(args) => recover::run(&args, out),
         Command::Cat(args) => cat::run(&args, out),
+        Command::Spool(command) => spool::run(&command, out),
     };
     let result = result.and_then(|code| {
         out.flush()?;

@@ -1,7 +1,7 @@
 //! What several commands show in the same way.
 
-use epochwal::RecoveryReport;
 use epochwal::recovery::{SuspectFile, Verdict};
+use epochwal::{Error, RecoveryReport};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -128,4 +128,16 @@ pub fn report_json(report: &RecoveryReport) -> Map<String, Value> {
     members.insert("db_size".into(), report.db_size.into());
     members.insert("suspects".into(), suspects_json(&report.suspects));
     members
+}
+
+/// An error of the library, for JSON.
+pub fn error_json(error: &Error) -> Value {
+    json!({
+        "kind": format!("{:?}", error.kind()),
+        "code": error.kind() as i32,
+        "message": error.message(),
+        "os_error": error.os_error(),
+        "file": error.path().map(path_text),
+        "offset": error.offset(),
+    })
 }

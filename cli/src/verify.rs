@@ -87,16 +87,6 @@ impl Finding {
         }
     }
 
-    fn verdict(&self) -> &'static str {
-        match self.exit {
-            Exit::Clean => "clean",
-            Exit::Torn => "torn",
-            Exit::Corrupt => "corrupt",
-            Exit::Format => "format",
-            Exit::Error | Exit::Usage => "error",
-        }
-    }
-
     fn write_text(&self, db: &Path, out: &mut impl Write) -> std::io::Result<()> {
         // A path that is spelled wrong has no log either: say what was looked at.
         let nothing = self.exit == Exit::Clean && self.report.bytes_read == 0;
@@ -105,7 +95,7 @@ impl Finding {
         } else {
             ""
         };
-        writeln!(out, "{}: {}{note}", db.display(), self.verdict())?;
+        writeln!(out, "{}: {}{note}", db.display(), self.exit.verdict())?;
         // After anything but damage there are no figures to show.
         if matches!(self.exit, Exit::Clean | Exit::Torn | Exit::Corrupt) {
             show::write_report(&self.report, out)?;
@@ -116,24 +106,16 @@ impl Finding {
     fn to_json(&self, db: &Path) -> Value {
         let mut document = json!({
             "database": show::path_text(db),
-            "verdict": self.verdict(),
+            "verdict": self.exit.verdict(),
             "exit_code": self.exit as u8,
         });
         if let Value::Object(members) = &mut document {
             members.extend(show::report_json(&self.report));
-            members.insert("error".into(), self.error.as_ref().map(error_json).into());
+            members.insert(
+                "error".into(),
+                self.error.as_ref().map(show::error_json).into(),
+            );
         }
         document
     }
-}
-
-fn error_json(error: &Error) -> Value {
-    json!({
-        "kind": format!("{:?}", error.kind()),
-        "code": error.kind() as i32,
-        "message": error.message(),
-        "os_error": error.os_error(),
-        "file": error.path().map(show::path_text),
-        "offset": error.offset(),
-    })
 }

@@ -1,0 +1,371 @@
+//! `spool`: the log of records, read beside its writer or without one, and
+//! salvaged or pruned in the writer's place.
+
+use crate::args::{PayloadForm, SpoolArgs, SpoolCatArgs, SpoolCommand, SpoolPruneArgs};
+use crate::exit::{Exit, Failure};
+use crate::show::{self, hex};
+use epochwal::recovery::Verdict;
+use epochwal::spool::{
+    Bounds, Record, Spool, SpoolOptions, SpoolReader, SpoolReport, SpoolSegment,
+};
+use epochwal::{Error, ErrorKind};
+use serde_json::{Value, json};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+pub fn run(command: &SpoolCommand, out: &mut impl Write) -> Result<Exit, Failure> {
+    match command {
+        SpoolCommand::Inspect(args) => inspect(args, out),
+        SpoolCommand::Cat(args) => cat(args, out),
+        SpoolCommand::Verify(args) => verify(args, out),
+        SpoolCommand::Salvage(args) => salvage(args, out),
+        SpoolCommand::Prune(args) => prune(args, out),
+    }
+}
+
+/// A reader of a spool that is there: a path that is spelled wrong has none.
+fn open(db: &Path, since: Option<u64>) -> Result<SpoolReader, Failure> {
+    let reader = SpoolReader::open(db, since).map_err(|e| advise(db, e))?;
+    match reader.report().exists {
+        true => Ok(reader),
+        false => Err(Failure::Missing(format!(
+            "{0} has no spool: there is no {0}.logical.wal-state. Give the path of the data file, \
+             not of the log",
+            db.display()
+        ))),
+    }
+}
+
+/// The library's answer, and what to do about it.
+fn advise(db: &Path, error: Error) -> Failure {
+    let db = db.display();
+    let lsn = error.lsn().unwrap_or(0);
+    let advice = match error.kind() {
+        ErrorKind::WalRemoved => format!("--since {} gives all there is", lsn.saturating_sub(1)),
+        ErrorKind::Ahead => format!("--since {lsn} is the highest that there is"),
+        ErrorKind::Diverged => "read it again".to_owned(),
+        ErrorKind::Corrupt => format!(
+            "`epochwal spool verify {db}` says what is readable, `epochwal spool salvage {db}` \
+             moves the rest aside"
+        ),
+        ErrorKind::Locked => "close the process that has it open, or ask that one".to_owned(),
+        _ => return Failure::Engine(error),
+    };
+    Failure::Advised(error, advice)
+}
+
+/// What the whole log says, and the error that ended it.
+fn read_all(db: &Path) -> Result<(SpoolReport, Option<Error>), Failure> {
+    let mut reader = open(db, None)?;
+    let error = reader.read_to_end().err();
+    Ok((reader.report().clone(), error))
+}
+
+fn inspect(args: &SpoolArgs, out: &mut impl Write) -> Result<Exit, Failure> {
+    let (report, error) = read_all(&args.db)?;
+    // A corrupt log is shown as far as it goes; its output has the verdict.
+    if let Some(error) = error.filter(|e| e.kind() != ErrorKind::Corrupt) {
+        return Err(advise(&args.db, error));
+    }
+    if args.json {
+        let mut document = json!({ "database": show::path_text(&args.db) });
+        extend(&mut document, report_json(&report));
+        writeln!(out, "{document:#}")?;
+    } else {
+        let verdict = show::verdict_name(report.verdict);
+        writeln!(out, "{}: {verdict}", args.db.display())?;
+        write_report(&report, out)?;
+        write_segments(&report.segments, out)?;
+        show::write_suspects(&report.suspects, out)?;
+    }
+    Ok(Exit::Clean)
+}
+
+fn verify(args: &SpoolArgs, out: &mut impl Write) -> Result<Exit, Failure> {
+    let (report, error) = match read_all(&args.db) {
+        // What can't even be opened has a verdict all the same.
+        Err(Failure::Engine(e) | Failure::Advised(e, _)) => (SpoolReport::default(), Some(e)),
+        read => read?,
+    };
+    let exit = match (&error, report.verdict) {
+        (Some(error), _) => Exit::of(error.kind()),
+        (None, Verdict::Torn) => Exit::Torn,
+        (None, _) => Exit::Clean,
+    };
+    if args.json {
+        let mut document = json!({
+            "database": show::path_text(&args.db),
+            "verdict": exit.verdict(),
+            "exit_code": exit as u8,
+        });
+        let mut members = report_json(&report);
+        if let Some(members) = members.as_object_mut() {
+            members.remove("verdict");
+        }
+        extend(&mut document, members);
+        extend(
+            &mut document,
+            json!({ "error": error.as_ref().map(show::error_json) }),
+        );
+        writeln!(out, "{document:#}")?;
+    } else {
+        writeln!(out, "{}: {}", args.db.display(), exit.verdict())?;
+        if report.exists {
+            write_report(&report, out)?;
+        }
+        show::write_suspects(&report.suspects, out)?;
+    }
+    match error {
+        Some(error) => Err(advise(&args.db, error)),
+        None => Ok(exit),
+    }
+}
+
+fn cat(args: &SpoolCatArgs, out: &mut impl Write) -> Result<Exit, Failure> {
+    if args.json && args.payload == Some(PayloadForm::Raw) {
+        return Err(Failure::Usage(
+            "--json can't carry --payload raw; hex is exact".to_owned(),
+        ));
+    }
+    let mut reader = open(&args.db, args.since)?;
+    let limit = args.limit.unwrap_or(u64::MAX);
+    let mut given = 0;
+    while given < limit {
+        let record = reader.next_record().map_err(|e| advise(&args.db, e))?;
+        let Some(record) = record else { break };
+        given += 1;
+        match (args.json, args.payload) {
+            (true, form) => write_json(&record, form, out)?,
+            (false, Some(PayloadForm::Raw)) => out.write_all(record.payload)?,
+            (false, form) => write_text(&record, form, out)?,
+        }
+    }
+    Ok(Exit::Clean)
+}
+
+fn write_text(
+    record: &Record<'_>,
+    form: Option<PayloadForm>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let payload = match form {
+        Some(PayloadForm::Hex) => hex(record.payload),
+        _ => record.payload.escape_ascii().to_string(),
+    };
+    writeln!(
+        out,
+        "lsn {} term {} time {} length {} payload {payload}",
+        record.lsn,
+        record.term,
+        record.timestamp_ms,
+        record.payload.len(),
+    )
+}
+
+fn write_json(
+    record: &Record<'_>,
+    form: Option<PayloadForm>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let mut line = json!({
+        "lsn": record.lsn,
+        "term": record.term,
+        "timestamp_ms": record.timestamp_ms,
+        "length": record.payload.len(),
+    });
+    let payload = match form {
+        Some(PayloadForm::Escaped) => {
+            json!({ "payload_escaped": record.payload.escape_ascii().to_string() })
+        }
+        _ => json!({ "payload_hex": hex(record.payload) }),
+    };
+    extend(&mut line, payload);
+    writeln!(out, "{line}")
+}
+
+fn salvage(args: &SpoolArgs, out: &mut impl Write) -> Result<Exit, Failure> {
+    // Before it, so that it can be said what was wrong.
+    let before = read_all(&args.db).map(|(report, _)| report.suspects);
+    let done = Spool::salvage(&args.db).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Failure::Missing(format!(
+            "{} has no spool; give the path of the data file, not of the log",
+            args.db.display()
+        )),
+        _ => advise(&args.db, error),
+    })?;
+    let suspects = before.unwrap_or_default();
+    if args.json {
+        let document = json!({
+            "database": show::path_text(&args.db),
+            "moved": done.moved.iter().map(|p| show::path_text(p)).collect::<Vec<_>>(),
+            "bounds": bounds_json(&done.bounds),
+            "suspects": show::suspects_json(&suspects),
+        });
+        writeln!(out, "{document:#}")?;
+        return Ok(Exit::Clean);
+    }
+    show::write_suspects(&suspects, out)?;
+    for path in &done.moved {
+        writeln!(out, "moved aside: {}", path.display())?;
+    }
+    let what = match done.moved.is_empty() {
+        true => "nothing is damaged",
+        false => "salvaged",
+    };
+    write!(out, "{}: {what}, ", args.db.display())?;
+    write_bounds(&done.bounds, out)?;
+    Ok(Exit::Clean)
+}
+
+fn prune(args: &SpoolPruneArgs, out: &mut impl Write) -> Result<Exit, Failure> {
+    // Says that there is none, and makes none.
+    let writer = open(&args.db, None)?.report().writer;
+    if writer {
+        let error = Error::new(ErrorKind::Locked, "a writer has the spool open");
+        return Err(advise(&args.db, error));
+    }
+    let spool = Spool::open(&args.db, &SpoolOptions::default()).map_err(|e| advise(&args.db, e))?;
+    if let Some(slots) = slots_beside(spool.path()) {
+        return Err(Failure::Missing(format!(
+            "{} says what replicas still need, which is not read here: prune through the primary",
+            slots.display()
+        )));
+    }
+    spool.prune_through(args.lsn)?;
+    let bounds = spool.bounds();
+    spool.close(None)?;
+    if args.json {
+        let document = json!({
+            "database": show::path_text(&args.db),
+            "bounds": bounds_json(&bounds),
+        });
+        writeln!(out, "{document:#}")?;
+    } else {
+        write!(out, "{}: pruned, ", args.db.display())?;
+        write_bounds(&bounds, out)?;
+    }
+    Ok(Exit::Clean)
+}
+
+/// A file of replication slots, which hold records back.
+fn slots_beside(db: &Path) -> Option<PathBuf> {
+    let beside = [".logical.slots", ".logical.slots.json"].map(|end| {
+        let mut name = db.as_os_str().to_owned();
+        name.push(end);
+        PathBuf::from(name)
+    });
+    beside.into_iter().find(|path| path.exists())
+}
+
+fn write_bounds(bounds: &Bounds, out: &mut impl Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "oldest LSN {} current LSN {} pruned through {}",
+        or_none(bounds.oldest_lsn),
+        or_none(bounds.current_lsn),
+        or_none(bounds.pruned_through),
+    )
+}
+
+fn bounds_json(bounds: &Bounds) -> Value {
+    json!({
+        "oldest_lsn": bounds.oldest_lsn,
+        "current_lsn": bounds.current_lsn,
+        "pruned_through": bounds.pruned_through,
+    })
+}
+
+fn write_report(report: &SpoolReport, out: &mut impl Write) -> io::Result<()> {
+    let state = match (report.writer, report.clean) {
+        (true, _) => "a writer has it open",
+        (_, true) => "closed cleanly",
+        _ => "not closed",
+    };
+    writeln!(out, "state               {state}")?;
+    writeln!(out, "oldest LSN          {}", or_none(report.first_lsn))?;
+    writeln!(out, "current LSN         {}", or_none(report.current_lsn))?;
+    writeln!(out, "durable LSN         {}", or_none(report.durable_lsn))?;
+    writeln!(
+        out,
+        "pruned through      {}",
+        or_none(report.pruned_through)
+    )?;
+    writeln!(out, "quorum LSN          {}", or_none(report.quorum_lsn))?;
+    writeln!(out, "records             {}", report.records)?;
+    writeln!(out, "payload bytes       {}", report.payload_bytes)?;
+    writeln!(out, "segments            {}", report.segments.len())?;
+    writeln!(out, "bytes read          {}", report.bytes_read)?;
+    for start in report.terms.entries() {
+        writeln!(out, "term {:<14} from LSN {}", start.term, start.first_lsn)?;
+    }
+    Ok(())
+}
+
+fn write_segments(segments: &[SpoolSegment], out: &mut impl Write) -> io::Result<()> {
+    for segment in segments {
+        write!(
+            out,
+            "segment {} bytes {} groups {} records {} LSN {} to {}",
+            segment.path.display(),
+            segment.bytes,
+            segment.groups,
+            segment.records,
+            or_none(segment.first_lsn),
+            or_none(segment.last_lsn),
+        )?;
+        match segment.dead {
+            0 => writeln!(out)?,
+            dead => writeln!(out, " cut off {dead}")?,
+        }
+    }
+    Ok(())
+}
+
+fn report_json(report: &SpoolReport) -> Value {
+    let terms = report.terms.entries().iter();
+    let segments = report.segments.iter();
+    json!({
+        "verdict": show::verdict_name(report.verdict),
+        "writer": report.writer,
+        "clean": report.clean,
+        "oldest_lsn": report.first_lsn,
+        "current_lsn": report.current_lsn,
+        "durable_lsn": report.durable_lsn,
+        "pruned_through": report.pruned_through,
+        "quorum_lsn": report.quorum_lsn,
+        "records": report.records,
+        "payload_bytes": report.payload_bytes,
+        "bytes_read": report.bytes_read,
+        "terms": terms
+            .map(|t| json!({ "term": t.term, "first_lsn": t.first_lsn }))
+            .collect::<Vec<_>>(),
+        "segments": segments.map(segment_json).collect::<Vec<_>>(),
+        "suspects": show::suspects_json(&report.suspects),
+    })
+}
+
+fn segment_json(segment: &SpoolSegment) -> Value {
+    json!({
+        "file": show::path_text(&segment.path),
+        "bytes": segment.bytes,
+        "groups": segment.groups,
+        "records": segment.records,
+        "cut_off": segment.dead,
+        "first_lsn": segment.first_lsn,
+        "last_lsn": segment.last_lsn,
+    })
+}
+
+fn extend(document: &mut Value, more: Value) {
+    if let (Value::Object(members), Value::Object(more)) = (document, more) {
+        members.extend(more);
+    }
+}
+
+/// LSNs begin with 1.
+fn or_none(lsn: u64) -> String {
+    match lsn {
+        0 => "none".into(),
+        lsn => lsn.to_string(),
+    }
+}
