@@ -82,6 +82,20 @@ pub const ITEM: Structure = Structure {
     ],
 };
 
+/// The item of a logical record, of which the first fields are those of [`ITEM`].
+const RECORD_ITEM: Structure = Structure {
+    name: "record item",
+    fields: &[
+        ("as of any item", 12),
+        ("0", 16),
+        ("term", 24),
+        ("LSN", 32),
+        ("0", 36),
+        ("payload length", 40),
+        ("timestamp", 48),
+    ],
+};
+
 pub const FRAME: Structure = Structure {
     name: "frame",
     fields: &[("page number", 4), ("db_size_if_commit", 8), ("length", 12)],
@@ -133,6 +147,12 @@ pub const STATE: Structure = Structure {
         ("highest commit sequence", 112),
         ("watermark", 120),
         ("kind", 121),
+        ("0", 128),
+        ("pruned through", 136),
+        ("quorum watermark", 144),
+        ("number of terms", 148),
+        ("0", 152),
+        ("terms", 3992),
         ("0", 4092),
         ("crc", 4096),
     ],
@@ -213,6 +233,7 @@ fn the_fields_are_the_documents() {
             ends(&PRELUDE),
             header,
             ends(&ITEM),
+            ends(&RECORD_ITEM),
             ends(&CERTIFICATE_FIELDS),
             ends(&STATE),
         ]

@@ -16,8 +16,8 @@ mod ledger;
 mod prune;
 mod race;
 mod read;
-mod session;
 mod reader;
+mod session;
 mod tools;
 mod truncate;
 #[path = "../faults/ways.rs"]

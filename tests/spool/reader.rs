@@ -123,7 +123,7 @@ fn records_that_were_cut_off_are_not_given() {
             done.unwrap();
             let term = |lsn| match lsn {
                 ..=120 => 1,
-                ..=130 => 5,
+                121..=130 => 5,
                 _ => 6,
             };
             let all: Vec<_> = (1..=140).map(|lsn| (term(lsn), lsn)).collect();
