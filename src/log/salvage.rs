@@ -71,10 +71,11 @@ pub(super) fn salvage(disk: &Disk, names: &Names) -> Result<Vec<PathBuf>> {
     }
     let last = walker.last();
     let highest_seq = match names.kind() {
-        // No LSN is given twice, whoever has a record that was moved aside.
+        // No LSN is given twice, whoever has a record that was moved aside. Of
+        // what is kept the open finds the highest.
         GroupKind::Records => {
             let beyond = end.lsns_beyond.map_or(0, |(_, high)| high);
-            Some(state_seq.max(walker.highest_seq).max(beyond))
+            Some(state_seq.max(beyond))
         }
         _ => walker.chain.assigned,
     };

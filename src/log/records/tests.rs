@@ -4,7 +4,7 @@ use crate::format::group::CertificateFlags;
 use crate::format::names::Names;
 use crate::format::terms::{MAX_TERMS, Terms};
 use crate::log::policy::{SyncPolicy, SyncStyle};
-use crate::log::{LogFiles, LogOptions, ReaderHold, Step, Verdict, Walker};
+use crate::log::{LogFiles, LogOptions, ReaderHold, Step, Verdict, Walker, cleanup};
 use crate::storage::sim::SimStorage;
 use crate::storage::{OpenMode, Storage, read_up_to, write_all_at};
 use std::path::Path;
@@ -296,6 +296,14 @@ fn what_a_reader_elsewhere_holds_is_let_go_later() {
             log.append(&[(1, lsn)]).unwrap();
         }
         let oldest = log.log().live_segments()[0].last_epoch;
+        let path = log.log().live_segments()[0].path.clone();
+        let here = disk(&sim).open(&path, OpenMode::Read).unwrap();
+        let content = || {
+            let mut block = vec![0; 4096];
+            read_up_to(&*here, &mut block, 0).unwrap();
+            block
+        };
+        let before = content();
         let hold = ReaderHold::take(&disk(&sim), &names().lock()).unwrap();
         let never = |_| panic!("a segment that stays");
         log.log().prune(5, Some(oldest), &never).unwrap();
@@ -313,6 +321,11 @@ fn what_a_reader_elsewhere_holds_is_let_go_later() {
         let left = log.log().live_segments()[0].first_epoch;
         assert!(left > oldest, "{by_roll}");
         assert_eq!(read(&crashed(&sim)).unwrap().live[0], (1, 6));
+        // A roll can't ask who reads here, so it reuses nothing.
+        for lsn in 11..=20 {
+            log.append(&[(1, lsn)]).unwrap();
+        }
+        assert_eq!(content() == before, by_roll);
     }
 }
 
@@ -360,6 +373,59 @@ fn a_wrong_order_is_corrupt_and_never_torn() {
     assert_eq!(within(&[(6, 5)], &branch).0, Verdict::Corrupt);
     assert_eq!(within(&[(6, 6)], &branch).0, Verdict::Clean);
     assert_eq!(within(&[(3, 7), (5, 8)], &branch).0, Verdict::Clean);
+}
+
+#[test]
+fn more_terms_than_a_history_holds_are_corrupt() {
+    for (terms, expected) in [(240, Verdict::Clean), (241, Verdict::Corrupt)] {
+        let sim = SimStorage::new();
+        let mut log = open(&sim);
+        let all: Vec<Id> = (1..=terms).map(|n| (n, n)).collect();
+        let blind = |s: &mut crate::format::group::Summary| s.runs.clear();
+        log.append_as(&all, blind, CertificateFlags::default())
+            .unwrap();
+        drop(log);
+        assert_eq!(read(&sim).unwrap().end.verdict, expected, "{terms}");
+    }
+}
+
+#[test]
+fn a_walk_that_starts_again_takes_what_comes() {
+    let sim = SimStorage::new();
+    let mut log = open(&sim);
+    for lsn in 1..=5 {
+        log.append(&[(1, lsn)]).unwrap();
+    }
+    drop(log);
+    let files = LogFiles::list(&disk(&sim), &names()).unwrap();
+    let mut walker = Walker::new(disk(&sim), files, None);
+    for (start, groups) in [(0, 5), (0, 5), (1, 2)] {
+        walker.start_at(start);
+        let mut seen = 0;
+        let end = loop {
+            match walker.step(true).unwrap() {
+                Step::End(end) => break end,
+                _ => seen += 1,
+            }
+        };
+        assert_eq!((end.verdict, seen), (Verdict::Clean, groups));
+    }
+}
+
+#[test]
+fn after_a_cleanup_numbers_go_on() {
+    let sim = SimStorage::new();
+    let mut log = open(&sim);
+    for lsn in 1..=5 {
+        log.append(&[(lsn, lsn)]).unwrap();
+    }
+    drop(log);
+    assert_eq!(cleanup(&disk(&sim), &names()).unwrap(), 2);
+    let log = open(&crashed(&sim));
+    let records = log.opened.records.unwrap();
+    assert_eq!((records.highest_lsn, records.pruned_through), (5, 5));
+    let expected: Vec<Id> = (1..=5).map(|n| (n, n)).collect();
+    assert_eq!(listed(&records.terms), expected);
 }
 
 /// Without a group's body its certificate tells at least where it begins.
