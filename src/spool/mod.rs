@@ -148,6 +148,12 @@ impl Spool {
         })
     }
 
+    /// Whether it is open, and this process's.
+    #[cfg(feature = "capi")]
+    pub(crate) fn check_open(&self) -> Result<()> {
+        self.live().map(drop)
+    }
+
     /// Stages records, all or none, and gives what to wait for. Their bytes are
     /// copied. Blocks only where memory is full, and for a run above 4 MiB.
     ///
