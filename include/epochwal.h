@@ -187,7 +187,8 @@ const char *ewal_status_name(ewal_status status);
 // Detail of an outcome, owned by the caller: nothing in it is ever freed.
 // Begin with EWAL_ERROR_INIT; one struct serves any number of calls. Every
 // function takes NULL instead. A struct_size below sizeof(ewal_error) makes
-// the call EWAL_E_INVALID, with nothing done and nothing written to it.
+// the call EWAL_E_INVALID, with nothing done and nothing written to it; 252,
+// without what follows the message, is taken too.
 typedef struct {
   // sizeof(ewal_error), set by the caller.
   uint32_t struct_size;
@@ -198,9 +199,18 @@ typedef struct {
   // What was wrong, with file and offset where they are known: UTF-8, cut
   // at a character, ends with NUL; empty after success.
   char message[EWAL_MESSAGE_BYTES];
+  // Zero.
+  uint32_t reserved;
+  // The LSN to go on from, where there is one: the first that can be read
+  // (EWAL_E_WAL_REMOVED), the spool's last (EWAL_E_AHEAD, EWAL_E_ORDER,
+  // EWAL_E_FENCED), the last one in common (EWAL_E_DIVERGED). Else 0.
+  uint64_t lsn;
+  // Not 0: what was handed in stays staged although the call failed. Wait
+  // for this epoch, and do not hand it in again.
+  uint64_t staged_epoch;
 } ewal_error;
 
-#define EWAL_ERROR_INIT { sizeof(ewal_error), 0, 0, { 0 } }
+#define EWAL_ERROR_INIT { sizeof(ewal_error), 0, 0, { 0 }, 0, 0, 0 }
 
 /* ==========================================================================
  * Batches

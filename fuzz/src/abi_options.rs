@@ -54,6 +54,9 @@ fn open(bytes: &[u8]) -> (i32, String) {
         code: 77,
         os_errno: 0,
         message: [0x55; EWAL_MESSAGE_BYTES],
+        reserved: 77,
+        lsn: 77,
+        staged_epoch: 77,
     };
     let mut out = ewal_coordinator { id: 77 };
     // SAFETY: all pointers are valid, and `bytes` is as long as its size says

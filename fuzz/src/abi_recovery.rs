@@ -109,11 +109,15 @@ fn no_error() -> ewal_error {
         code: 77,
         os_errno: 0,
         message: [0x55; EWAL_MESSAGE_BYTES],
+        reserved: 77,
+        lsn: 77,
+        staged_epoch: 77,
     }
 }
 
 fn told(error: &ewal_error, status: i32) -> String {
     assert_eq!(error.code, status);
+    assert_eq!((error.lsn, error.staged_epoch), (0, 0));
     // SAFETY: the library ended it with NUL, else this reads to the array's
     // end and the next line fails.
     let message = unsafe { CStr::from_ptr(error.message.as_ptr()) };

@@ -102,6 +102,9 @@ fn fresh_error() -> ewal_error {
         code: 0,
         os_errno: 0,
         message: [0; 240],
+        reserved: 0,
+        lsn: 0,
+        staged_epoch: 0,
     }
 }
 

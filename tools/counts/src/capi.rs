@@ -89,6 +89,9 @@ fn no_error() -> ewal_error {
         code: EWAL_OK,
         os_errno: 0,
         message: [0; EWAL_MESSAGE_BYTES],
+        reserved: 0,
+        lsn: 0,
+        staged_epoch: 0,
     }
 }
 

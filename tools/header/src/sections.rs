@@ -96,7 +96,7 @@ pub const SECTIONS: &[Section] = &[
         files: &["status.rs", "error.rs"],
         macros: &[(
             "ewal_error",
-            r"#define EWAL_ERROR_INIT { sizeof(ewal_error), 0, 0, { 0 } }",
+            r"#define EWAL_ERROR_INIT { sizeof(ewal_error), 0, 0, { 0 }, 0, 0, 0 }",
         )],
     },
     Section {
