@@ -4,7 +4,8 @@
  * Threads submit the page frames of their transactions, an epoch gathers
  * whatever is staged and becomes durable with one write and one sync, and
  * committers wait for their epoch. After a crash, recovery gives back exactly
- * the committed prefix.
+ * the committed prefix. Beside it the spool: a durable log of records, for log
+ * shipping.
  *
  *     ewal_coordinator wal;
  *     ewal_error error = EWAL_ERROR_INIT;
@@ -24,7 +25,7 @@
  * - It gives an ewal_status: 0 is success, positive is benign, negative is a
  *   failure. Detail goes into an optional ewal_error of the caller's.
  * - On failure every out-parameter is zeroed; the one exception is the ticket
- *   of a batch that stays staged (see ewal_commit).
+ *   of a batch that stays staged (see ewal_commit, and staged_epoch).
  * - Structs that begin with struct_size have an initialiser macro. One that is
  *   smaller than its first version is EWAL_E_INVALID. A larger one, from a
  *   newer header, is taken while the rest is zero, else EWAL_E_ABI. Unknown
@@ -37,7 +38,7 @@
  *   do not end a wait.
  * - Paths are bytes that end with NUL, in no particular encoding. Strings are
  *   UTF-8.
- * - In the child of a fork() every inherited coordinator answers
+ * - In the child of a fork() every inherited coordinator and spool answers
  *   EWAL_E_FORKED, and touches no file; the child may open others.
  * - No function may be called from a signal handler, and no thread may be
  *   cancelled (pthread_cancel) inside one.
@@ -1123,6 +1124,440 @@ ewal_status ewal_stats_prometheus(ewal_coordinator coordinator,
                                   size_t cap,
                                   size_t *out_len,
                                   ewal_error *error);
+
+/* ==========================================================================
+ * Spool
+ *
+ * The primary's side of log shipping: a durable, ordered log of opaque records,
+ * each with its LSN and the term of the primary that wrote it. LSNs strictly rise,
+ * with gaps unless EWAL_SPOOL_DENSE is set; terms never fall. One writer per
+ * spool, across processes; any number of threads append to it, and one write with
+ * one sync makes durable what all of them have staged.
+ * ========================================================================== */
+
+// A logical record: opaque bytes with their place in the order.
+typedef struct {
+  // The reign of the primary that writes it; never below an earlier one.
+  uint64_t term;
+  // Its position, from 1 to 2^64-2, above all earlier ones.
+  uint64_t lsn;
+  // Milliseconds since the Unix epoch. In an append 0 is now.
+  uint64_t timestamp_ms;
+  // What it says; may be empty. An append copies it before it returns.
+  ewal_slice payload;
+} ewal_record;
+
+// flags: refuse gaps between LSNs.
+#define EWAL_SPOOL_DENSE 2
+
+// ring_bytes: no ring; each read goes to the files.
+#define EWAL_RING_BYTES_OFF UINT64_MAX
+
+// The configuration of a spool. Begin with EWAL_SPOOL_OPTIONS_INIT; zero in a
+// field is its default. A value out of range is EWAL_E_INVALID, with the
+// field's name in the message.
+typedef struct {
+  // sizeof(ewal_spool_options).
+  uint32_t struct_size;
+  // EWAL_OPEN_SALVAGE, EWAL_SPOOL_DENSE or 0.
+  uint32_t flags;
+  // EWAL_SYNC_*.
+  uint32_t sync_policy;
+  // EWAL_SYNC_STYLE_*.
+  uint32_t sync_style;
+  // The largest payload that is taken, up to 256 MiB. Default 64 MiB.
+  uint64_t max_payload;
+  // Bytes of the newest records that are kept in memory for readers, up to
+  // 1 GiB, or EWAL_RING_BYTES_OFF. Default 16 MiB.
+  uint64_t ring_bytes;
+  // The longest that a record on which nobody waits stays staged: 1 us to
+  // 1 hour. Default 10 ms.
+  uint64_t flush_interval_ns;
+  // How long an append waits for room, up to 1 hour. Default 10 s.
+  uint64_t block_timeout_ns;
+  // Bytes staged and in flight, 64 KiB to 1 GiB; no append is larger.
+  // Default 256 MiB.
+  uint64_t max_memory;
+  // Bytes of log past which an append is EWAL_E_NO_SPACE until a prune, at
+  // least 64 KiB, or EWAL_MAX_LOG_BYTES_OFF. Default off.
+  uint64_t max_log_bytes;
+  // The largest segment file, 16 KiB to 4 GiB, a multiple of 4096. Default
+  // 64 MiB.
+  uint64_t segment_size;
+} ewal_spool_options;
+
+#define EWAL_SPOOL_OPTIONS_INIT \
+  { sizeof(ewal_spool_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+// A durable log of records. A value, 0 is null; see ewal_coordinator.
+typedef struct {
+  // Opaque; 0 is null.
+  uint64_t id;
+} ewal_spool;
+
+// What submitted records were given: what to wait for.
+typedef struct {
+  // The epoch that they become durable with.
+  uint64_t epoch;
+  // The LSN of the first of them.
+  uint64_t first_lsn;
+  // The LSN of the last of them.
+  uint64_t last_lsn;
+} ewal_spool_ticket;
+
+// Opens the spool of the data file at path, making it where there is none.
+// It lies in files beside the data file, which itself is never touched and
+// need not exist. A torn tail, of records that were never acknowledged, is
+// dropped; see ewal_spool_torn.
+//
+// Ownership: the caller closes *out. Nothing passed in is kept. NULL
+//   options are the defaults.
+// Threads: any.
+// Blocking: reads the log's tail, writes and syncs it.
+// Errors: LOCKED where another writer, of this process or another, has the
+//   spool; CORRUPT or FORMAT for a damaged or newer one (see
+//   EWAL_OPEN_SALVAGE); INVALID, IO, NO_SPACE, UNSUPPORTED.
+ewal_status ewal_spool_open(const char *path,
+                            const ewal_spool_options *options,
+                            ewal_spool *out,
+                            ewal_error *error);
+
+// Makes what is staged durable and closes. Whoever waits, with a cursor too,
+// is woken with CLOSED. Of any number of calls at once, one is told of the
+// outcome and the rest get CLOSED. A spool that has failed, or finds no disk
+// space, closes too: the call then says what is not durable.
+//
+// Ownership: ends the handle, but for TIMEOUT, DEADLOCK and FORKED, which
+//   leave it open. Cursors and records live on until they are closed and
+//   released; its cursors give nothing but CLOSED.
+// Threads: any, also while others use it: their calls end with their own
+//   outcome or with CLOSED.
+// Blocking: up to timeout_ns (0 polls, negative waits for ever).
+// Errors: TIMEOUT, CLOSED, DEADLOCK from inside a callback, FORKED; closed all
+//   the same: NO_SPACE, IO, FAILED, OUTCOME_UNKNOWN.
+ewal_status ewal_spool_close(ewal_spool spool,
+                             int64_t timeout_ns,
+                             ewal_error *error);
+
+// Stages records, all or none, and gives what to wait for. What is refused
+// leaves no byte behind.
+//
+// Ownership: everything in the records may be reused as soon as the call
+//   returns. out may be NULL.
+// Threads: any; those of one call stand in the log as they are given.
+// Blocking: only for room, up to block_timeout_ns; more than 4 MiB wait for a
+//   flush.
+// Errors: nothing is kept, and out is zeroed: ORDER for an LSN that does not
+//   rise, FENCED for a term below one that has begun, TOO_LARGE, INVALID (a
+//   field is named), BUSY (no room in time), NO_SPACE, FAILED, CLOSED, FORKED.
+ewal_status ewal_spool_submit(ewal_spool spool,
+                              const ewal_record *records,
+                              size_t n,
+                              ewal_spool_ticket *out,
+                              ewal_error *error);
+
+// Appends records, all or none, and returns once they are durable.
+//
+// Ownership: as ewal_spool_submit.
+// Threads: any; one write and one sync serve all who wait.
+// Blocking: up to timeout_ns (0 polls, negative waits for ever), beside
+//   what may be waited for room.
+// Errors: those of ewal_spool_submit and ewal_spool_wait. Records that stay
+//   staged although the call failed (TIMEOUT, NO_SPACE, OUTCOME_UNKNOWN)
+//   have their epoch in error->staged_epoch: wait with a ticket of it; do not
+//   append them again.
+ewal_status ewal_spool_append(ewal_spool spool,
+                              const ewal_record *records,
+                              size_t n,
+                              int64_t timeout_ns,
+                              ewal_error *error);
+
+// Waits until what a ticket is for is durable. Only its epoch counts. As
+// ewal_wait.
+//
+// Ownership: nothing.
+// Threads: any number.
+// Blocking: up to timeout_ns (0 polls, negative waits for ever).
+// Errors: TIMEOUT and NO_SPACE: still staged. OUTCOME_UNKNOWN: in flight when
+//   a sync failed. FAILED: it will never be durable. INVALID for an epoch that
+//   was never handed out; CLOSED, DEADLOCK from inside a callback, FORKED.
+ewal_status ewal_spool_wait(ewal_spool spool,
+                            ewal_spool_ticket ticket,
+                            int64_t timeout_ns,
+                            ewal_error *error);
+
+// Waits for all that was staged before the call.
+//
+// Ownership: nothing.
+// Threads: any.
+// Blocking: up to timeout_ns (0 polls, negative waits for ever).
+// Errors: as ewal_spool_wait.
+ewal_status ewal_spool_flush(ewal_spool spool,
+                             int64_t timeout_ns,
+                             ewal_error *error);
+
+// The first LSN that can be read, the highest durable one ever, and the one
+// that pruning has come to; 0 where there is none. All are of memory.
+//
+// Ownership: each may be NULL.
+// Threads: any.
+// Blocking: never.
+// Errors: CLOSED, FORKED, INVALID for a null handle.
+ewal_status ewal_spool_bounds(ewal_spool spool,
+                              uint64_t *oldest_lsn,
+                              uint64_t *current_lsn,
+                              uint64_t *pruned_through);
+
+// The term of now: that of the last record taken, or the one that
+// ewal_spool_truncate_after has begun; 0 before the first.
+//
+// Ownership: *out is the caller's.
+// Threads: any.
+// Blocking: never.
+// Errors: CLOSED, FORKED, INVALID where out is NULL.
+ewal_status ewal_spool_term(ewal_spool spool, uint64_t *out);
+
+// Waits until a durable record lies above lsn.
+//
+// Ownership: nothing.
+// Threads: any.
+// Blocking: up to timeout_ns (0 polls, negative waits for ever).
+// Errors: TIMEOUT; FAILED or CLOSED where none will come; DEADLOCK from inside
+//   a callback, FORKED.
+ewal_status ewal_spool_wait_after(ewal_spool spool,
+                                  uint64_t lsn,
+                                  int64_t timeout_ns,
+                                  ewal_error *error);
+
+// A new eventfd that becomes readable each time records become durable, and
+// after failure and close. Read it to reset it, then ask ewal_spool_bounds.
+//
+// Ownership: the caller closes *out_fd; it is close-on-exec and does not
+//   block, and outlives the spool.
+// Threads: any.
+// Blocking: never.
+// Errors: IO where descriptors are exhausted; CLOSED, FORKED, INVALID.
+ewal_status ewal_spool_event_fd(ewal_spool spool,
+                                int *out_fd,
+                                ewal_error *error);
+
+/* ==========================================================================
+ * Reading a spool
+ *
+ * Nothing is read before it is durable. Two answers are for a replica to act on:
+ * EWAL_E_WAL_REMOVED (what it needs is pruned: it must begin anew) and
+ * EWAL_E_AHEAD (it has what this primary has not). The records of a read are
+ * shared with other readers where they come from memory, and borrowed until they
+ * are released. A cursor keeps its place, and waits for what comes.
+ * ========================================================================== */
+
+// Records that were read. A value, 0 is null; see ewal_coordinator.
+typedef struct {
+  // Opaque; 0 is null.
+  uint64_t id;
+} ewal_records;
+
+// Durable records above lsn, ascending, without a gap: at least one where
+// there is one, also above max_bytes of payload, and up to max_records. None
+// at the end, which is OK too. What it costs depends on what it gives.
+//
+// Ownership: the caller releases *out, empty or not.
+// Threads: any.
+// Blocking: reads files where the records are not in memory; never waits for
+//   a writer.
+// Errors: WAL_REMOVED where records above lsn are pruned (error->lsn is the
+//   first that can be read), AHEAD where lsn is beyond the end (error->lsn is
+//   the end); CORRUPT, IO; INVALID for a max_records of 0; CLOSED, FORKED.
+ewal_status ewal_spool_read_since(ewal_spool spool,
+                                  uint64_t lsn,
+                                  size_t max_records,
+                                  size_t max_bytes,
+                                  ewal_records *out,
+                                  ewal_error *error);
+
+// The records as an array, in the order of their LSNs: *out_n of them from
+// *out on.
+//
+// Ownership: the array and all payloads are valid until the records are
+//   released, whatever becomes of their spool.
+// Threads: any number at once.
+// Blocking: never.
+// Errors: CLOSED once they are released; INVALID.
+ewal_status ewal_records_get(ewal_records records,
+                             const ewal_record **out,
+                             size_t *out_n);
+
+// Lets records go.
+//
+// Ownership: ends the handle and all that was borrowed from it.
+// Threads: any; no other thread may use what it got from them any more.
+// Blocking: never.
+// Errors: CLOSED where they were released, INVALID for a null handle.
+ewal_status ewal_records_release(ewal_records records);
+
+// A reader that keeps its place in a spool. A value, 0 is null; see
+// ewal_coordinator.
+typedef struct {
+  // Opaque; 0 is null.
+  uint64_t id;
+} ewal_cursor;
+
+// A cursor behind lsn. Its first read says whether lsn can be read from. The
+// segment file that it is in survives a prune until it leaves it.
+//
+// Ownership: the caller closes *out, before or after the spool. Until then it
+//   keeps memory of the spool.
+// Threads: any.
+// Blocking: never.
+// Errors: INVALID, CLOSED, FORKED.
+ewal_status ewal_cursor_open(ewal_spool spool,
+                             uint64_t lsn,
+                             ewal_cursor *out,
+                             ewal_error *error);
+
+// The next records: as ewal_spool_read_since, but waits until there is one.
+// The cursor stays where it is after any error.
+//
+// Ownership: the caller releases *out.
+// Threads: one at a time; BUSY while another thread is in it.
+// Blocking: up to timeout_ns (0 polls, negative waits for ever), beside reads
+//   of files.
+// Errors: TIMEOUT where none came in time; those of ewal_spool_read_since;
+//   DIVERGED where the last record that it gave was cut off since (error->lsn
+//   is the last that is left); CLOSED once the cursor or its spool is closed, also for one who waits;
+//   FAILED where none will come; DEADLOCK from inside a callback unless it
+//   polls.
+ewal_status ewal_cursor_next(ewal_cursor cursor,
+                             size_t max_records,
+                             size_t max_bytes,
+                             int64_t timeout_ns,
+                             ewal_records *out,
+                             ewal_error *error);
+
+// Closes a cursor and lets its segment go. One who waits with it is woken.
+//
+// Ownership: ends the handle. Records that it gave live on.
+// Threads: any.
+// Blocking: never.
+// Errors: CLOSED, INVALID for a null handle.
+ewal_status ewal_cursor_close(ewal_cursor cursor);
+
+/* ==========================================================================
+ * Keeping a spool
+ *
+ * Pruning lets records go that nobody needs any more; it never rewrites what it
+ * keeps. A spool pruned empty goes on after the last LSN that it ever had.
+ * ========================================================================== */
+
+// What a salvage found and left. Begin with EWAL_SALVAGE_REPORT_INIT.
+typedef struct {
+  // sizeof(ewal_salvage_report).
+  uint32_t struct_size;
+  // Whether a torn tail, never acknowledged, was dropped beside.
+  bool torn;
+  // Zero.
+  uint8_t reserved[3];
+  // Files moved or copied aside, under their name and ".salvaged-" with a
+  // number; 0 where nothing was damaged.
+  uint64_t files;
+  // As ewal_spool_bounds gives it from here on.
+  uint64_t oldest_lsn;
+  // As ewal_spool_bounds gives it from here on.
+  uint64_t current_lsn;
+  // As ewal_spool_bounds gives it from here on.
+  uint64_t pruned_through;
+} ewal_salvage_report;
+
+#define EWAL_SALVAGE_REPORT_INIT \
+  { sizeof(ewal_salvage_report), false, { 0 }, 0, 0, 0, 0 }
+
+// Lets records at or below lsn go: they are not read any more, and files that
+// hold nothing else are used again or removed, but for those that a cursor is
+// in. Never goes beyond the end; *out_pruned says how far pruning has come.
+//
+// Ownership: out_pruned may be NULL.
+// Threads: any, also while others append and read.
+// Blocking: syncs the state file; waits for a flush under way.
+// Errors: IO, NO_SPACE, FAILED, CLOSED, FORKED, DEADLOCK from inside a
+//   callback.
+ewal_status ewal_spool_prune_through(ewal_spool spool,
+                                     uint64_t lsn,
+                                     uint64_t *out_pruned,
+                                     ewal_error *error);
+
+// Begins new_term behind lsn, for a primary that returns after another one has
+// reigned. Records above lsn are saved aside first, in a file of the RDLW
+// format beside the spool, and are no part of it any more.
+//
+// Ownership: nothing.
+// Threads: any; appends wait meanwhile.
+// Blocking: reads, writes and syncs.
+// Errors: FENCED for a term that is not above the last one, AHEAD beyond the
+//   end, WAL_REMOVED below what is pruned, ORDER below what a quorum has
+//   (error->lsn has the LSN that each is about); IO, NO_SPACE, FAILED, CLOSED,
+//   FORKED, DEADLOCK from inside a callback.
+ewal_status ewal_spool_truncate_after(ewal_spool spool,
+                                      uint64_t lsn,
+                                      uint64_t new_term,
+                                      ewal_error *error);
+
+// Makes a damaged spool one that opens again: what is damaged, and all beyond
+// it, is moved or copied aside, and what lies before is kept. A spool without
+// damage is left as it is. To salvage and go on with one call, or with other
+// options than the defaults, open with EWAL_OPEN_SALVAGE.
+//
+// Ownership: out may be NULL.
+// Threads: any; nobody may have the spool open.
+// Blocking: reads, writes and syncs.
+// Errors: NOT_FOUND where there is no spool; LOCKED while it is open or read;
+//   FORMAT for a newer one; IO, NO_SPACE, INVALID, DEADLOCK from inside a
+//   callback.
+ewal_status ewal_spool_salvage(const char *path,
+                               ewal_salvage_report *out,
+                               ewal_error *error);
+
+// The path of file `index` that an open with EWAL_OPEN_SALVAGE moved or copied
+// aside, as ewal_coordinator_salvaged gives it.
+//
+// Ownership: buf is the caller's; NULL with a cap of 0 measures. out_len
+//   may be NULL.
+// Threads: any.
+// Blocking: never.
+// Errors: NOT_FOUND beyond the last one; INVALID, CLOSED, FORKED.
+ewal_status ewal_spool_salvaged(ewal_spool spool,
+                                size_t index,
+                                char *buf,
+                                size_t cap,
+                                size_t *out_len,
+                                ewal_error *error);
+
+// What the open dropped of records that were never acknowledged: *out_offset
+// is where they began in the file whose path is written as snprintf does, cut
+// to cap - 1 bytes and ended with NUL; *out_len is its whole length.
+//
+// Ownership: buf is the caller's; NULL with a cap of 0 measures. out_len and
+//   out_offset may be NULL.
+// Threads: any.
+// Blocking: never.
+// Errors: NOT_FOUND where the open found all whole; INVALID, CLOSED, FORKED.
+ewal_status ewal_spool_torn(ewal_spool spool,
+                            char *buf,
+                            size_t cap,
+                            size_t *out_len,
+                            uint64_t *out_offset,
+                            ewal_error *error);
+
+// A snapshot of the figures of the log under the spool: batches are runs of
+// records submitted together, frames are records, bytes are their payloads,
+// and checkpoints are prunes.
+//
+// Ownership: *out is the caller's.
+// Threads: any.
+// Blocking: never.
+// Errors: INVALID, CLOSED, FORKED.
+ewal_status ewal_spool_stats(ewal_spool spool,
+                             ewal_stats *out,
+                             ewal_error *error);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -149,7 +149,7 @@ pub unsafe extern "C" fn ewal_coordinator_close(
 }
 
 /// Whether a close that ended so can be called again: nothing was closed.
-fn stays_open(kind: ErrorKind) -> bool {
+pub(super) fn stays_open(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::Timeout | ErrorKind::Deadlock | ErrorKind::Forked

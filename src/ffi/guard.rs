@@ -54,10 +54,13 @@ pub(super) unsafe fn with_coordinator(
     }
 }
 
+/// As [`enter`], and tells `after_panic` of a panic: what it was over has
+/// failed.
+///
 /// # Safety
 /// As for [`enter`].
 #[inline]
-unsafe fn enter_or(
+pub(super) unsafe fn enter_or(
     error: *mut ewal_error,
     body: impl FnOnce() -> Result<Done>,
     after_panic: impl FnOnce(&Error),

@@ -36,6 +36,15 @@ pub mod segment;
 
 pub mod stats;
 
+pub mod record;
+pub mod spool;
+pub mod spool_options;
+
+pub mod cursor;
+pub mod records;
+
+pub mod spool_keep;
+
 mod arg;
 mod callback;
 mod guard;

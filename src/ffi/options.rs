@@ -135,20 +135,8 @@ impl ewal_coordinator_options {
                 EWAL_MAX_LOG_BYTES_OFF => None,
                 bytes => Some(bytes),
             },
-            sync_policy: match self.sync_policy {
-                0 => default.sync_policy,
-                EWAL_SYNC_FULL => SyncPolicy::Full,
-                EWAL_SYNC_NORMAL => SyncPolicy::Normal,
-                EWAL_SYNC_OFF => SyncPolicy::Off,
-                other => return Err(no_choice("sync_policy", other)),
-            },
-            sync_style: match self.sync_style {
-                0 => default.sync_style,
-                EWAL_SYNC_STYLE_PROBE => SyncStyle::Probe,
-                EWAL_SYNC_STYLE_DIRECT => SyncStyle::Direct,
-                EWAL_SYNC_STYLE_BUFFERED => SyncStyle::Buffered,
-                other => return Err(no_choice("sync_style", other)),
-            },
+            sync_policy: sync_policy(self.sync_policy)?,
+            sync_style: sync_style(self.sync_style)?,
             segment_size: or(self.segment_size, default.segment_size),
             segment_format: or(self.segment_format, default.segment_format),
             sequencing: match self.sequencing {
@@ -164,8 +152,28 @@ impl ewal_coordinator_options {
     }
 }
 
+pub(super) fn sync_policy(value: u32) -> Result<SyncPolicy> {
+    match value {
+        0 => Ok(Options::default().sync_policy),
+        EWAL_SYNC_FULL => Ok(SyncPolicy::Full),
+        EWAL_SYNC_NORMAL => Ok(SyncPolicy::Normal),
+        EWAL_SYNC_OFF => Ok(SyncPolicy::Off),
+        other => Err(no_choice("sync_policy", other)),
+    }
+}
+
+pub(super) fn sync_style(value: u32) -> Result<SyncStyle> {
+    match value {
+        0 => Ok(Options::default().sync_style),
+        EWAL_SYNC_STYLE_PROBE => Ok(SyncStyle::Probe),
+        EWAL_SYNC_STYLE_DIRECT => Ok(SyncStyle::Direct),
+        EWAL_SYNC_STYLE_BUFFERED => Ok(SyncStyle::Buffered),
+        other => Err(no_choice("sync_style", other)),
+    }
+}
+
 /// Zero in a field is its default.
-fn or<T: Default + PartialEq>(value: T, default: T) -> T {
+pub(super) fn or<T: Default + PartialEq>(value: T, default: T) -> T {
     if value == T::default() {
         default
     } else {

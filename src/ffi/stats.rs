@@ -196,7 +196,7 @@ pub unsafe extern "C" fn ewal_stats_prometheus(
     unsafe { guard::with_coordinator(coordinator, error, body) }
 }
 
-fn to_c(stats: &Stats) -> ewal_stats {
+pub(super) fn to_c(stats: &Stats) -> ewal_stats {
     ewal_stats {
         struct_size: 0,
         lanes: stats.lanes,

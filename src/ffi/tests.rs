@@ -4,10 +4,15 @@
 use super::batch::{ewal_batch, ewal_frame, ewal_slice, ewal_ticket};
 use super::checkpoint::*;
 use super::coordinator::*;
+use super::cursor::*;
 use super::error::ewal_error;
 use super::guard::inject;
+use super::record::ewal_record;
+use super::records::*;
 use super::recovery::*;
 use super::segment::*;
+use super::spool::*;
+use super::spool_keep::*;
 use super::stats::*;
 use super::status::*;
 use super::wait::*;
@@ -15,10 +20,8 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr::{null, null_mut};
 
-type Call = (
-    &'static str,
-    fn(ewal_coordinator, *mut ewal_error) -> ewal_status,
-);
+/// By name, over the handle with this number.
+type Call = (&'static str, fn(u64, *mut ewal_error) -> ewal_status);
 
 /// A call whose arguments do not matter: it panics before it looks at them.
 macro_rules! calls {
@@ -34,22 +37,38 @@ macro_rules! calls {
     };
 }
 
-fn h(handle: ewal_coordinator, _: *mut ewal_error) -> ewal_coordinator {
-    handle
+fn h(id: u64, _: *mut ewal_error) -> ewal_coordinator {
+    ewal_coordinator { id }
 }
-fn e(_: ewal_coordinator, error: *mut ewal_error) -> *mut ewal_error {
+fn s(id: u64, _: *mut ewal_error) -> ewal_spool {
+    ewal_spool { id }
+}
+fn c(id: u64, _: *mut ewal_error) -> ewal_cursor {
+    ewal_cursor { id }
+}
+fn e(_: u64, error: *mut ewal_error) -> *mut ewal_error {
     error
 }
-fn r(_: ewal_coordinator, _: *mut ewal_error) -> ewal_recovery {
+fn r(_: u64, _: *mut ewal_error) -> ewal_recovery {
     ewal_recovery { id: 0 }
 }
-fn p<T>(_: ewal_coordinator, _: *mut ewal_error) -> *const T {
+fn b(_: u64, _: *mut ewal_error) -> ewal_records {
+    ewal_records { id: 0 }
+}
+fn t(_: u64, _: *mut ewal_error) -> ewal_spool_ticket {
+    ewal_spool_ticket {
+        epoch: 0,
+        first_lsn: 0,
+        last_lsn: 0,
+    }
+}
+fn p<T>(_: u64, _: *mut ewal_error) -> *const T {
     null()
 }
-fn m<T>(_: ewal_coordinator, _: *mut ewal_error) -> *mut T {
+fn m<T>(_: u64, _: *mut ewal_error) -> *mut T {
     null_mut()
 }
-fn z<T: Default>(_: ewal_coordinator, _: *mut ewal_error) -> T {
+fn z<T: Default>(_: u64, _: *mut ewal_error) -> T {
     T::default()
 }
 
@@ -70,10 +89,35 @@ const OVER_A_COORDINATOR: &[Call] = calls![
 ];
 
 /// Over a coordinator, without one.
-const WITHOUT_ERROR: &[Call] = calls![
-    ewal_current_epoch(h, m),
-    ewal_durable_epoch(h, m, m),
+const WITHOUT_ERROR: &[Call] = calls![ewal_current_epoch(h, m), ewal_durable_epoch(h, m, m)];
+
+/// Over a spool, with an error struct.
+const OVER_A_SPOOL: &[Call] = calls![
+    ewal_spool_submit(s, p, z, m, e),
+    ewal_spool_append(s, p, z, z, e),
+    ewal_spool_wait(s, t, z, e),
+    ewal_spool_flush(s, z, e),
+    ewal_spool_wait_after(s, z, z, e),
+    ewal_spool_event_fd(s, m, e),
+    ewal_spool_read_since(s, z, z, z, m, e),
+    ewal_cursor_open(s, z, m, e),
+    ewal_spool_prune_through(s, z, m, e),
+    ewal_spool_truncate_after(s, z, z, e),
+    ewal_spool_salvaged(s, z, m, z, m, e),
+    ewal_spool_torn(s, m, z, m, m, e),
+    ewal_spool_stats(s, m, e),
+];
+
+/// Over a spool, without one.
+const OVER_A_SPOOL_WITHOUT_ERROR: &[Call] =
+    calls![ewal_spool_bounds(s, m, m, m), ewal_spool_term(s, m)];
+
+/// Over something else, without one.
+const THE_REST_WITHOUT_ERROR: &[Call] = calls![
     ewal_recovery_close(r),
+    ewal_records_get(b, m, m),
+    ewal_records_release(b),
+    ewal_cursor_close(c),
 ];
 
 /// Over nothing, or over something else.
@@ -94,7 +138,28 @@ const THE_REST: &[Call] = calls![
     ewal_segment_read(p, z, z, m, e),
     ewal_segment_write(p, z, p, z, e),
     ewal_segment_delete(p, z, e),
+    ewal_spool_open(p, p, m, e),
+    ewal_spool_close(s, z, e),
+    ewal_spool_salvage(p, m, e),
+    ewal_cursor_next(c, z, z, z, m, e),
 ];
+
+fn all() -> Vec<Call> {
+    [with_error(), without_error()].concat()
+}
+
+fn with_error() -> Vec<Call> {
+    [OVER_A_COORDINATOR, OVER_A_SPOOL, THE_REST].concat()
+}
+
+fn without_error() -> Vec<Call> {
+    [
+        WITHOUT_ERROR,
+        OVER_A_SPOOL_WITHOUT_ERROR,
+        THE_REST_WITHOUT_ERROR,
+    ]
+    .concat()
+}
 
 fn fresh_error() -> ewal_error {
     ewal_error {
@@ -156,16 +221,16 @@ fn commit_one(wal: ewal_coordinator, error: &mut ewal_error) -> ewal_status {
 
 #[test]
 fn every_function_turns_a_panic_into_a_status() {
-    let all = [OVER_A_COORDINATOR, WITHOUT_ERROR, THE_REST].concat();
-    for (name, call) in all {
+    for (name, call) in with_error() {
         let mut error = fresh_error();
         inject::ask();
-        let status = call(ewal_coordinator { id: 0 }, &mut error);
-        assert_eq!(status, EWAL_E_PANIC, "{name}");
-        if !WITHOUT_ERROR.iter().any(|(n, _)| *n == name) {
-            assert_eq!(error.code, EWAL_E_PANIC, "{name}");
-            assert!(message(&error).contains("injected"), "{name}");
-        }
+        assert_eq!(call(0, &mut error), EWAL_E_PANIC, "{name}");
+        assert_eq!(error.code, EWAL_E_PANIC, "{name}");
+        assert!(message(&error).contains("injected"), "{name}");
+    }
+    for (name, call) in without_error() {
+        inject::ask();
+        assert_eq!(call(0, null_mut()), EWAL_E_PANIC, "{name}");
     }
 }
 
@@ -178,11 +243,7 @@ fn no_function_is_missing_above() {
         let name = line.strip_prefix("ewal_status ")?;
         Some(&name[..name.find('(')?])
     });
-    let tested: Vec<&str> = [OVER_A_COORDINATOR, WITHOUT_ERROR, THE_REST]
-        .concat()
-        .iter()
-        .map(|(name, _)| *name)
-        .collect();
+    let tested: Vec<&str> = all().iter().map(|(name, _)| *name).collect();
     let mut n = 0;
     for name in declared {
         assert!(tested.contains(&name) || plain.contains(&name), "{name}");
@@ -194,12 +255,11 @@ fn no_function_is_missing_above() {
 #[test]
 fn a_panic_over_a_coordinator_fails_it_and_it_still_closes() {
     let dir = tempfile::tempdir().unwrap();
-    let without = &WITHOUT_ERROR[..2];
-    for (name, call) in OVER_A_COORDINATOR.iter().chain(without) {
+    for (name, call) in OVER_A_COORDINATOR.iter().chain(WITHOUT_ERROR) {
         let wal = open(dir.path(), name);
         let mut error = fresh_error();
         inject::ask();
-        assert_eq!(call(wal, &mut error), EWAL_E_PANIC, "{name}");
+        assert_eq!(call(wal.id, &mut error), EWAL_E_PANIC, "{name}");
         assert_eq!(commit_one(wal, &mut error), EWAL_E_FAILED, "{name}");
         close(wal, &mut error);
         assert_eq!(close(wal, &mut error), EWAL_E_CLOSED, "{name}");
@@ -207,6 +267,75 @@ fn a_panic_over_a_coordinator_fails_it_and_it_still_closes() {
         assert_eq!(commit_one(again, &mut error), EWAL_OK, "{name}");
         assert_eq!(close(again, &mut error), EWAL_OK, "{name}");
     }
+}
+
+fn open_spool(dir: &std::path::Path, name: &str) -> ewal_spool {
+    let path = CString::new(dir.join(name).as_os_str().as_bytes()).unwrap();
+    let mut out = ewal_spool { id: 0 };
+    let mut error = fresh_error();
+    // SAFETY: a string, defaults, and places of the right types.
+    let status = unsafe { ewal_spool_open(path.as_ptr(), null(), &mut out, &mut error) };
+    assert_eq!(status, EWAL_OK, "{}", message(&error));
+    out
+}
+
+fn close_spool(spool: ewal_spool, error: &mut ewal_error) -> ewal_status {
+    // SAFETY: a handle and a place of the right type.
+    unsafe { ewal_spool_close(spool, -1, error) }
+}
+
+fn append_one(spool: ewal_spool, lsn: u64, error: &mut ewal_error) -> ewal_status {
+    let record = ewal_record {
+        term: 1,
+        lsn,
+        timestamp_ms: 0,
+        payload: ewal_slice::of(b"x"),
+    };
+    // SAFETY: everything lives until the call returns.
+    unsafe { ewal_spool_append(spool, &record, 1, -1, error) }
+}
+
+#[test]
+fn a_panic_over_a_spool_fails_it_and_it_still_closes() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, call) in OVER_A_SPOOL.iter().chain(OVER_A_SPOOL_WITHOUT_ERROR) {
+        let spool = open_spool(dir.path(), name);
+        let mut error = fresh_error();
+        inject::ask();
+        assert_eq!(call(spool.id, &mut error), EWAL_E_PANIC, "{name}");
+        assert_eq!(append_one(spool, 1, &mut error), EWAL_E_FAILED, "{name}");
+        close_spool(spool, &mut error);
+        assert_eq!(close_spool(spool, &mut error), EWAL_E_CLOSED, "{name}");
+        let again = open_spool(dir.path(), name);
+        assert_eq!(append_one(again, 1, &mut error), EWAL_OK, "{name}");
+        assert_eq!(close_spool(again, &mut error), EWAL_OK, "{name}");
+    }
+}
+
+#[test]
+fn a_panic_in_a_cursor_fails_its_spool() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = open_spool(dir.path(), "cursor");
+    let mut error = fresh_error();
+    assert_eq!(append_one(spool, 1, &mut error), EWAL_OK);
+    let mut cursor = ewal_cursor { id: 0 };
+    let mut records = ewal_records { id: 7 };
+    // SAFETY: handles and places of the right types, here and below.
+    let mut next = |cursor| unsafe { ewal_cursor_next(cursor, 9, 9, 0, &mut records, null_mut()) };
+    // SAFETY: as above.
+    let opened = unsafe { ewal_cursor_open(spool, 0, &mut cursor, &mut error) };
+    assert_eq!(opened, EWAL_OK);
+    inject::ask();
+    assert_eq!(next(cursor), EWAL_E_PANIC);
+    assert_eq!(append_one(spool, 2, &mut error), EWAL_E_FAILED);
+    // What was durable is still read.
+    assert_eq!(next(cursor), EWAL_OK);
+    assert_eq!(next(cursor), EWAL_E_FAILED, "none will come");
+    close_spool(spool, &mut error);
+    assert_eq!(next(cursor), EWAL_E_CLOSED);
+    assert_eq!(records.id, 0, "zeroed on failure");
+    // SAFETY: as above.
+    assert_eq!(unsafe { ewal_cursor_close(cursor) }, EWAL_OK);
 }
 
 #[test]

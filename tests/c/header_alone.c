@@ -9,6 +9,8 @@ int main(void) {
   ewal_recovery_summary summary = EWAL_RECOVERY_SUMMARY_INIT;
   ewal_stats stats = EWAL_STATS_INIT;
   ewal_segment_record record = EWAL_SEGMENT_RECORD_INIT;
+  ewal_spool_options spool = EWAL_SPOOL_OPTIONS_INIT;
+  ewal_salvage_report report = EWAL_SALVAGE_REPORT_INIT;
   int32_t status = EWAL_E_CORRUPT;
   switch (status) {
   case EWAL_OK:
@@ -23,5 +25,7 @@ int main(void) {
            options.struct_size == sizeof(ewal_coordinator_options) &&
            recovery.struct_size == sizeof(ewal_recovery_options) &&
            summary.struct_size == sizeof(ewal_recovery_summary) &&
-           stats.struct_size == sizeof(ewal_stats) && record.txn_id == 0);
+           stats.struct_size == sizeof(ewal_stats) && record.txn_id == 0 &&
+           spool.struct_size == sizeof(ewal_spool_options) &&
+           report.struct_size == sizeof(ewal_salvage_report));
 }

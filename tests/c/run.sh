@@ -10,7 +10,7 @@ target=${CARGO_TARGET_DIR:-target}
 cc=${CC:-gcc}
 cxx=${CXX:-g++}
 warn="-Wall -Wextra -Wpedantic -Werror"
-tests=${EWAL_TESTS-"test_abi test_commit_recover test_guard test_fork test_signals test_dlopen test_threads test_processes test_kill"}
+tests=${EWAL_TESTS-"test_abi test_commit_recover test_guard test_fork test_signals test_dlopen test_threads test_processes test_kill test_spool test_spool_abi"}
 
 lib=${EWAL_LIBRARY:-}
 if [ -z "$lib" ]; then
@@ -63,7 +63,7 @@ example_frames() {
   printf '\1\0\0\0' && printf '\1\0\0\0\3\0\0\0\4\0\0\0DDDD'
 }
 examples() {
-  for example in commit recover; do
+  for example in commit recover spool; do
     # shellcheck disable=SC2086
     $cc -std=c99 $warn -I include -o "$scratch/$example" "examples/c/$example.c" \
       -L "$scratch/lib" -lepochwal || return 1
@@ -79,8 +79,20 @@ examples() {
     [ "$(cat "$scratch/example.out")" = DDDDBBBBCCCC ]
 }
 
+# Appended in two runs, and read from the beginning and from the middle.
+example_spool() {
+  export LD_LIBRARY_PATH="$scratch/lib"
+  printf 'a\nb\n' | "$scratch/spool" "$scratch/example" 0 >"$scratch/said" &&
+    printf 'c\n' | "$scratch/spool" "$scratch/example" 1 >>"$scratch/said" &&
+    printf '1 a\n2 b\n2 b\n3 c\n' | diff - "$scratch/said" || return 1
+  # Beyond the end: an error with a name.
+  ! "$scratch/spool" "$scratch/example" 9 </dev/null 2>"$scratch/said" &&
+    grep -q EWAL_E_AHEAD "$scratch/said"
+}
+
 if [ -z "${EWAL_TESTS-}${EWAL_LIBRARY-}" ]; then
   check examples_commit_and_recover examples
+  check example_spool example_spool
   check header_is_generated "$target/debug/header" --check
   check exported_symbols_are_the_committed_ones exported
   check no_wrong_design_can_be_switched_on no_wrong_designs

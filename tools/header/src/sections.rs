@@ -20,7 +20,8 @@ pub const BEGIN: &str = r#"/* epochwal.h: the C interface of libepochwal.
  * Threads submit the page frames of their transactions, an epoch gathers
  * whatever is staged and becomes durable with one write and one sync, and
  * committers wait for their epoch. After a crash, recovery gives back exactly
- * the committed prefix.
+ * the committed prefix. Beside it the spool: a durable log of records, for log
+ * shipping.
  *
  *     ewal_coordinator wal;
  *     ewal_error error = EWAL_ERROR_INIT;
@@ -40,7 +41,7 @@ pub const BEGIN: &str = r#"/* epochwal.h: the C interface of libepochwal.
  * - It gives an ewal_status: 0 is success, positive is benign, negative is a
  *   failure. Detail goes into an optional ewal_error of the caller's.
  * - On failure every out-parameter is zeroed; the one exception is the ticket
- *   of a batch that stays staged (see ewal_commit).
+ *   of a batch that stays staged (see ewal_commit, and staged_epoch).
  * - Structs that begin with struct_size have an initialiser macro. One that is
  *   smaller than its first version is EWAL_E_INVALID. A larger one, from a
  *   newer header, is taken while the rest is zero, else EWAL_E_ABI. Unknown
@@ -53,7 +54,7 @@ pub const BEGIN: &str = r#"/* epochwal.h: the C interface of libepochwal.
  *   do not end a wait.
  * - Paths are bytes that end with NUL, in no particular encoding. Strings are
  *   UTF-8.
- * - In the child of a fork() every inherited coordinator answers
+ * - In the child of a fork() every inherited coordinator and spool answers
  *   EWAL_E_FORKED, and touches no file; the child may open others.
  * - No function may be called from a signal handler, and no thread may be
  *   cancelled (pthread_cancel) inside one.
@@ -201,5 +202,46 @@ no coordinator.
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, EWAL_LATENCY_INIT, EWAL_LATENCY_INIT }",
             ),
         ],
+    },
+    Section {
+        title: "Spool",
+        prose: "
+The primary's side of log shipping: a durable, ordered log of opaque records,
+each with its LSN and the term of the primary that wrote it. LSNs strictly rise,
+with gaps unless EWAL_SPOOL_DENSE is set; terms never fall. One writer per
+spool, across processes; any number of threads append to it, and one write with
+one sync makes durable what all of them have staged.
+",
+        files: &["record.rs", "spool_options.rs", "spool.rs"],
+        macros: &[(
+            "ewal_spool_options",
+            r"#define EWAL_SPOOL_OPTIONS_INIT \
+  { sizeof(ewal_spool_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }",
+        )],
+    },
+    Section {
+        title: "Reading a spool",
+        prose: "
+Nothing is read before it is durable. Two answers are for a replica to act on:
+EWAL_E_WAL_REMOVED (what it needs is pruned: it must begin anew) and
+EWAL_E_AHEAD (it has what this primary has not). The records of a read are
+shared with other readers where they come from memory, and borrowed until they
+are released. A cursor keeps its place, and waits for what comes.
+",
+        files: &["records.rs", "cursor.rs"],
+        macros: &[],
+    },
+    Section {
+        title: "Keeping a spool",
+        prose: "
+Pruning lets records go that nobody needs any more; it never rewrites what it
+keeps. A spool pruned empty goes on after the last LSN that it ever had.
+",
+        files: &["spool_keep.rs"],
+        macros: &[(
+            "ewal_salvage_report",
+            r"#define EWAL_SALVAGE_REPORT_INIT \
+  { sizeof(ewal_salvage_report), false, { 0 }, 0, 0, 0, 0 }",
+        )],
     },
 ];

@@ -1,0 +1,379 @@
+//! The spool: open, append, wait, close.
+
+use super::arg::{self, Out};
+use super::coordinator::stays_open;
+use super::error::ewal_error;
+use super::guard::{self, Done};
+use super::handle::Table;
+use super::record::{self, ewal_record};
+use super::spool_options::{self, ewal_spool_options};
+use super::status::ewal_status;
+use crate::error::{Error, ErrorKind, Result};
+use crate::spool::{Record, Spool, SpoolTicket};
+use std::ffi::{c_char, c_int};
+use std::os::fd::IntoRawFd;
+use std::sync::Arc;
+
+/// A durable log of records. A value, 0 is null; see ewal_coordinator.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ewal_spool {
+    /// Opaque; 0 is null.
+    pub id: u64,
+}
+
+/// What submitted records were given: what to wait for.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ewal_spool_ticket {
+    /// The epoch that they become durable with.
+    pub epoch: u64,
+    /// The LSN of the first of them.
+    pub first_lsn: u64,
+    /// The LSN of the last of them.
+    pub last_lsn: u64,
+}
+
+/// Cursors keep the spool beyond its handle, though closed.
+pub(super) static SPOOLS: Table<Arc<Spool>, 8> = Table::new(3, "spool");
+
+/// Opens the spool of the data file at path, making it where there is none.
+/// It lies in files beside the data file, which itself is never touched and
+/// need not exist. A torn tail, of records that were never acknowledged, is
+/// dropped; see ewal_spool_torn.
+///
+/// Ownership: the caller closes *out. Nothing passed in is kept. NULL
+///   options are the defaults.
+/// Threads: any.
+/// Blocking: reads the log's tail, writes and syncs it.
+/// Errors: LOCKED where another writer, of this process or another, has the
+///   spool; CORRUPT or FORMAT for a damaged or newer one (see
+///   EWAL_OPEN_SALVAGE); INVALID, IO, NO_SPACE, UNSUPPORTED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ewal_spool_open(
+    path: *const c_char,
+    options: *const ewal_spool_options,
+    out: *mut ewal_spool,
+    error: *mut ewal_error,
+) -> ewal_status {
+    // SAFETY: the caller keeps to the header, here and below.
+    let out = unsafe { Out::new(out) };
+    let body = || {
+        out.required("out")?;
+        guard::refuse_in_callback("opening a spool")?;
+        // SAFETY: as above.
+        let path = unsafe { arg::path(path, "path") }?;
+        // SAFETY: as above.
+        let options = unsafe { spool_options::read(options) }?;
+        let spool = Spool::open(path, &options)?;
+        out.set(ewal_spool {
+            id: SPOOLS.insert(Arc::new(spool))?,
+        });
+        Ok(Done::Ok)
+    };
+    // SAFETY: as above.
+    unsafe { guard::enter(error, body) }
+}
+
+/// Makes what is staged durable and closes. Whoever waits, with a cursor too,
+/// is woken with CLOSED. Of any number of calls at once, one is told of the
+/// outcome and the rest get CLOSED. A spool that has failed, or finds no disk
+/// space, closes too: the call then says what is not durable.
+///
+/// Ownership: ends the handle, but for TIMEOUT, DEADLOCK and FORKED, which
+///   leave it open. Cursors and records live on until they are closed and
+///   released; its cursors give nothing but CLOSED.
+/// Threads: any, also while others use it: their calls end with their own
+///   outcome or with CLOSED.
+/// Blocking: up to timeout_ns (0 polls, negative waits for ever).
+/// Errors: TIMEOUT, CLOSED, DEADLOCK from inside a callback, FORKED; closed all
+///   the same: NO_SPACE, IO, FAILED, OUTCOME_UNKNOWN.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ewal_spool_close(
+    spool: ewal_spool,
+    timeout_ns: i64,
+    error: *mut ewal_error,
+) -> ewal_status {
+    let body = || {
+        guard::refuse_in_callback("ewal_spool_close")?;
+        let pin = SPOOLS.pin(spool.id)?;
+        let outcome = pin.close(arg::timeout(timeout_ns));
+        let ended = match &outcome {
+            Ok(()) => true,
+            // Another call is closing it, and ends the handle where it does.
+            Err(e) => !stays_open(e.kind()) && e.kind() != ErrorKind::Closed,
+        };
+        if ended {
+            SPOOLS.close(spool.id);
+        }
+        outcome.map(|()| Done::Ok)
+    };
+    // SAFETY: the caller keeps to the header.
+    unsafe { guard::enter(error, body) }
+}
+
+/// Stages records, all or none, and gives what to wait for. What is refused
+/// leaves no byte behind.
+///
+/// Ownership: everything in the records may be reused as soon as the call
+///   returns. out may be NULL.
+/// Threads: any; those of one call stand in the log as they are given.
+/// Blocking: only for room, up to block_timeout_ns; more than 4 MiB wait for a
+///   flush.
+/// Errors: nothing is kept, and out is zeroed: ORDER for an LSN that does not
+///   rise, FENCED for a term below one that has begun, TOO_LARGE, INVALID (a
+///   field is named), BUSY (no room in time), NO_SPACE, FAILED, CLOSED, FORKED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ewal_spool_submit(
+    spool: ewal_spool,
+    records: *const ewal_record,
+    n: usize,
+    out: *mut ewal_spool_ticket,
+    error: *mut ewal_error,
+) -> ewal_status {
+    // SAFETY: the caller keeps to the header, here and below.
+    let out = unsafe { Out::new(out) };
+    let body = |it: &Spool| {
+        // SAFETY: as above.
+        let ticket = unsafe { record::with_records(records, n, |r| it.submit(r)) }?;
+        out.set(ticket.into());
+        Ok(Done::Ok)
+    };
+    // SAFETY: as above.
+    unsafe { with_spool(spool, error, body) }
+}
+
+/// Appends records, all or none, and returns once they are durable.
+///
+/// Ownership: as ewal_spool_submit.
+/// Threads: any; one write and one sync serve all who wait.
+/// Blocking: up to timeout_ns (0 polls, negative waits for ever), beside
+///   what may be waited for room.
+/// Errors: those of ewal_spool_submit and ewal_spool_wait. Records that stay
+///   staged although the call failed (TIMEOUT, NO_SPACE, OUTCOME_UNKNOWN)
+///   have their epoch in error->staged_epoch: wait with a ticket of it; do not
+///   append them again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ewal_spool_append(
+    spool: ewal_spool,
+    records: *const ewal_record,
+    n: usize,
+    timeout_ns: i64,
+    error: *mut ewal_error,
+) -> ewal_status {
+    let body = |it: &Spool| {
+        guard::refuse_in_callback("ewal_spool_append")?;
+        let append = |r: &[Record<'_>]| it.append(r, arg::timeout(timeout_ns));
+        // SAFETY: the caller keeps to the header.
+        unsafe { record::with_records(records, n, append) }?;
+        Ok(Done::Ok)
+    };
+    // SAFETY: as above.
+    unsafe { with_spool(spool, error, body) }
+}
+
+/// Waits until what a ticket is for is durable. Only its epoch counts. As
+/// ewal_wait.
+///
+/// Ownership: nothing.
+/// Threads: any number.
+/// Blocking: up to timeout_ns (0 polls, negative waits for ever).
+/// Errors: TIMEOUT and NO_SPACE: still staged. OUTCOME_UNKNOWN: in flight when
+///   a sync failed. FAILED: it will never be durable. INVALID for an epoch that
+///   was never handed out; CLOSED, DEADLOCK from inside a callback, FORKED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ewal_spool_wait(
+    spool: ewal_spool,
+    ticket: ewal_spool_ticket,
+    timeout_ns: i64,
+    error: *mut ewal_error,
+) -> ewal_status {
+    let body = |it: &Spool| {
+        guard::refuse_in_callback("ewal_spool_wait")?;
+        it.wait(ticket.into(), arg::timeout(timeout_ns))?;
+        Ok(Done::Ok)
+    };
+    // SAFETY: the caller keeps to the header.
+    unsafe { with_spool(spool, error, body) }
+}
+
+/// Waits for all that was staged before the call.
+///
+/// Ownership: nothing.
+/// Threads: any.
+/// Blocking: up to timeout_ns (0 polls, negative waits for ever).
+/// Errors: as ewal_spool_wait.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ewal_spool_flush(
+    spool: ewal_spool,
+    timeout_ns: i64,
+    error: *mut ewal_error,
+) -> ewal_status {
+    let body = |it: &Spool| {
+        guard::refuse_in_callback("ewal_spool_flush")?;
+        it.flush(arg::timeout(timeout_ns))?;
+        Ok(Done::Ok)
+    };
+    // SAFETY: the caller keeps to the header.
+    unsafe { with_spool(spool, error, body) }
+}
+
+/// The first LSN that can be read, the highest durable one ever, and the one
+/// that pruning has come to; 0 where there is none. All are of memory.
+///
+/// Ownership: each may be NULL.
+/// Threads: any.
+/// Blocking: never.
+/// Errors: CLOSED, FORKED, INVALID for a null handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ewal_spool_bounds(
+    spool: ewal_spool,
+    oldest_lsn: *mut u64,
+    current_lsn: *mut u64,
+    pruned_through: *mut u64,
+) -> ewal_status {
+    // SAFETY: the caller keeps to the header, here and below.
+    let (oldest, current, pruned) = unsafe {
+        (
+            Out::new(oldest_lsn),
+            Out::new(current_lsn),
+            Out::new(pruned_through),
+        )
+    };
+    let body = |it: &Spool| {
+        let bounds = it.bounds();
+        oldest.set(bounds.oldest_lsn);
+        current.set(bounds.current_lsn);
+        pruned.set(bounds.pruned_through);
+        Ok(Done::Ok)
+    };
+    // SAFETY: as above.
+    unsafe { with_spool(spool, std::ptr::null_mut(), body) }
+}
+
+/// The term of now: that of the last record taken, or the one that
+/// ewal_spool_truncate_after has begun; 0 before the first.
+///
+/// Ownership: *out is the caller's.
+/// Threads: any.
+/// Blocking: never.
+/// Errors: CLOSED, FORKED, INVALID where out is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ewal_spool_term(spool: ewal_spool, out: *mut u64) -> ewal_status {
+    // SAFETY: the caller keeps to the header, here and below.
+    let out = unsafe { Out::new(out) };
+    let body = |it: &Spool| {
+        out.required("out")?;
+        out.set(it.term());
+        Ok(Done::Ok)
+    };
+    // SAFETY: as above.
+    unsafe { with_spool(spool, std::ptr::null_mut(), body) }
+}
+
+/// Waits until a durable record lies above lsn.
+///
+/// Ownership: nothing.
+/// Threads: any.
+/// Blocking: up to timeout_ns (0 polls, negative waits for ever).
+/// Errors: TIMEOUT; FAILED or CLOSED where none will come; DEADLOCK from inside
+///   a callback, FORKED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ewal_spool_wait_after(
+    spool: ewal_spool,
+    lsn: u64,
+    timeout_ns: i64,
+    error: *mut ewal_error,
+) -> ewal_status {
+    let body = |it: &Spool| {
+        guard::refuse_in_callback("ewal_spool_wait_after")?;
+        it.wait_after(lsn, arg::timeout(timeout_ns))?;
+        Ok(Done::Ok)
+    };
+    // SAFETY: the caller keeps to the header.
+    unsafe { with_spool(spool, error, body) }
+}
+
+/// A new eventfd that becomes readable each time records become durable, and
+/// after failure and close. Read it to reset it, then ask ewal_spool_bounds.
+///
+/// Ownership: the caller closes *out_fd; it is close-on-exec and does not
+///   block, and outlives the spool.
+/// Threads: any.
+/// Blocking: never.
+/// Errors: IO where descriptors are exhausted; CLOSED, FORKED, INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ewal_spool_event_fd(
+    spool: ewal_spool,
+    out_fd: *mut c_int,
+    error: *mut ewal_error,
+) -> ewal_status {
+    // SAFETY: the caller keeps to the header, here and below.
+    let out = unsafe { Out::new(out_fd) };
+    let body = |it: &Spool| {
+        out.required("out_fd")?;
+        out.set(it.event_fd()?.into_raw_fd());
+        Ok(Done::Ok)
+    };
+    // SAFETY: as above.
+    unsafe { with_spool(spool, error, body) }
+}
+
+/// Runs a body over the spool of a handle. A panic makes it fail for good.
+///
+/// # Safety
+/// As for [`guard::enter`].
+#[inline]
+pub(super) unsafe fn with_spool(
+    handle: ewal_spool,
+    error: *mut ewal_error,
+    body: impl FnOnce(&Spool) -> Result<Done>,
+) -> ewal_status {
+    // SAFETY: as promised by our caller.
+    unsafe { with_shared_spool(handle, error, |spool| body(spool)) }
+}
+
+/// As [`with_spool`], for what keeps the spool beyond the call.
+///
+/// # Safety
+/// As for [`guard::enter`].
+#[inline]
+pub(super) unsafe fn with_shared_spool(
+    handle: ewal_spool,
+    error: *mut ewal_error,
+    body: impl FnOnce(&Arc<Spool>) -> Result<Done>,
+) -> ewal_status {
+    let body = || {
+        let pin = SPOOLS.pin(handle.id)?;
+        // Locks that are a parent's are never given back: none is touched.
+        pin.check_open()?;
+        body(&pin)
+    };
+    let after_panic = |cause: &Error| {
+        if let Ok(pin) = SPOOLS.pin(handle.id) {
+            pin.fail(cause.clone());
+        }
+    };
+    // SAFETY: as promised by our caller.
+    unsafe { guard::enter_or(error, body, after_panic) }
+}
+
+impl From<SpoolTicket> for ewal_spool_ticket {
+    fn from(ticket: SpoolTicket) -> Self {
+        ewal_spool_ticket {
+            epoch: ticket.epoch,
+            first_lsn: ticket.first_lsn,
+            last_lsn: ticket.last_lsn,
+        }
+    }
+}
+
+impl From<ewal_spool_ticket> for SpoolTicket {
+    fn from(ticket: ewal_spool_ticket) -> Self {
+        SpoolTicket {
+            epoch: ticket.epoch,
+            first_lsn: ticket.first_lsn,
+            last_lsn: ticket.last_lsn,
+        }
+    }
+}
