@@ -21,4 +21,20 @@ epochwal::recovery wrong(const epochwal::recovery& log) { return log; }
 epochwal::frame wrong(const std::vector<std::string>& pages) { return epochwal::frame(1, pages); }
 #endif
 
+#ifdef WRONG_TEMPORARY_PAYLOAD
+epochwal::record wrong() { return epochwal::record(1, 1, std::string("gone")); }
+#endif
+
+#ifdef WRONG_COPIED_SPOOL
+epochwal::spool wrong(const epochwal::spool& spool) { return spool; }
+#endif
+
+#ifdef WRONG_COPIED_CURSOR
+epochwal::cursor wrong(const epochwal::cursor& cursor) { return cursor; }
+#endif
+
+#ifdef WRONG_COPIED_RECORDS
+epochwal::records wrong(const epochwal::records& records) { return records; }
+#endif
+
 int main() { return 0; }

@@ -22,6 +22,8 @@ struct throws_on_open<T, std::void_t<decltype(&T::open)>> : std::true_type {};
 
 static_assert(!throws_on_open<epochwal::coordinator>::value,
               "what would have to throw is not offered");
+static_assert(!throws_on_open<epochwal::spool>::value);
+static_assert(!throws_on_open<epochwal::cursor>::value);
 
 TEST(results_carry_values) {
   const std::string db = check::fresh_database();
@@ -67,6 +69,32 @@ TEST(results_carry_errors) {
   const auto missing = epochwal::coordinator::try_open("/nonexistent-directory/app.db");
   REQUIRE(!missing.has_value());
   CHECK(missing.error().os_errno() == ENOENT);
+}
+
+TEST(a_spool_without_exceptions) {
+  const std::string db = check::fresh_database();
+  auto spool = epochwal::spool::try_open(db);
+  REQUIRE(spool.has_value());
+  const auto ticket = spool->try_submit({1, 1, "one"});
+  REQUIRE(ticket.has_value());
+  CHECK(spool->try_wait(*ticket).has_value());
+  CHECK(spool->try_append({1, 2, "two"}).has_value());
+  const auto refused = spool->try_append({1, 2, "again"});
+  REQUIRE(!refused.has_value());
+  CHECK(refused.error().status() == EWAL_E_ORDER);
+  CHECK(refused.error().lsn() == 2);
+  CHECK(!refused.error().staged().has_value());
+  const auto records = spool->try_read_since(0);
+  REQUIRE(records.has_value());
+  REQUIRE(records->size() == 2);
+  CHECK((*records)[1].text() == "two");
+  const auto tail = epochwal::cursor::try_open(*spool, 2);
+  REQUIRE(tail.has_value());
+  const auto nothing = tail->try_next(std::chrono::seconds(0));
+  REQUIRE(!nothing.has_value());
+  CHECK(nothing.error().is_timeout());
+  CHECK(!nothing.error().lsn().has_value());
+  CHECK(spool->try_close().has_value());
 }
 
 TEST(listings_work) {

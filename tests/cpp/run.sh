@@ -100,6 +100,7 @@ for standard in ${EWAL_STANDARDS:-17 20 23}; do
     suite coordinator_test "$flag"
     suite recovery_test "$flag"
     suite segment_test "$flag"
+    suite spool_test "$flag"
     if [ "$standard" -ge 20 ]; then suite awaitable_test "$flag"; fi
     # Slow, and the same in each.
     if [ "$standard" -eq 20 ]; then suite process_test "$flag"; fi
@@ -150,13 +151,14 @@ refused() {
 # shellcheck disable=SC2086
 expect "the frame around the wrong programs compiles" \
     $CXX -std=c++17 $headers -fsyntax-only tests/cpp/must_not_compile.cpp
-for wrong in TEMPORARY_IMAGE COPIED_COORDINATOR COPIED_RECOVERY NOT_PLAIN_DATA; do
+for wrong in TEMPORARY_IMAGE COPIED_COORDINATOR COPIED_RECOVERY NOT_PLAIN_DATA \
+    TEMPORARY_PAYLOAD COPIED_SPOOL COPIED_CURSOR COPIED_RECORDS; do
     expect "refuses $wrong" refused "$wrong"
 done
 
 # The examples, end to end, on a dump of their own; the tool writes it again.
 examples() {
-    for example in commit recover; do
+    for example in commit recover spool; do
         # shellcheck disable=SC2086
         $CXX -std=c++17 $warnings $headers -pthread "examples/cpp/$example.cpp" \
             -o "$SCRATCH/$example" $link || return 1
@@ -179,6 +181,13 @@ examples() {
     grep -q 'offset' "$SCRATCH/said"
 }
 expect "the examples commit and recover" examples
+
+example_spool() {
+    printf 'a\nb\n' | "$SCRATCH/spool" "$SCRATCH/examples/db" >"$SCRATCH/said" &&
+        printf 'c\n' | "$SCRATCH/spool" "$SCRATCH/examples/db" >>"$SCRATCH/said" &&
+        printf '1 a\n2 b\n4 c\n' | diff - "$SCRATCH/said"
+}
+expect "the example of the spool" example_spool
 
 # As a user finds it: installed, then moved, so that nothing can point at the
 # tree that it was built in.

@@ -3,6 +3,7 @@
 #ifndef EPOCHWAL_COORDINATOR_HPP
 #define EPOCHWAL_COORDINATOR_HPP
 
+#include <epochwal/descriptor.hpp>
 #include <epochwal/result.hpp>
 #include <epochwal/view.hpp>
 
@@ -14,8 +15,6 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
-
-#include <unistd.h>
 
 #ifdef EPOCHWAL_COROUTINES
 #include <epochwal/durable.hpp>
@@ -45,31 +44,6 @@ struct coordinator_options : ewal_coordinator_options {
   static std::uint64_t in_range(std::chrono::nanoseconds time) noexcept {
     return time.count() < 0 ? std::uint64_t{1} << 63 : static_cast<std::uint64_t>(time.count());
   }
-};
-
-/// A file descriptor that is closed at the end of its life.
-class file_descriptor {
- public:
-  explicit file_descriptor(int fd = -1) noexcept : fd_(fd) {}
-  file_descriptor(file_descriptor&& other) noexcept : fd_(other.release()) {}
-  file_descriptor& operator=(file_descriptor&& other) noexcept {
-    if (this != &other) reset(other.release());
-    return *this;
-  }
-  file_descriptor(const file_descriptor&) = delete;
-  file_descriptor& operator=(const file_descriptor&) = delete;
-  ~file_descriptor() { reset(); }
-
-  [[nodiscard]] int get() const noexcept { return fd_; }
-  /// Gives it away: the caller closes it.
-  [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
-  void reset(int fd = -1) noexcept {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = fd;
-  }
-
- private:
-  int fd_;
 };
 
 namespace detail {
@@ -156,7 +130,7 @@ class coordinator {
   /// Seals what is staged and waits for it; the epoch it waited for.
   result<std::uint64_t> try_flush(timeout time = forever) const {
     std::uint64_t epoch = 0;
-    return with(epoch, detail::call([&](ewal_error* e) {
+    return detail::with(epoch, detail::call([&](ewal_error* e) {
                   return ewal_flush(handle_, time.count(), &epoch, e);
                 }));
   }
@@ -169,7 +143,7 @@ class coordinator {
   /// The epoch that a batch staged now would get.
   [[nodiscard]] result<std::uint64_t> try_current_epoch() const {
     std::uint64_t epoch = 0;
-    return with(epoch, detail::call([&](ewal_error*) {
+    return detail::with(epoch, detail::call([&](ewal_error*) {
                   return ewal_current_epoch(handle_, &epoch);
                 }));
   }
@@ -180,7 +154,7 @@ class coordinator {
     bool any = false;
     auto done = detail::call(
         [&](ewal_error*) { return ewal_durable_epoch(handle_, &epoch, &any); });
-    return with(any ? std::optional<std::uint64_t>(epoch) : std::nullopt, std::move(done));
+    return detail::with(any ? std::optional<std::uint64_t>(epoch) : std::nullopt, std::move(done));
   }
 
   /// The caller's word that the pages of all epochs through this one are safe
@@ -196,7 +170,7 @@ class coordinator {
     figures.struct_size = sizeof(figures);
     auto done = detail::call(
         [&](ewal_error* e) { return ewal_coordinator_stats(handle_, &figures, e); });
-    return with(figures, std::move(done));
+    return detail::with(figures, std::move(done));
   }
 
   /// Frames staged in a lane and not yet sealed.
@@ -204,7 +178,7 @@ class coordinator {
     std::uint32_t frames = 0;
     auto done = detail::call(
         [&](ewal_error* e) { return ewal_lane_backlog(handle_, lane, &frames, e); });
-    return with(frames, std::move(done));
+    return detail::with(frames, std::move(done));
   }
 
   /// All figures as Prometheus text.
@@ -376,12 +350,6 @@ class coordinator {
     // A ticket that is not zeroed is the sign that the batch stays staged.
     const bool kept = given.epoch != 0 || given.commit_seq != 0;
     return e.as_unexpected(status, kept ? std::optional<ticket>(mine) : std::nullopt);
-  }
-
-  template <class T>
-  static result<T> with(const T& value, result<void>&& done) {
-    if (!done.has_value()) return detail::unexpected(std::move(done).error());
-    return value;
   }
 
   void close_quietly() noexcept {

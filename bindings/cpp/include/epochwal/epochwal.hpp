@@ -7,6 +7,10 @@
 //   for (const auto& batch : epochwal::recovery("app.db"))
 //     for (const epochwal::frame& f : batch.frames) apply(f.page_number, f.image());
 //
+//   epochwal::spool spool("app.db");
+//   spool.append({1, 1, "insert a"});
+//   for (const epochwal::record& r : spool.read_since(0)) ship(r.lsn, r.text());
+//
 // Blocking, threads, errors and units are those of the C functions, documented
 // in epochwal.h; what is said here is what C++ adds. Errors are thrown as
 // `epochwal::error`; the `try_` functions return `result<T>` instead, and are
@@ -18,6 +22,7 @@
 #include <epochwal/coordinator.hpp>
 #include <epochwal/recovery.hpp>
 #include <epochwal/segment.hpp>
+#include <epochwal/spool.hpp>
 
 EPOCHWAL_NAMESPACE_BEGIN
 

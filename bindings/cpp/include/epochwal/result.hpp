@@ -32,8 +32,13 @@ struct ticket {
 class error : public std::runtime_error {
  public:
   error(ewal_status status, int os_errno, const std::string& message,
-        std::optional<ticket> staged = std::nullopt)
-      : std::runtime_error(message), status_(status), os_errno_(os_errno), staged_(staged) {}
+        std::optional<ticket> staged = std::nullopt,
+        std::optional<std::uint64_t> lsn = std::nullopt)
+      : std::runtime_error(message),
+        status_(status),
+        os_errno_(os_errno),
+        staged_(staged),
+        lsn_(lsn) {}
 
   /// `EWAL_TIMEOUT`, `EWAL_BUSY` or one of `EWAL_E_*`.
   [[nodiscard]] ewal_status status() const noexcept { return status_; }
@@ -44,15 +49,22 @@ class error : public std::runtime_error {
   /// The time was up; what was waited for is still pending.
   [[nodiscard]] bool is_timeout() const noexcept { return status_ == EWAL_TIMEOUT; }
 
-  /// The ticket of a batch that stays staged although its commit did not
+  /// The ticket of what stays staged although its commit or append did not
   /// finish (timeout, no space, outcome unknown): wait again with it, and do
-  /// not submit the batch a second time.
+  /// not submit it a second time. Of a spool's records, `commit_seq` is the
+  /// last LSN.
   [[nodiscard]] const std::optional<ticket>& staged() const noexcept { return staged_; }
+
+  /// The LSN to go on from, where there is one: the first that can be read
+  /// (EWAL_E_WAL_REMOVED), the spool's last (EWAL_E_AHEAD, EWAL_E_ORDER,
+  /// EWAL_E_FENCED), the last one in common (EWAL_E_DIVERGED).
+  [[nodiscard]] const std::optional<std::uint64_t>& lsn() const noexcept { return lsn_; }
 
  private:
   ewal_status status_;
   int os_errno_;
   std::optional<ticket> staged_;
+  std::optional<std::uint64_t> lsn_;
 };
 
 #ifdef EPOCHWAL_STD_EXPECTED
@@ -179,7 +191,8 @@ struct c_error : ewal_error {
   [[nodiscard]] unexpected as_unexpected(ewal_status status,
                                          std::optional<ticket> staged = std::nullopt) const {
     const char* text = message[0] != '\0' ? message : ewal_status_name(status);
-    return unexpected(epochwal::error(status, os_errno, text, staged));
+    const auto at = lsn != 0 ? std::optional<std::uint64_t>(lsn) : std::nullopt;
+    return unexpected(epochwal::error(status, os_errno, text, staged, at));
   }
 };
 
@@ -195,6 +208,13 @@ result<void> call(F&& function) {
   const ewal_status status = function(static_cast<ewal_error*>(&e));
   if (status != EWAL_OK) return e.as_unexpected(status);
   return {};
+}
+
+/// `value`, unless the call that was to fill it failed.
+template <class T>
+result<T> with(T value, result<void>&& done) {
+  if (!done.has_value()) return unexpected(std::move(done).error());
+  return value;
 }
 
 /// The text of a C function that writes as snprintf does: `write(buffer,

@@ -13,6 +13,7 @@
 #include <iterator>
 #include <limits>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -75,6 +76,12 @@ namespace detail {
 template <class C>
 inline constexpr bool is_view =
     std::is_trivially_copyable_v<C> && sizeof(C) <= 2 * sizeof(void*);
+
+/// A string literal, whose array has a zero at its end that nobody means.
+template <class C>
+inline constexpr bool is_literal =
+    std::is_array_v<std::remove_reference_t<C>> &&
+    std::is_same_v<std::remove_extent_t<std::remove_reference_t<C>>, const char>;
 
 template <class C>
 ewal_slice slice_of(C&& container) {
@@ -143,20 +150,53 @@ struct batch {
   bytes metadata = {};
 };
 
-/// Frames that the library owns, given out by value (a frame is a view).
-class frames_view {
+/// A logical record of a spool. Borrows its payload. An array of records is an
+/// array of `ewal_record`: nothing is converted or copied on the way into the
+/// library.
+struct record : ewal_record {
+  constexpr record() noexcept : ewal_record{} {}
+  explicit record(const ewal_record& other) noexcept : ewal_record(other) {}
+
+  /// The payload: the bytes of a vector, string, array or view, or a literal
+  /// without its final zero. A time of 0 is now.
+  template <class C, class = decltype(std::data(std::declval<C&>()))>
+  record(std::uint64_t term, std::uint64_t lsn, C&& payload, std::uint64_t timestamp_ms = 0)
+      : ewal_record{} {
+    this->term = term;
+    this->lsn = lsn;
+    this->timestamp_ms = timestamp_ms;
+    if constexpr (detail::is_literal<C>)
+      this->payload = detail::slice_of(std::string_view(payload));
+    else
+      this->payload = detail::slice_of(std::forward<C>(payload));
+  }
+
+  /// The payload as bytes.
+  [[nodiscard]] bytes data() const noexcept { return detail::view_of(payload); }
+  /// The payload as text.
+  [[nodiscard]] std::string_view text() const noexcept {
+    return {static_cast<const char*>(payload.data), payload.len};
+  }
+};
+
+// The library walks an array of records in steps of an ewal_record.
+static_assert(sizeof(record) == sizeof(ewal_record) && std::is_standard_layout_v<record>);
+
+/// An array of the library's, given out by value as views of its elements.
+template <class View, class C>
+class views {
  public:
   class iterator {
    public:
     using iterator_category = std::input_iterator_tag;
-    using value_type = frame;
+    using value_type = View;
     using difference_type = std::ptrdiff_t;
     using pointer = void;
-    using reference = frame;
+    using reference = View;
 
     iterator() = default;
-    explicit iterator(const ewal_frame* at) noexcept : at_(at) {}
-    frame operator*() const noexcept { return frame(*at_); }
+    explicit iterator(const C* at) noexcept : at_(at) {}
+    View operator*() const noexcept { return View(*at_); }
     iterator& operator++() noexcept {
       ++at_;
       return *this;
@@ -166,23 +206,27 @@ class frames_view {
     friend bool operator!=(iterator a, iterator b) noexcept { return a.at_ != b.at_; }
 
    private:
-    const ewal_frame* at_ = nullptr;
+    const C* at_ = nullptr;
   };
 
-  frames_view() = default;
-  frames_view(const ewal_frame* first, std::size_t count) noexcept
-      : first_(first), count_(count) {}
+  views() = default;
+  views(const C* first, std::size_t count) noexcept : first_(first), count_(count) {}
 
   [[nodiscard]] iterator begin() const noexcept { return iterator(first_); }
   [[nodiscard]] iterator end() const noexcept { return iterator(first_ + count_); }
   [[nodiscard]] std::size_t size() const noexcept { return count_; }
   [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
-  [[nodiscard]] frame operator[](std::size_t index) const { return frame(first_[index]); }
+  [[nodiscard]] View operator[](std::size_t index) const { return View(first_[index]); }
 
  private:
-  const ewal_frame* first_ = nullptr;
+  const C* first_ = nullptr;
   std::size_t count_ = 0;
 };
+
+/// Frames that the library owns.
+using frames_view = views<frame, ewal_frame>;
+/// Records that the library owns.
+using records_view = views<record, ewal_record>;
 
 /// Waits without end.
 struct forever_t {};

@@ -1,0 +1,453 @@
+// The spool: a durable log of records, for log shipping.
+
+#ifndef EPOCHWAL_SPOOL_HPP
+#define EPOCHWAL_SPOOL_HPP
+
+#include <epochwal/descriptor.hpp>
+#include <epochwal/result.hpp>
+#include <epochwal/view.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+EPOCHWAL_NAMESPACE_BEGIN
+
+/// The options of `ewal_spool_options`, at their defaults. Fields are those of
+/// the C struct, documented there; zero is the default everywhere.
+struct spool_options : ewal_spool_options {
+  spool_options() noexcept : ewal_spool_options(EWAL_SPOOL_OPTIONS_INIT) {}
+
+  /// The longest that a record on which nobody waits stays staged.
+  spool_options& flush_interval(std::chrono::nanoseconds time) noexcept {
+    flush_interval_ns = in_range(time);
+    return *this;
+  }
+  /// How long an append waits for room.
+  spool_options& block_timeout(std::chrono::nanoseconds time) noexcept {
+    block_timeout_ns = in_range(time);
+    return *this;
+  }
+
+ private:
+  /// A time below zero becomes one that opening refuses, not the default.
+  static std::uint64_t in_range(std::chrono::nanoseconds time) noexcept {
+    return time.count() < 0 ? std::uint64_t{1} << 63 : static_cast<std::uint64_t>(time.count());
+  }
+};
+
+/// What submitted records were given: what to wait for.
+struct spool_ticket {
+  std::uint64_t epoch = 0;
+  std::uint64_t first_lsn = 0;
+  std::uint64_t last_lsn = 0;
+};
+
+/// How much a read may give. At least one record is given where there is one.
+struct read_limit {
+  /// 1 or more.
+  std::size_t records = 1000;
+  /// Of payload; one record may exceed it by itself.
+  std::size_t bytes = std::size_t{16} << 20;
+};
+
+/// The first and the last record of a spool, and where pruning has come to; 0
+/// where there is none.
+struct spool_bounds {
+  std::uint64_t oldest_lsn = 0;
+  std::uint64_t current_lsn = 0;
+  std::uint64_t pruned_through = 0;
+};
+
+/// What an open dropped of records that were never acknowledged.
+struct torn_tail {
+  std::string path;
+  /// Bytes from the start of the file.
+  std::uint64_t offset = 0;
+};
+
+/// Records that were read: `ewal_records`, released at the end of its life. A
+/// range of `record`, whose payloads are views into it. It needs neither the
+/// spool nor the cursor that it came from.
+class records {
+ public:
+  /// Holds nothing, as after a move: an empty range.
+  records() noexcept = default;
+  /// Takes the C handle over.
+  explicit records(ewal_records handle) noexcept : handle_(handle) {
+    const ewal_record* first = nullptr;
+    std::size_t count = 0;
+    if (ewal_records_get(handle_, &first, &count) == EWAL_OK) view_ = records_view(first, count);
+  }
+  records(records&& other) noexcept : view_(other.view_), handle_(other.release()) {}
+  records& operator=(records&& other) noexcept {
+    if (this != &other) {
+      free();
+      view_ = other.view_;
+      handle_ = other.release();
+    }
+    return *this;
+  }
+  records(const records&) = delete;
+  records& operator=(const records&) = delete;
+  ~records() { free(); }
+
+  using iterator = records_view::iterator;
+  [[nodiscard]] iterator begin() const noexcept { return view_.begin(); }
+  [[nodiscard]] iterator end() const noexcept { return view_.end(); }
+  [[nodiscard]] std::size_t size() const noexcept { return view_.size(); }
+  [[nodiscard]] bool empty() const noexcept { return view_.empty(); }
+  [[nodiscard]] record operator[](std::size_t index) const { return view_[index]; }
+  /// The last one; only where there is one.
+  [[nodiscard]] record back() const { return view_[view_.size() - 1]; }
+
+  /// The C handle, still owned by this object.
+  [[nodiscard]] ewal_records native_handle() const noexcept { return handle_; }
+  /// Gives the C handle away: the caller releases it.
+  [[nodiscard]] ewal_records release() noexcept {
+    view_ = {};
+    return std::exchange(handle_, ewal_records{});
+  }
+
+ private:
+  void free() noexcept {
+    if (handle_.id != 0) ewal_records_release(release());
+  }
+
+  records_view view_;
+  ewal_records handle_{};
+};
+
+/// A durable log of records: `ewal_spool`, closed at the end of its life. Any
+/// number of threads may call the const members of one object at a time;
+/// moving and destroying want it alone.
+///
+/// Each operation is there twice: `x()` throws `error`, `try_x()` returns a
+/// result and is all there is without exceptions.
+class spool {
+ public:
+  /// Holds nothing, as after a move: every call answers EWAL_E_INVALID.
+  spool() noexcept = default;
+
+  spool(spool&& other) noexcept : handle_(other.release()) {}
+  /// Closes what it held before.
+  spool& operator=(spool&& other) noexcept {
+    if (this != &other) {
+      close_quietly();
+      handle_ = other.release();
+    }
+    return *this;
+  }
+  spool(const spool&) = delete;
+  spool& operator=(const spool&) = delete;
+
+  /// Makes durable what is staged, and closes; blocks as long as that takes,
+  /// and says nothing about what could not be made durable: call `close` to
+  /// know.
+  ~spool() { close_quietly(); }
+
+  /// Opens the spool of the data file at `path`. A second writer gets
+  /// EWAL_E_LOCKED.
+  static result<spool> try_open(path_view path, const spool_options& options = {}) {
+    ewal_spool handle{};
+    auto done = detail::call(
+        [&](ewal_error* e) { return ewal_spool_open(path.c_str(), &options, &handle, e); });
+    if (!done.has_value()) return detail::unexpected(std::move(done).error());
+    return spool(handle);
+  }
+
+  /// Stages records, all or none; wait for what it gives.
+  [[nodiscard]] result<spool_ticket> try_submit(span<const record> work) const {
+    ewal_spool_ticket c{};
+    auto done = detail::call([&](ewal_error* e) {
+      return ewal_spool_submit(handle_, work.data(), work.size(), &c, e);
+    });
+    return detail::with(spool_ticket{c.epoch, c.first_lsn, c.last_lsn}, std::move(done));
+  }
+  [[nodiscard]] result<spool_ticket> try_submit(const record& work) const {
+    return try_submit(span<const record>(&work, 1));
+  }
+
+  /// Appends records, all or none, durable on return. Where it failed and they
+  /// stay staged, the error's `staged()` has the ticket.
+  result<void> try_append(span<const record> work, timeout time = forever) const {
+    detail::c_error e;
+    const ewal_status status =
+        ewal_spool_append(handle_, work.data(), work.size(), time.count(), &e);
+    if (status == EWAL_OK) return {};
+    if (e.staged_epoch == 0) return e.as_unexpected(status);
+    return e.as_unexpected(status, ticket{e.staged_epoch, work[work.size() - 1].lsn});
+  }
+  result<void> try_append(const record& work, timeout time = forever) const {
+    return try_append(span<const record>(&work, 1), time);
+  }
+
+  /// Waits until what was submitted is durable. EWAL_TIMEOUT: still pending.
+  result<void> try_wait(const spool_ticket& staged, timeout time = forever) const {
+    const ewal_spool_ticket c{staged.epoch, staged.first_lsn, staged.last_lsn};
+    return detail::call(
+        [&](ewal_error* e) { return ewal_spool_wait(handle_, c, time.count(), e); });
+  }
+  /// The same for what a failed append has left staged.
+  result<void> try_wait(const ticket& staged, timeout time = forever) const {
+    return try_wait(spool_ticket{staged.epoch, staged.commit_seq, staged.commit_seq}, time);
+  }
+
+  /// Waits for all that is staged.
+  result<void> try_flush(timeout time = forever) const {
+    return detail::call(
+        [&](ewal_error* e) { return ewal_spool_flush(handle_, time.count(), e); });
+  }
+
+  /// Durable records above `lsn`; none at the end. EWAL_E_WAL_REMOVED and
+  /// EWAL_E_AHEAD say in `error::lsn` where to go on.
+  [[nodiscard]] result<records> try_read_since(std::uint64_t lsn, read_limit limit = {}) const {
+    ewal_records handle{};
+    auto done = detail::call([&](ewal_error* e) {
+      return ewal_spool_read_since(handle_, lsn, limit.records, limit.bytes, &handle, e);
+    });
+    if (!done.has_value()) return detail::unexpected(std::move(done).error());
+    return records(handle);
+  }
+
+  /// Reads of memory.
+  [[nodiscard]] result<spool_bounds> try_bounds() const {
+    spool_bounds b;
+    auto done = detail::call([&](ewal_error*) {
+      return ewal_spool_bounds(handle_, &b.oldest_lsn, &b.current_lsn, &b.pruned_through);
+    });
+    return detail::with(b, std::move(done));
+  }
+
+  /// The term of now; 0 before the first record.
+  [[nodiscard]] result<std::uint64_t> try_term() const {
+    std::uint64_t term = 0;
+    auto done = detail::call([&](ewal_error*) { return ewal_spool_term(handle_, &term); });
+    return detail::with(term, std::move(done));
+  }
+
+  /// Waits until a durable record lies above `lsn`.
+  result<void> try_wait_after(std::uint64_t lsn, timeout time = forever) const {
+    return detail::call(
+        [&](ewal_error* e) { return ewal_spool_wait_after(handle_, lsn, time.count(), e); });
+  }
+
+  /// Lets records at or below `lsn` go; how far pruning has come.
+  result<std::uint64_t> try_prune_through(std::uint64_t lsn) const {
+    std::uint64_t pruned = 0;
+    auto done = detail::call(
+        [&](ewal_error* e) { return ewal_spool_prune_through(handle_, lsn, &pruned, e); });
+    return detail::with(pruned, std::move(done));
+  }
+
+  /// Begins `new_term` behind `lsn`; records above it are saved aside.
+  result<void> try_truncate_after(std::uint64_t lsn, std::uint64_t new_term) const {
+    return detail::call(
+        [&](ewal_error* e) { return ewal_spool_truncate_after(handle_, lsn, new_term, e); });
+  }
+
+  /// A descriptor of one's own that becomes readable each time records become
+  /// durable, and after failure and close.
+  [[nodiscard]] result<file_descriptor> try_event_fd() const {
+    int fd = -1;
+    auto done = detail::call([&](ewal_error* e) { return ewal_spool_event_fd(handle_, &fd, e); });
+    if (!done.has_value()) return detail::unexpected(std::move(done).error());
+    return file_descriptor(fd);
+  }
+
+  /// The figures: batches are runs of records, frames are records.
+  [[nodiscard]] result<ewal_stats> try_stats() const {
+    ewal_stats figures{};
+    figures.struct_size = sizeof(figures);
+    auto done =
+        detail::call([&](ewal_error* e) { return ewal_spool_stats(handle_, &figures, e); });
+    return detail::with(figures, std::move(done));
+  }
+
+  /// The files that an open with EWAL_OPEN_SALVAGE moved or copied aside.
+  [[nodiscard]] result<std::vector<std::string>> try_salvaged() const {
+    std::vector<std::string> files;
+    for (;;) {
+      auto file = detail::text(
+          [&](char* buffer, std::size_t size, std::size_t* length, ewal_error* e) {
+            return ewal_spool_salvaged(handle_, files.size(), buffer, size, length, e);
+          });
+      if (file.has_value()) {
+        files.push_back(*std::move(file));
+      } else if (file.error().status() == EWAL_E_NOT_FOUND) {
+        return files;
+      } else {
+        return detail::unexpected(std::move(file).error());
+      }
+    }
+  }
+
+  /// What the open dropped; none where it found all whole.
+  [[nodiscard]] result<std::optional<torn_tail>> try_torn() const {
+    torn_tail torn;
+    auto path = detail::text(
+        [&](char* buffer, std::size_t size, std::size_t* length, ewal_error* e) {
+          return ewal_spool_torn(handle_, buffer, size, length, &torn.offset, e);
+        });
+    if (path.has_value()) {
+      torn.path = *std::move(path);
+      return std::optional<torn_tail>(std::move(torn));
+    }
+    if (path.error().status() == EWAL_E_NOT_FOUND) return std::optional<torn_tail>();
+    return detail::unexpected(std::move(path).error());
+  }
+
+  /// Moves what is damaged, and all beyond it, aside.
+  static result<ewal_salvage_report> try_salvage(path_view path) {
+    ewal_salvage_report report{};
+    report.struct_size = sizeof(report);
+    auto done = detail::call(
+        [&](ewal_error* e) { return ewal_spool_salvage(path.c_str(), &report, e); });
+    return detail::with(report, std::move(done));
+  }
+
+  /// Makes durable what is staged, and closes; see `coordinator::try_close`.
+  result<void> try_close(timeout time = forever) const {
+    // The handle is kept: that it is stale is the library's to know.
+    return detail::call(
+        [&](ewal_error* e) { return ewal_spool_close(handle_, time.count(), e); });
+  }
+
+#ifndef EPOCHWAL_NO_EXCEPTIONS
+  /// See `try_open`.
+  explicit spool(path_view path, const spool_options& options = {}) : spool(open(path, options)) {}
+
+  static spool open(path_view path, const spool_options& options = {}) {
+    return detail::unwrap(try_open(path, options));
+  }
+  spool_ticket submit(span<const record> work) const { return detail::unwrap(try_submit(work)); }
+  spool_ticket submit(const record& work) const { return detail::unwrap(try_submit(work)); }
+  void append(span<const record> work, timeout time = forever) const {
+    detail::unwrap(try_append(work, time));
+  }
+  void append(const record& work, timeout time = forever) const {
+    detail::unwrap(try_append(work, time));
+  }
+  void wait(const spool_ticket& staged, timeout time = forever) const {
+    detail::unwrap(try_wait(staged, time));
+  }
+  void wait(const ticket& staged, timeout time = forever) const {
+    detail::unwrap(try_wait(staged, time));
+  }
+  void flush(timeout time = forever) const { detail::unwrap(try_flush(time)); }
+  [[nodiscard]] records read_since(std::uint64_t lsn, read_limit limit = {}) const {
+    return detail::unwrap(try_read_since(lsn, limit));
+  }
+  [[nodiscard]] spool_bounds bounds() const { return detail::unwrap(try_bounds()); }
+  [[nodiscard]] std::uint64_t term() const { return detail::unwrap(try_term()); }
+  void wait_after(std::uint64_t lsn, timeout time = forever) const {
+    detail::unwrap(try_wait_after(lsn, time));
+  }
+  std::uint64_t prune_through(std::uint64_t lsn) const {
+    return detail::unwrap(try_prune_through(lsn));
+  }
+  void truncate_after(std::uint64_t lsn, std::uint64_t new_term) const {
+    detail::unwrap(try_truncate_after(lsn, new_term));
+  }
+  [[nodiscard]] file_descriptor event_fd() const { return detail::unwrap(try_event_fd()); }
+  [[nodiscard]] ewal_stats stats() const { return detail::unwrap(try_stats()); }
+  [[nodiscard]] std::vector<std::string> salvaged() const {
+    return detail::unwrap(try_salvaged());
+  }
+  [[nodiscard]] std::optional<torn_tail> torn() const { return detail::unwrap(try_torn()); }
+  static ewal_salvage_report salvage(path_view path) { return detail::unwrap(try_salvage(path)); }
+  void close(timeout time = forever) const { detail::unwrap(try_close(time)); }
+#endif
+
+  /// The C handle, still owned by this object.
+  [[nodiscard]] ewal_spool native_handle() const noexcept { return handle_; }
+  /// Gives the C handle away: the caller closes it.
+  [[nodiscard]] ewal_spool release() noexcept { return std::exchange(handle_, ewal_spool{}); }
+  /// Whether it holds a handle, open or closed.
+  explicit operator bool() const noexcept { return handle_.id != 0; }
+
+ private:
+  explicit spool(ewal_spool handle) noexcept : handle_(handle) {}
+
+  void close_quietly() noexcept {
+    if (handle_.id != 0) ewal_spool_close(release(), -1, nullptr);
+  }
+
+  ewal_spool handle_{};
+};
+
+/// A reader that keeps its place in a spool: `ewal_cursor`, closed at the end of
+/// its life. One thread at a time reads with it; any may `close` it meanwhile,
+/// which wakes the one that waits. It may outlive its spool, and gives
+/// EWAL_E_CLOSED then.
+class cursor {
+ public:
+  /// Holds nothing, as after a move: every call answers EWAL_E_INVALID.
+  cursor() noexcept = default;
+  cursor(cursor&& other) noexcept : handle_(other.release()) {}
+  cursor& operator=(cursor&& other) noexcept {
+    if (this != &other) {
+      close();
+      handle_ = other.release();
+    }
+    return *this;
+  }
+  cursor(const cursor&) = delete;
+  cursor& operator=(const cursor&) = delete;
+  ~cursor() { close(); }
+
+  /// A cursor behind `lsn`; its first read says whether that can be read from.
+  static result<cursor> try_open(const spool& of, std::uint64_t lsn) {
+    cursor opened;
+    auto done = detail::call([&](ewal_error* e) {
+      return ewal_cursor_open(of.native_handle(), lsn, &opened.handle_, e);
+    });
+    if (!done.has_value()) return detail::unexpected(std::move(done).error());
+    return opened;
+  }
+
+  /// The next records, at least one: waits until there is one. The cursor
+  /// stays where it is after any error, EWAL_TIMEOUT included.
+  [[nodiscard]] result<records> try_next(timeout time = forever, read_limit limit = {}) const {
+    ewal_records handle{};
+    auto done = detail::call([&](ewal_error* e) {
+      return ewal_cursor_next(handle_, limit.records, limit.bytes, time.count(), &handle, e);
+    });
+    if (!done.has_value()) return detail::unexpected(std::move(done).error());
+    return records(handle);
+  }
+
+  /// Ends it, also for a thread that waits with it. Does nothing where it is
+  /// closed.
+  void close() const noexcept {
+    if (handle_.id != 0) ewal_cursor_close(handle_);
+  }
+
+#ifndef EPOCHWAL_NO_EXCEPTIONS
+  cursor(const spool& of, std::uint64_t lsn) : cursor(open(of, lsn)) {}
+  static cursor open(const spool& of, std::uint64_t lsn) {
+    return detail::unwrap(try_open(of, lsn));
+  }
+  [[nodiscard]] records next(timeout time = forever, read_limit limit = {}) const {
+    return detail::unwrap(try_next(time, limit));
+  }
+#endif
+
+  /// The C handle, still owned by this object.
+  [[nodiscard]] ewal_cursor native_handle() const noexcept { return handle_; }
+  /// Gives the C handle away: the caller closes it.
+  [[nodiscard]] ewal_cursor release() noexcept { return std::exchange(handle_, ewal_cursor{}); }
+  /// Whether it holds a handle, open or closed.
+  explicit operator bool() const noexcept { return handle_.id != 0; }
+
+ private:
+  ewal_cursor handle_{};
+};
+
+EPOCHWAL_NAMESPACE_END
+
+#endif

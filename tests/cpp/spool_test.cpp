@@ -1,0 +1,267 @@
+// The throwing face of the spool.
+
+#include "check.hpp"
+
+#include <epochwal/epochwal.hpp>
+
+#include <poll.h>
+
+#include <chrono>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+using namespace std::chrono_literals;
+
+static_assert(!std::is_copy_constructible_v<epochwal::spool>);
+static_assert(!std::is_copy_assignable_v<epochwal::cursor>);
+static_assert(!std::is_copy_constructible_v<epochwal::records>);
+static_assert(std::is_nothrow_move_constructible_v<epochwal::spool>);
+static_assert(std::is_nothrow_move_assignable_v<epochwal::cursor>);
+static_assert(std::is_nothrow_move_constructible_v<epochwal::records>);
+static_assert(std::is_nothrow_destructible_v<epochwal::spool>);
+
+namespace {
+
+constexpr epochwal::read_limit all{std::numeric_limits<std::size_t>::max(),
+                                   std::numeric_limits<std::size_t>::max()};
+
+/// Appends records whose payload is their LSN in decimal.
+void append(const epochwal::spool& spool, std::uint64_t first, std::uint64_t last) {
+  for (std::uint64_t lsn = first; lsn <= last; ++lsn) {
+    const std::string text = std::to_string(lsn);
+    spool.append({1, lsn, text, 1000 + lsn});
+  }
+}
+
+bool is_right(const epochwal::record& r) {
+  return r.text() == std::to_string(r.lsn) && r.timestamp_ms == 1000 + r.lsn && r.term == 1;
+}
+
+/// Nothing is written by itself.
+epochwal::spool_options quiet() {
+  epochwal::spool_options options;
+  options.flush_interval(1h);
+  options.segment_size = 32 << 10;
+  return options;
+}
+
+}  // namespace
+
+TEST(what_is_appended_comes_back) {
+  const std::string db = check::fresh_database();
+  {
+    epochwal::spool spool(db);
+    const std::vector<std::uint32_t> words{1, 2, 3};
+    const std::vector<epochwal::record> run{{1, 2, "two"}, {2, 5, words, 77}};
+    const epochwal::spool_ticket ticket = spool.submit(run);
+    CHECK(ticket.first_lsn == 2);
+    CHECK(ticket.last_lsn == 5);
+    spool.wait(ticket, 60s);
+    spool.append({2, 6, std::string_view("six")}, 60s);
+    spool.close();
+  }
+  const epochwal::spool spool = epochwal::spool::open(db);
+  CHECK(spool.bounds().oldest_lsn == 2);
+  CHECK(spool.bounds().current_lsn == 6);
+  CHECK(spool.bounds().pruned_through == 0);
+  CHECK(spool.term() == 2);
+  CHECK(!spool.torn().has_value());
+  const epochwal::records got = spool.read_since(0);
+  REQUIRE(got.size() == 3);
+  CHECK(got[0].text() == "two");
+  CHECK(got[0].timestamp_ms > 0);
+  CHECK(got[1].term == 2);
+  CHECK(got[1].timestamp_ms == 77);
+  CHECK(got[1].data().size() == 12);
+  CHECK(got.back().text() == "six");
+  CHECK(spool.read_since(6).empty());
+  CHECK(spool.stats().batches == 0);
+}
+
+TEST(a_read_is_limited_and_gives_one_at_least) {
+  epochwal::spool spool(check::fresh_database());
+  append(spool, 1000, 1019);
+  CHECK(spool.read_since(0, {5, 1 << 20}).size() == 5);
+  CHECK(spool.read_since(0, {100, 12}).size() == 3);
+  CHECK(spool.read_since(0, {100, 0}).size() == 1);
+  CHECK_THROWS(EWAL_E_INVALID, (void)spool.read_since(0, {0, 9}));
+  std::size_t n = 0;
+  for (const epochwal::record& r : spool.read_since(0)) n += is_right(r);
+  CHECK(n == 20);
+}
+
+TEST(errors_have_the_lsn_to_go_on_from) {
+  epochwal::spool spool(check::fresh_database());
+  append(spool, 1, 10);
+  const auto lsn_of = [](ewal_status status, auto&& call) {
+    try {
+      call();
+    } catch (const epochwal::error& e) {
+      CHECK(e.status() == status);
+      return e.lsn().value_or(0);
+    }
+    CHECK(!"nothing was thrown");
+    return std::uint64_t{0};
+  };
+  CHECK(lsn_of(EWAL_E_ORDER, [&] { spool.append({1, 10, "x"}); }) == 10);
+  CHECK(lsn_of(EWAL_E_FENCED, [&] { spool.append({0, 11, "x"}); }) == 10);
+  CHECK(lsn_of(EWAL_E_AHEAD, [&] { (void)spool.read_since(11); }) == 10);
+  CHECK(spool.prune_through(4) == 4);
+  CHECK(lsn_of(EWAL_E_WAL_REMOVED, [&] { (void)spool.read_since(3); }) == 5);
+  CHECK(lsn_of(EWAL_E_INVALID, [&] { spool.append({1, 0, "x"}); }) == 0);
+  spool.truncate_after(7, 3);
+  CHECK(lsn_of(EWAL_E_FENCED, [&] { spool.truncate_after(7, 3); }) == 7);
+  CHECK(spool.bounds().current_lsn == 7);
+  CHECK(spool.term() == 3);
+}
+
+TEST(an_append_that_times_out_gives_its_ticket) {
+  epochwal::spool spool(check::fresh_database(), quiet());
+  try {
+    // A deadline long past: polls, and does not wait for ever.
+    spool.append({1, 3, "x"}, -5s);
+    CHECK(false);
+  } catch (const epochwal::error& e) {
+    CHECK(e.is_timeout());
+    REQUIRE(e.staged().has_value());
+    CHECK(e.staged()->commit_seq == 3);
+    CHECK_THROWS(EWAL_TIMEOUT, spool.wait(*e.staged(), 0s));
+    CHECK_THROWS(EWAL_TIMEOUT, spool.wait_after(0, 1ms));
+    spool.wait(*e.staged());
+  }
+  CHECK(spool.bounds().current_lsn == 3);
+  (void)spool.submit({1, 4, "y"});
+  spool.flush(60s);
+  spool.wait_after(3, 0s);
+}
+
+TEST(a_cursor_follows_and_is_closed_by_another_thread) {
+  epochwal::spool spool(check::fresh_database());
+  const epochwal::cursor tail(spool, 0);
+  CHECK_THROWS(EWAL_TIMEOUT, (void)tail.next(0s));
+  std::thread writer([&] { append(spool, 1, 200); });
+  std::uint64_t next = 1;
+  while (next <= 200)
+    for (const epochwal::record& r : tail.next(60s, {7, 1 << 20})) {
+      CHECK(is_right(r));
+      CHECK(r.lsn == next);
+      ++next;
+    }
+  writer.join();
+  ewal_status status = EWAL_OK;
+  std::thread waiter([&] {
+    const auto nothing = tail.try_next();
+    status = nothing ? EWAL_OK : nothing.error().status();
+  });
+  tail.close();
+  waiter.join();
+  CHECK(status == EWAL_E_CLOSED);
+  CHECK_THROWS(EWAL_E_CLOSED, (void)tail.next());
+}
+
+TEST(a_cursor_that_waits_hears_of_the_close) {
+  epochwal::spool spool(check::fresh_database());
+  epochwal::cursor tail(spool, 0);
+  ewal_status status = EWAL_OK;
+  std::thread waiter([&] {
+    const auto nothing = tail.try_next();
+    status = nothing ? EWAL_OK : nothing.error().status();
+  });
+  spool.close();
+  waiter.join();
+  CHECK(status == EWAL_E_CLOSED);
+}
+
+TEST(a_cursor_keeps_its_segment_across_a_prune) {
+  epochwal::spool_options options = quiet();
+  options.ring_bytes = EWAL_RING_BYTES_OFF;
+  epochwal::spool spool(check::fresh_database(), options);
+  append(spool, 1, 100);
+  epochwal::cursor begun(spool, 0);
+  const epochwal::cursor fresh(spool, 0);
+  CHECK(begun.next(0s, {2, 100}).size() == 2);
+  CHECK(spool.prune_through(90) == 90);
+  CHECK(begun.next(0s, {1, 100})[0].lsn == 3);
+  CHECK_THROWS(EWAL_E_WAL_REMOVED, (void)fresh.next(0s));
+  begun = epochwal::cursor::open(spool, 90);
+  CHECK(begun.next(0s).size() == 10);
+}
+
+TEST(records_outlive_everything_and_move) {
+  const std::string db = check::fresh_database();
+  epochwal::records kept;
+  CHECK(kept.empty());
+  {
+    epochwal::spool spool(db);
+    append(spool, 1, 50);
+    epochwal::records got = spool.read_since(0, all);
+    epochwal::records moved = std::move(got);
+    CHECK(got.empty());
+    CHECK(got.native_handle().id == 0);
+    kept = spool.read_since(49);
+    kept = std::move(moved);
+    spool.prune_through(50);
+  }
+  CHECK(kept.size() == 50);
+  for (const epochwal::record& r : kept) CHECK(is_right(r));
+  const ewal_records raw = kept.release();
+  CHECK(kept.empty());
+  CHECK(ewal_records_release(raw) == EWAL_OK);
+  CHECK(epochwal::records(raw).empty());
+}
+
+TEST(moving_leaves_nothing_behind_and_closes_what_was_there) {
+  const std::string db = check::fresh_database();
+  const std::string other = check::fresh_database();
+  epochwal::spool a(db);
+  CHECK_THROWS(EWAL_E_LOCKED, epochwal::spool{db});
+  epochwal::spool b = std::move(a);
+  CHECK(!a);
+  CHECK_THROWS(EWAL_E_INVALID, a.append({1, 1, "x"}));
+  CHECK_THROWS(EWAL_E_INVALID, (void)a.bounds());
+  epochwal::spool c(other);
+  c = std::move(b);
+  const epochwal::spool d(other);
+  c.append({1, 1, "x"});
+  c.close(60s);
+  CHECK_THROWS(EWAL_E_CLOSED, c.close());
+  CHECK_THROWS(EWAL_E_CLOSED, c.append({1, 2, "x"}));
+  CHECK_THROWS(EWAL_E_CLOSED, epochwal::cursor(c, 0));
+}
+
+TEST(a_descriptor_tells_of_records) {
+  epochwal::spool spool(check::fresh_database());
+  const epochwal::file_descriptor fd = spool.event_fd();
+  pollfd watched{fd.get(), POLLIN, 0};
+  CHECK(poll(&watched, 1, 0) == 0);
+  spool.append({1, 1, "x"});
+  CHECK(poll(&watched, 1, 60000) == 1);
+}
+
+TEST(a_spool_without_damage_is_salvaged_as_it_is) {
+  const std::string db = check::fresh_database();
+  CHECK_THROWS(EWAL_E_NOT_FOUND, epochwal::spool::salvage(db));
+  {
+    epochwal::spool spool(db);
+    append(spool, 1, 3);
+    CHECK_THROWS(EWAL_E_LOCKED, epochwal::spool::salvage(db));
+  }
+  const ewal_salvage_report report = epochwal::spool::salvage(db);
+  CHECK(report.files == 0);
+  CHECK(report.current_lsn == 3);
+  epochwal::spool_options options;
+  options.flags = EWAL_OPEN_SALVAGE;
+  CHECK(epochwal::spool(db, options).salvaged().empty());
+}
+
+TEST(options_below_zero_are_refused) {
+  epochwal::spool_options options;
+  options.flush_interval(-1s);
+  CHECK_THROWS(EWAL_E_INVALID, epochwal::spool(check::fresh_database(), options));
+}
+
+int main() { return check::run(); }
