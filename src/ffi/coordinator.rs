@@ -129,12 +129,9 @@ pub unsafe extern "C" fn ewal_coordinator_close(
         guard::refuse_in_callback("ewal_coordinator_close")?;
         let pin = COORDINATORS.pin(coordinator.id)?;
         let outcome = pin.coordinator.close(arg::timeout(timeout_ns));
-        if let Err(e) = &outcome
-            && stays_open(e.kind())
-        {
-            return Err(e.clone());
+        if ends_handle(&outcome) {
+            COORDINATORS.close(coordinator.id);
         }
-        COORDINATORS.close(coordinator.id);
         // Several calls may have waited for one and the same close.
         if outcome.is_ok() && pin.closed.swap(true, SeqCst) {
             return Err(Error::new(
@@ -148,12 +145,11 @@ pub unsafe extern "C" fn ewal_coordinator_close(
     unsafe { guard::enter(error, body) }
 }
 
-/// Whether a close that ended so can be called again: nothing was closed.
-pub(super) fn stays_open(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::Timeout | ErrorKind::Deadlock | ErrorKind::Forked
-    )
+/// Whether a close that came out so ends the handle. Where it was told CLOSED
+/// another call is closing: that one ends it, unless it is not in time.
+pub(super) fn ends_handle(outcome: &Result<()>) -> bool {
+    use ErrorKind::{Closed, Deadlock, Forked, Timeout};
+    !matches!(outcome, Err(e) if matches!(e.kind(), Timeout | Deadlock | Forked | Closed))
 }
 
 /// Stages a batch: copies and checksums it into the calling thread's lane.

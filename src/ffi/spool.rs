@@ -1,14 +1,14 @@
 //! The spool: open, append, wait, close.
 
 use super::arg::{self, Out};
-use super::coordinator::stays_open;
+use super::coordinator::ends_handle;
 use super::error::ewal_error;
 use super::guard::{self, Done};
 use super::handle::Table;
 use super::record::{self, ewal_record};
 use super::spool_options::{self, ewal_spool_options};
 use super::status::ewal_status;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::spool::{Record, Spool, SpoolTicket};
 use std::ffi::{c_char, c_int};
 use std::os::fd::IntoRawFd;
@@ -98,12 +98,7 @@ pub unsafe extern "C" fn ewal_spool_close(
         guard::refuse_in_callback("ewal_spool_close")?;
         let pin = SPOOLS.pin(spool.id)?;
         let outcome = pin.close(arg::timeout(timeout_ns));
-        let ended = match &outcome {
-            Ok(()) => true,
-            // Another call is closing it, and ends the handle where it does.
-            Err(e) => !stays_open(e.kind()) && e.kind() != ErrorKind::Closed,
-        };
-        if ended {
+        if ends_handle(&outcome) {
             SPOOLS.close(spool.id);
         }
         outcome.map(|()| Done::Ok)

@@ -384,6 +384,37 @@ static void of_64_closes_one_succeeds(void) {
   }
 }
 
+static void *poll_close(void *handle) {
+  pthread_barrier_wait(&gate);
+  return (void *)(intptr_t)ewal_coordinator_close(*(ewal_coordinator *)handle, 0, NULL);
+}
+
+/* A close that is not in time leaves it open, whoever closes beside it. */
+static void a_close_that_is_not_in_time_takes_nothing(void) {
+  int round, i;
+  for (round = 0; round < 50; round++) {
+    pthread_t threads[4];
+    int ok = 0;
+    ewal_coordinator wal = open_db("in_time", NULL);
+    one_page p;
+    make_page(&p, 1 + (uint64_t)round, 1, 'x');
+    CHECK(ewal_submit(wal, &p.batch, NULL, NULL) == EWAL_OK);
+    pthread_barrier_init(&gate, NULL, 4);
+    for (i = 0; i < 4; i++)
+      CHECK(pthread_create(&threads[i], NULL, poll_close, &wal) == 0);
+    for (i = 0; i < 4; i++) {
+      void *status;
+      pthread_join(threads[i], &status);
+      CHECK((intptr_t)status == EWAL_OK || (intptr_t)status == EWAL_TIMEOUT ||
+            (intptr_t)status == EWAL_E_CLOSED);
+      ok += (intptr_t)status == EWAL_OK;
+    }
+    pthread_barrier_destroy(&gate);
+    CHECK(ok <= 1);
+    CHECK(ewal_coordinator_close(wal, -1, NULL) == (ok ? EWAL_E_CLOSED : EWAL_OK));
+  }
+}
+
 static void stale_handles_never_alias(void) {
   static ewal_coordinator stale[1000];
   const int rounds = times(1000);
@@ -535,6 +566,7 @@ int main(int argc, char **argv) {
   RUN(bad_batches_are_refused);
   RUN(a_refused_callback_is_never_called_but_always_dropped);
   RUN(of_64_closes_one_succeeds);
+  RUN(a_close_that_is_not_in_time_takes_nothing);
   RUN(stale_handles_never_alias);
   RUN(a_million_handles_leave_no_memory_behind);
   RUN(foreign_numbers_are_no_handles);
