@@ -9,6 +9,7 @@ mod append;
 mod coverage;
 mod crash;
 mod cursor;
+mod damage;
 mod fails;
 mod faults;
 mod held;
