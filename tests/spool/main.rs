@@ -19,6 +19,7 @@ mod race;
 mod read;
 mod reader;
 mod session;
+mod shared;
 mod tools;
 mod truncate;
 #[path = "../faults/ways.rs"]
