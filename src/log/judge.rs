@@ -2,7 +2,7 @@
 //! "Reading"): a torn tail, corruption, or simply the end.
 
 use super::files::Version;
-use super::place::{Miss, Verdict, first_header_damage, ours};
+use super::place::{Miss, Verdict, first_header_damage, newer_format, ours};
 use super::walk::{End, Walker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::{
@@ -22,6 +22,8 @@ struct Beyond {
     highest: u64,
     /// A later segment that can't be there.
     damage: Option<(usize, String)>,
+    /// A later segment of a newer format.
+    newer: Option<(usize, HeaderError)>,
 }
 
 /// Judges the place where the walker stands; `miss` says what is there, none:
@@ -115,6 +117,7 @@ fn verdict(
             HeaderError::Version(3..) | HeaderError::Flags(_)
         ))
     );
+    let newer = newer || beyond.newer.is_some();
     let contradicted = beyond.watermark > last || !beyond.leftovers.is_empty();
     // Rows 3, 5 and 7.
     if covered && (contradicted || !newer) {
@@ -126,7 +129,17 @@ fn verdict(
         );
         return Ok(end);
     }
-    classify(walker, &mut end, miss, !beyond.leftovers.is_empty())?;
+    match &beyond.newer {
+        // Row 11, further on: one who knows that format called the end good
+        // that is here, so nothing is dropped.
+        Some((index, why)) => {
+            end.newer_format = true;
+            end.path = walker.files.segments[*index].path.clone();
+            end.offset = 0;
+            end.reason = newer_reason(why);
+        }
+        None => classify(walker, &mut end, miss, !beyond.leftovers.is_empty())?,
+    }
     Ok(end)
 }
 
@@ -142,9 +155,10 @@ fn classify(walker: &mut Walker, end: &mut End, miss: Option<Miss>, leftovers: b
         // Row 6.
         Miss::NotNext(_, epoch) => Some(*epoch) > last,
         // Row 11.
-        Miss::Header(HeaderError::Version(3..) | HeaderError::Flags(_)) if !leftovers => {
+        Miss::Header(why @ (HeaderError::Version(3..) | HeaderError::Flags(_))) if !leftovers => {
             end.newer_format = true;
-            false
+            end.reason = newer_reason(why);
+            return Ok(());
         }
         // Row 9.
         Miss::Header(HeaderError::Checksum) => {
@@ -161,15 +175,17 @@ fn classify(walker: &mut Walker, end: &mut End, miss: Option<Miss>, leftovers: b
     // Row 8.
     if torn || leftovers {
         end.verdict = Verdict::Torn;
-    }
-    if torn || leftovers || end.newer_format {
         end.reason = reason_of(&miss).to_string();
-        if let Miss::Header(HeaderError::Version(v)) = miss {
-            end.reason = format!("header: version {v} is newer than this library");
-        }
     }
     // Row 10 else.
     Ok(())
+}
+
+fn newer_reason(why: &HeaderError) -> String {
+    match why {
+        HeaderError::Version(v) => format!("header: version {v} is newer than this library"),
+        _ => "header: flags that are newer than this library".into(),
+    }
 }
 
 fn reason_of(miss: &Miss) -> &str {
@@ -225,11 +241,14 @@ fn look_on(walker: &mut Walker, last: Option<u64>) -> Result<Beyond> {
             beyond.watermark = beyond.watermark.max(Some(entry.first_epoch));
             continue;
         }
-        if index > walker.at
-            && beyond.damage.is_none()
-            && let Some(why) = first_header_damage(&walker.files, &entry)
-        {
-            beyond.damage = Some((index, why));
+        if index > walker.at {
+            let newer = newer_format(&entry.head).map(|why| (index, why));
+            // The shape of a newer file is not ours to judge.
+            if newer.is_none() && beyond.damage.is_none() {
+                let why = first_header_damage(&walker.files, &entry);
+                beyond.damage = why.map(|why| (index, why));
+            }
+            beyond.newer = beyond.newer.or(newer);
         }
         let pos = if index == walker.at { walker.pos } else { 0 };
         look_through(walker, index, pos, last, &mut beyond)?;

@@ -6,7 +6,7 @@ use super::Disk;
 use super::segment_file::Style;
 use super::state_file::sync_file;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::group::{BLOCK, GROUP_HEADER, GroupHeader};
+use crate::format::group::{BLOCK, GROUP_HEADER, GroupHeader, HeaderError};
 use crate::format::names::Names;
 use crate::format::state::State;
 use crate::storage::{File, OpenMode, read_up_to, uninterrupted, write_all_at};
@@ -217,7 +217,8 @@ impl Drop for SparePool {
 /// Whether what a file begins with is nothing to a log in this state: no group,
 /// or one that it has retired. Without syncs a power failure may lose the word
 /// that a segment was retired, and not its new name: under a segment's name
-/// again it would be taken for a misplaced one.
+/// again it would be taken for a misplaced one. And what a newer format has left
+/// would be taken for a segment of it.
 fn is_blank(file: &dyn File, path: &Path, state: &State) -> Result<bool> {
     let mut head = [0; GROUP_HEADER];
     let len = read_up_to(file, &mut head, 0).map_err(|e| Error::io("read a spare", path, &e))?;
@@ -225,6 +226,7 @@ fn is_blank(file: &dyn File, path: &Path, state: &State) -> Result<bool> {
         Ok((header, _)) => {
             header.log_id == state.log_id && header.generation <= state.retired_generation
         }
+        Err(HeaderError::Version(3..) | HeaderError::Flags(_)) => false,
         Err(_) => true,
     })
 }

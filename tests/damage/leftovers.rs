@@ -2,8 +2,10 @@
 //! right, and not of this place; and what was dropped once.
 
 use super::common::{PATIENCE, Place};
-use super::fix::refit;
-use super::image::{BLOCK, Files, Log, closed, disk_of, killed, options, read, unsynced};
+use super::fix::{fix_prelude, refit};
+use super::image::{
+    BLOCK, Files, Log, closed, disk_of, files_of, killed, options, read, tiny_reused, unsynced,
+};
 use super::judge::{Ruling, rule};
 use epochwal::recovery::{RecoveryOptions, Verdict};
 
@@ -71,5 +73,24 @@ fn a_torn_tail_is_reported_once() {
             Verdict::Clean,
             "without group {group}"
         );
+    }
+}
+
+/// Under a segment's name again it would be taken for what is newer, until its
+/// first group is written.
+#[test]
+fn a_spare_of_a_newer_format_is_not_used_again() {
+    let log = tiny_reused();
+    let spare = log.files.keys().find(|n| n.contains("-wal-spare-"));
+    for (at, value) in [(4, 3), (6, 1)] {
+        let files = log.with(spare.unwrap(), |bytes| {
+            bytes[at] = value;
+            fix_prelude(bytes);
+        });
+        let disk = disk_of(&files);
+        let wal = Place::sim(&disk).open(&options()).unwrap();
+        let newer = &files[spare.unwrap()];
+        assert!(files_of(&disk).values().all(|bytes| bytes != newer));
+        wal.close(PATIENCE).unwrap();
     }
 }

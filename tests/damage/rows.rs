@@ -2,11 +2,12 @@
 
 use super::common::{PATIENCE, Place};
 use super::fix::{fix_header, fix_prelude, fix_state, refit};
-use super::image::{BLOCK, Ending, Files, Log, closed, disk_of, killed, log, options, read};
-use super::image::{reused, tiny_version_one, unsynced};
+use super::image::{BLOCK, Ending, Files, Log, closed, disk_of, files_of, killed, log, options};
+use super::image::{read, reused, tiny_version_one, unsynced};
 use super::judge::{Ruling, check_salvage, rule};
 use epochwal::coordinator::Sequencing;
-use epochwal::recovery::RecoveryOptions;
+use epochwal::format::prelude;
+use epochwal::recovery::{RecoveryOptions, cleanup_segments_on};
 use epochwal::storage::sim::{Call, FaultPlan, SimStorage};
 use epochwal::{Batch, ErrorKind, Frame, Options};
 use std::collections::BTreeSet;
@@ -178,6 +179,48 @@ fn row_11_a_newer_format() {
         fix_prelude(bytes);
     });
     assert_eq!(ruling(&files, &log).0, Ruling::Corrupt);
+}
+
+/// Neither the bytes nor the length of such a file are ours to judge, and
+/// nothing that is before it is ours to cut.
+#[test]
+fn row_11_a_segment_of_a_newer_format() {
+    for (at, value, len) in [(4, 3, prelude::LEN), (4, 3, 5000), (6, 1, 4 * BLOCK)] {
+        for (log, torn) in [(unsynced(), Ruling::Newer), (closed(), Ruling::Corrupt)] {
+            let name = log.segments().pop().unwrap();
+            let first = log.groups.iter().position(|(segment, _)| *segment == name);
+            let first = first.unwrap();
+            let files = log.with(&name, |bytes| {
+                bytes.resize(len, 0);
+                bytes[at] = value;
+                fix_prelude(bytes);
+                bytes[prelude::LEN..].fill(0xa5);
+            });
+            assert_eq!(ruling(&files, &log), (Ruling::Newer, before(&log, first)));
+            left_alone(&files);
+            // Of what is behind a wrong body only the state file can speak.
+            let log = Log { files, ..log };
+            let files = log.with_group(first - 1, flip_body);
+            assert_eq!(ruling(&files, &log), (torn, before(&log, first - 1)));
+        }
+    }
+}
+
+/// Whoever wants to write is told of the newer format, and writes nothing.
+fn left_alone(files: &Files) {
+    let disk = disk_of(files);
+    let place = Place::sim(&disk);
+    for salvage in [false, true] {
+        let options = Options {
+            salvage,
+            ..options()
+        };
+        let error = place.open(&options).expect_err("a refusal");
+        assert_eq!(error.kind(), ErrorKind::Format, "{error}");
+    }
+    let error = cleanup_segments_on(place.disk.clone(), &place.db).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Format, "{error}");
+    assert_eq!(&files_of(&disk), files);
 }
 
 #[test]

@@ -199,6 +199,8 @@ class Reader:
                 return
         if state is None:
             segment.refused = (15, 0, "no state file")
+        elif segment.newer:
+            pass  # Its shape is not ours to judge.
         elif size < BLOCK or size % BLOCK:
             segment.refused = (12, 0, f"{size} bytes are not whole blocks")
         else:
@@ -395,6 +397,8 @@ class Reader:
             reason = f"version {prelude.version}, flags {prelude.flags:#x}"
             self._refuse_later(segment, at, index)
             self._stop("format", 11, segment.path, at + 4, reason)
+        if not gone or not (later or found > max(self.last, 0)):
+            self._newer_later(index)
         if header:
             self._end(segment, offset, 3 if gone else 4, gone, reason, index)
         if here and here.epoch > self.last:
@@ -409,6 +413,13 @@ class Reader:
         if magic and state and state.retired_generation == 0:
             self._end(segment, offset, 9, False, "a magic without right checksums", index)
         self._end(segment, offset, 10, False, "", index)
+
+    def _newer_later(self, index: int) -> None:
+        """Stops for a later segment of a newer format, unless a file is damaged or missing."""
+        newer = [s for s in self.segments[index + 1 :] if s.version == 2 and s.newer]
+        if newer:
+            self._refuse_later(newer[0], 0, index)
+            self._stop("format", 11, newer[0].path, 4, "a segment of a newer format")
 
     def _look_on(self, index: int, at: int) -> tuple[int, bool]:
         """The highest watermark in what follows, and whether a header above is ours."""

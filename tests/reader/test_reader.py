@@ -275,6 +275,29 @@ def test_row_11_in_front_of_good_groups_is_no_newer_format(db: Path) -> None:
     assert verdict(db)[0] == "corrupt"
 
 
+@pytest.mark.parametrize("length", [24, 5000, 16 * BLOCK])
+@pytest.mark.parametrize("change", [{"version": 3}, {"header_flags": 1}])
+def test_row_11_a_segment_of_a_newer_format(
+    db: Path, length: int, change: dict[str, int]
+) -> None:
+    log = three(db)
+    log.segment(5)
+    log.group(5, [item(50)], **change)
+    log.segments[1].data = (log.segments[1].data + bytes(BLOCK))[:length]
+    log.save()
+    assert verdict(db) == ("format", 11, [1, 2, 4])
+    log.state_watermark = 5
+    log.save()
+    assert verdict(db) == ("format", 11, [1, 2, 4])
+    # What is before it is not cut; only where it is known to be covered is it damage.
+    log.segments[0].data[2 * BLOCK + 200] ^= 1
+    log.save()
+    assert verdict(db)[0] == "corrupt"
+    log.state_watermark = 0
+    log.save()
+    assert verdict(db)[:2] == ("format", 11)
+
+
 @pytest.mark.parametrize("length", [0, 100, BLOCK - 1, BLOCK, BLOCK + 1, 15 * BLOCK])
 def test_row_12_cut_files(db: Path, length: int) -> None:
     log = three(db)
