@@ -205,7 +205,7 @@ fn a_prune_stops_at_the_archive_the_end_and_the_slots() {
     // Whoever prunes by the log's own function is held back, too.
     primary.slot_create("b", Some(100), false).unwrap();
     site.log.append_through(110);
-    let through = primary.prune_with(105, |lsn| Ok(lsn)).unwrap();
+    let through = primary.prune_with(105, Ok).unwrap();
     assert_eq!(through, 100);
 }
 
