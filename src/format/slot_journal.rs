@@ -159,7 +159,7 @@ pub enum FrameKind {
     /// What has changed.
     Changes = 2,
     /// Nothing but the word that all frames before it are durable. It is not
-    /// synced itself.
+    /// synced itself, and the next save is written over it.
     Mark = 3,
 }
 
@@ -295,7 +295,7 @@ pub enum FrameError {
 pub struct Frame<'a> {
     /// Its kind.
     pub kind: FrameKind,
-    /// Frames of a log of slots are numbered without gaps.
+    /// One more than that of the frame before.
     pub sequence: u64,
     /// Its fields.
     pub meta: Meta,

@@ -8,6 +8,7 @@ use crate::log::Disk;
 use crate::storage::{File, OpenMode, read_up_to};
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 /// What is behind the last good frame.
@@ -15,8 +16,8 @@ use std::path::Path;
 pub(super) enum Ending {
     /// Nothing but zeros.
     Clean,
-    /// Bytes of a save that was never acknowledged, up to this offset.
-    Torn(u64),
+    /// Bytes of a save that was never acknowledged.
+    Torn(Range<u64>),
     /// Damage to what was acknowledged.
     Corrupt(Error),
 }
@@ -26,11 +27,11 @@ pub(super) enum Ending {
 pub(super) struct Reading {
     pub(super) slots: BTreeMap<String, Slot>,
     pub(super) meta: Meta,
-    /// Number of the last good frame.
+    /// Number of the last good save.
     pub(super) sequence: u64,
-    /// The end of the last good frame.
+    /// The end of the last good save.
     pub(super) end: u64,
-    /// The last good frame where no later one says that it is durable.
+    /// The last good save where nothing behind it says that it is durable.
     pub(super) unconfirmed: Option<(u64, Vec<u8>)>,
     pub(super) ending: Ending,
 }
@@ -130,45 +131,54 @@ fn newer(path: &Path, at: u64, version: u8) -> Error {
     Error::new(ErrorKind::Format, what).at(path, at)
 }
 
-/// Follows the frames behind the base.
+/// Follows the frames behind the base, to the mark or to the first that is
+/// none; `bytes` are all behind the base.
 fn follow(reading: &mut Reading, bytes: &[u8], path: &Path) -> Result<()> {
     let base = reading.end;
     let mut pos = 0;
-    loop {
+    let verdict = loop {
         let at = base + pos as u64;
-        let what = match Frame::parse(&bytes[pos..]).and_then(|f| Ok((f, f.changes()?))) {
-            Ok((frame, changes)) => match misplaced(reading, &frame) {
-                None => {
-                    reading.meta = frame.meta;
-                    reading.sequence = frame.sequence;
-                    reading.unconfirmed = (frame.kind != FrameKind::Mark)
-                        .then(|| (at, bytes[pos..pos + frame.len].to_vec()));
-                    changes.into_iter().for_each(|c| reading.apply(c));
-                    pos += frame.len;
-                    reading.end = base + pos as u64;
-                    continue;
+        match Frame::parse(&bytes[pos..]).and_then(|f| Ok((f, f.changes()?))) {
+            Ok((frame, changes)) => {
+                if let Some(what) = misplaced(reading, &frame) {
+                    break Some(what);
                 }
-                Some(what) => what,
-            },
+                let next = pos + frame.len;
+                if frame.kind == FrameKind::Mark {
+                    reading.unconfirmed = None;
+                    pos = next;
+                    break look_on(reading, &bytes[pos..]).then_some("a frame behind the mark");
+                }
+                reading.meta = frame.meta;
+                reading.sequence = frame.sequence;
+                reading.unconfirmed = Some((at, bytes[pos..next].to_vec()));
+                changes.into_iter().for_each(|c| reading.apply(c));
+                reading.end = base + next as u64;
+                pos = next;
+            }
             Err(FrameError::Newer(version)) => return Err(newer(path, at, version)),
-            Err(FrameError::Nonsense(what)) => what,
-            Err(FrameError::Invalid) => match look_on(reading, &bytes[pos..]) {
-                true => "a frame is damaged, and a later one is not",
-                false => {
-                    let used = bytes.iter().rposition(|b| *b != 0).map_or(0, |p| p + 1);
-                    if used > pos && !matches!(reading.ending, Ending::Corrupt(_)) {
-                        reading.ending = Ending::Torn(base + used as u64);
-                    }
-                    return Ok(());
-                }
-            },
-        };
-        if !matches!(reading.ending, Ending::Corrupt(_)) {
-            let error = Error::corrupt(format!("slot store: {what}")).at(path, at);
-            reading.ending = Ending::Corrupt(error);
+            Err(FrameError::Nonsense(what)) => break Some(what),
+            Err(FrameError::Invalid) => {
+                let later = look_on(reading, &bytes[pos..]);
+                break later.then_some("a frame is damaged, and a later one is not");
+            }
         }
+    };
+    if matches!(reading.ending, Ending::Corrupt(_)) {
         return Ok(());
     }
+    let at = base + pos as u64;
+    let used = base
+        + bytes
+            .iter()
+            .rposition(|b| *b != 0)
+            .map_or(0, |p| p as u64 + 1);
+    reading.ending = match verdict {
+        Some(what) => Ending::Corrupt(Error::corrupt(format!("slot store: {what}")).at(path, at)),
+        None if used > at => Ending::Torn(at..used),
+        None => Ending::Clean,
+    };
+    Ok(())
 }
 
 /// Why a right frame can't be the next one; none: it is.
@@ -186,11 +196,11 @@ fn misplaced(reading: &Reading, frame: &Frame<'_>) -> Option<&'static str> {
     }
 }
 
-/// Whether a right frame of this store is anywhere in `bytes`, which begin
-/// with a damaged one. A save is written only once the one before is durable:
-/// so what stands before a right frame was acknowledged.
+/// Whether a right frame of this store is anywhere in `bytes`. A save is
+/// written only once the one before is durable: so what stands before a right
+/// frame was acknowledged.
 fn look_on(reading: &Reading, bytes: &[u8]) -> bool {
-    (8..bytes.len()).step_by(8).any(|at| {
+    (0..bytes.len()).step_by(8).any(|at| {
         let behind = &bytes[at..];
         match Frame::parse(behind) {
             Ok(frame) => frame.meta.log_id == reading.meta.log_id,

@@ -186,9 +186,9 @@ impl Store {
         if let Some((at, frame)) = &reading.unconfirmed {
             write(frame, *at)?;
         }
-        if let Ending::Torn(until) = reading.ending {
-            torn_bytes = until - reading.end;
-            write(&vec![0; torn_bytes as usize], reading.end)?;
+        if let Ending::Torn(torn) = &reading.ending {
+            torn_bytes = torn.end - torn.start;
+            write(&vec![0; torn_bytes as usize], torn.start)?;
         }
         if reading.unconfirmed.is_some() || torn_bytes > 0 {
             uninterrupted(|| file.sync_all())
@@ -244,7 +244,9 @@ impl Store {
             self.write(&bytes)?;
             uninterrupted(|| self.file.sync_data())
                 .map_err(|e| sync_failed("sync the slot store", &self.files.path, &e))?;
-            self.wrote(bytes.len());
+            self.sequence += 1;
+            self.end += bytes.len() as u64;
+            self.counts.bytes += bytes.len() as u64;
         } else {
             let mut base = FrameWriter::new(FrameKind::Base);
             all(&mut base);
@@ -268,14 +270,9 @@ impl Store {
         write_all_at(&*self.file, bytes, self.end, 1).map_err(|e| self.files.fail("write", &e))
     }
 
-    fn wrote(&mut self, bytes: usize) {
-        self.sequence += 1;
-        self.end += bytes as u64;
-        self.counts.bytes += bytes as u64;
-    }
-
     /// Says behind a save that it is durable, so that damage to it can be told
-    /// from a save that was cut short. Not synced: it goes with the next.
+    /// from a save that was cut short. Not synced, and the next save is written
+    /// over it: a crash may lose the one and keep the other.
     fn mark(&mut self) {
         if self.len - self.end < FRAME_HEAD as u64 {
             return;
@@ -283,10 +280,8 @@ impl Store {
         let mark = FrameWriter::new(FrameKind::Mark);
         let bytes = mark.finish(self.sequence + 1, &self.meta(self.bounds));
         match self.write(&bytes) {
-            Ok(()) => self.wrote(bytes.len()),
-            // The next save is written over it.
-            Err(e) if heals(&e) => {}
-            Err(e) => self.failed = Some(e),
+            Err(e) if !heals(&e) => self.failed = Some(e),
+            Ok(()) | Err(_) => {}
         }
     }
 

@@ -180,8 +180,8 @@ fn lsns_are_told_in_bytes() {
 #[test]
 fn options_have_ranges_and_errors_name_the_field() {
     let second = Duration::from_secs(1);
-    type Change = fn(&mut PrimaryOptions);
-    let cases: [(&str, Change); 8] = [
+    type Case = (&'static str, fn(&mut PrimaryOptions));
+    let cases: [Case; 8] = [
         ("healthy_for", |o| o.healthy_for = Duration::ZERO),
         ("horizon_lsns", |o| o.horizon_lsns = Some(0)),
         ("horizon_bytes", |o| o.horizon_bytes = Some(0)),

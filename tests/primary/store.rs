@@ -200,10 +200,11 @@ fn right_checksums_around_what_cannot_be_are_corrupt() {
     let site = site();
     let bytes = site.bytes();
     type Change = (&'static str, usize, fn(&mut [u8]));
-    let changes: [Change; 8] = [
+    let changes: [Change; 9] = [
         ("missing", 2, |f| f[16] += 1),
         ("another log", 2, |f| f[24] ^= 1),
         ("another file", 2, |f| f[41] ^= 1),
+        ("behind the mark", 2, |f| f[12] = 3),
         ("not the first", 2, |f| f[12] = 1),
         ("not one of all slots", 0, |f| f[12] = 2),
         ("kind", 1, |f| f[12] = 9),
@@ -274,7 +275,7 @@ fn salvage_keeps_what_can_be_read() {
     // The save before the last says that "dropped" is gone.
     let starts = frames(&bytes);
     let mut wrong = bytes.clone();
-    wrong[starts[starts.len() - 4] + 90] ^= 1;
+    wrong[starts[starts.len() - 3] + 90] ^= 1;
     let damaged = site.holding(&wrong);
     let primary = damaged.open().unwrap();
     let ids: Vec<_> = valid(&primary);
