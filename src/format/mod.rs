@@ -11,6 +11,7 @@ pub mod names;
 pub mod prelude;
 pub mod record;
 pub mod slot_journal;
+pub mod rdlw;
 pub mod state;
 pub mod terms;
 pub mod v1;
