@@ -134,6 +134,15 @@ impl Error {
         e
     }
 
+    /// As [`Error::io`], where what is not there has a kind of its own.
+    pub(crate) fn io_or_missing(what: &str, path: &Path, error: &io::Error) -> Self {
+        let e = Self::io(what, path, error);
+        match error.kind() {
+            io::ErrorKind::NotFound => e.recast(ErrorKind::NotFound, "no such file or directory"),
+            _ => e,
+        }
+    }
+
     /// A failed system call that is about no file.
     pub(crate) fn system(what: &str, error: &io::Error) -> Self {
         let mut e = Self::new(ErrorKind::Io, format!("{what}: {error}"));

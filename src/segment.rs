@@ -221,7 +221,7 @@ pub fn delete_segment_on(storage: &dyn Storage, db_path: &Path, epoch: u64) -> R
     }
     storage
         .remove(&path)
-        .map_err(|e| missing_or_io("delete", &path, &e))?;
+        .map_err(|e| Error::io_or_missing("delete", &path, &e))?;
     sync_dir(
         storage,
         &names,
@@ -239,7 +239,7 @@ pub fn list_on(storage: &dyn Storage, db_path: &Path) -> Result<Vec<ListedSegmen
     let names = names_of(storage, db_path)?;
     let found = storage
         .list(names.dir())
-        .map_err(|e| missing_or_io("list", names.dir(), &e))?;
+        .map_err(|e| Error::io_or_missing("list", names.dir(), &e))?;
     let mut segments: Vec<ListedSegment> = found
         .iter()
         .filter_map(|name| match names.classify(name) {
@@ -258,7 +258,7 @@ pub fn list_on(storage: &dyn Storage, db_path: &Path) -> Result<Vec<ListedSegmen
 fn names_of(storage: &dyn Storage, db_path: &Path) -> Result<Names> {
     match storage.resolve(db_path) {
         Ok(resolved) => Ok(Names::new(&resolved)),
-        Err(e) => Err(missing_or_io("resolve", db_path, &e)),
+        Err(e) => Err(Error::io_or_missing("resolve", db_path, &e)),
     }
 }
 
@@ -314,15 +314,7 @@ fn refuse_existing(storage: &dyn Storage, target: &Path) -> Result<()> {
 fn open(storage: &dyn Storage, path: &Path, mode: OpenMode) -> Result<Arc<dyn File>> {
     storage
         .open(path, mode)
-        .map_err(|e| missing_or_io("open", path, &e))
-}
-
-fn missing_or_io(what: &str, path: &Path, error: &io::Error) -> Error {
-    let e = Error::io(what, path, error);
-    if error.kind() == io::ErrorKind::NotFound {
-        return e.recast(ErrorKind::NotFound, "no such file or directory");
-    }
-    e
+        .map_err(|e| Error::io_or_missing("open", path, &e))
 }
 
 /// Makes a changed name durable. What was changed can't be taken back.

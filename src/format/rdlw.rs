@@ -228,23 +228,19 @@ pub fn fits(header: Header, left: u64) -> Claim {
     }
 }
 
-/// Why no reading of version 3 holds, where none does. `usual` is the layout
-/// that the file has had so far.
+/// Why none of the claims holds. `Fits` counts as a wrong checksum.
 ///
 /// A length over the limit is worse than other damage, since no crash makes
-/// one. But what is too long in one layout may be a torn record of the other,
-/// whose timestamp stands there.
-pub fn why_neither(first: Claim, second: Claim, usual: Option<Layout>) -> Reason {
+/// one. So it is only called that where both layouts of version 3 have one:
+/// where the shorter has its length, the longer has half a timestamp.
+pub fn why(first: Claim, second: Option<Claim>) -> Reason {
     let reason = |claim| match claim {
         Claim::Fits(_) => Reason::Checksum,
         Claim::Wrong(reason) => reason,
     };
-    let (first, second) = (reason(first), reason(second));
-    match (usual, first, second) {
-        (Some(Layout::Three41), _, _) => second,
-        (Some(Layout::Three33), _, _) => first,
-        (_, Reason::TooLong(_), Reason::Checksum | Reason::ShortRecord { .. }) => second,
-        _ => first,
+    match (reason(first), second.map(reason)) {
+        (Reason::TooLong(_), Some(second)) => second,
+        (first, _) => first,
     }
 }
 
@@ -267,11 +263,7 @@ pub fn parse(bytes: &[u8]) -> std::result::Result<(Header, Record<'_>), Reason> 
             return Ok((header, record));
         }
     }
-    match (first, second) {
-        (_, Some(second)) => Err(why_neither(first, second, None)),
-        (Claim::Wrong(reason), None) => Err(reason),
-        (Claim::Fits(_), None) => Err(Reason::Checksum),
-    }
+    Err(why(first, second))
 }
 
 /// Bytes that [`encode`] makes of a payload of this length.

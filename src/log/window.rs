@@ -40,6 +40,15 @@ impl Window {
         self.len = 0;
     }
 
+    /// What is in memory from `offset` on.
+    pub(crate) fn held_from(&self, offset: u64) -> &[u8] {
+        let from = offset.checked_sub(self.start).map(usize::try_from);
+        match from {
+            Some(Ok(from)) => self.bytes[..self.len].get(from..).unwrap_or(&[]),
+            _ => &[],
+        }
+    }
+
     /// `len` bytes from `offset`, fewer where the file ends. The caller has
     /// checked `len` against the file's length, `file_len`: no more memory is
     /// taken than the rest of the file fills.

@@ -19,6 +19,7 @@ mod open;
 mod options;
 mod order;
 mod prune;
+pub mod rdlw;
 mod read;
 mod reader;
 mod records;
