@@ -107,8 +107,12 @@ designs! {
     NoWatermark,
     /// A segment of version 1 takes the place of one that is there. G5.
     ReplacesASegment,
-    /// A segment of version 1 gets its name before its bytes are synced. G1.
+    /// A segment of version 1, or a RDLW file, gets its name before its bytes
+    /// are synced. G1.
     NamedBeforeSynced,
+
+    /// What a failed append has left in a RDLW file stays there. G6.
+    FailedAppendStays,
 
     // Going on after a crash.
 

@@ -78,6 +78,16 @@ fn state() {
 }
 
 #[test]
+fn rdlw() {
+    replay("rdlw");
+}
+
+#[test]
+fn slots_json() {
+    replay("slots_json");
+}
+
+#[test]
 fn log() {
     replay("log");
 }

@@ -10,6 +10,7 @@ use epochwal::format::group::{
     BLOCK, CertificateFlags, GROUP_HEADER, GroupHeader, GroupKind, LaneCounts, Summary, seal,
 };
 use epochwal::format::item::encode_void;
+use epochwal::format::rdlw::{self, Layout, Record as RdlwRecord};
 use epochwal::format::record::{Record, encode_record, record_len};
 use epochwal::format::state::State;
 use epochwal::storage::sim::{SimRng, SimStorage};
@@ -425,7 +426,89 @@ fn abi() {
     }
 }
 
+/// A record of version 3 in its shorter layout; the target sums it.
+fn record(term: u64, lsn: u64, payload: &[u8]) -> Vec<u8> {
+    let record = RdlwRecord {
+        term,
+        lsn,
+        timestamp: 1_700_000_000_000,
+        payload,
+    };
+    let mut out = Vec::new();
+    rdlw::encode(&record, &mut out).unwrap();
+    out
+}
+
+/// The same in another layout, from that one's bytes.
+fn older(layout: Layout, lsn: u64, payload: &[u8]) -> Vec<u8> {
+    let new = record(1, lsn, payload);
+    let (fields, rest) = (&new[5..29], &new[29..]);
+    let (term, lsn, time) = (&fields[..8], &fields[8..16], &fields[16..]);
+    let version = [layout.version()];
+    let long = (payload.len() as u64).to_le_bytes();
+    let parts: &[&[u8]] = match layout {
+        Layout::One => &[lsn, &long, payload],
+        Layout::Two => &[lsn, time, rest],
+        Layout::Three33 => &[fields, rest],
+        Layout::Three41 => &[term, &[7; 8], lsn, time, rest],
+    };
+    [&b"RDLW"[..], &version, &parts.concat()].concat()
+}
+
+fn record_files() {
+    let three = [
+        record(1, 1, b"one"),
+        record(1, 2, b""),
+        record(2, 9, b"nine"),
+    ]
+    .concat();
+    let mixed = [
+        older(Layout::One, 1, b"one"),
+        older(Layout::Two, 2, b"two"),
+        record(1, 3, b"three"),
+        record(1, 4, b""),
+    ];
+    let longer = [1, 2, 3].map(|lsn| older(Layout::Three41, lsn, b"longer"));
+    let nested = [
+        record(1, 1, b"one"),
+        record(1, 2, &record(1, 5, b"copy")),
+        record(1, 3, b"three"),
+    ]
+    .concat();
+    let falling = [record(2, 2, b"two"), record(1, 3, b"x"), record(2, 2, b"y")].concat();
+    let swallowed = {
+        let mut bytes = [1, 2, 3, 4].map(|lsn| record(1, lsn, b"12345")).concat();
+        bytes[42 + 29] += 42;
+        bytes
+    };
+    for (name, mode, bytes) in [
+        ("three", 1, &three),
+        ("mixed", 1, &mixed.concat()),
+        ("longer", 3, &longer.concat()),
+        ("nested", 1, &nested),
+        ("falling", 1, &falling),
+        ("swallowed", 0, &swallowed),
+    ] {
+        let input = [&[mode][..], bytes].concat();
+        with_mutants("rdlw", name, &input);
+        write("rdlw", &format!("{name}-torn"), &input[..input.len() - 3]);
+    }
+    let golden = root().join("../tests/golden/rdlw");
+    for (name, file) in [
+        ("doubles", "slots-as-doubles.rdb.logical.slots.json"),
+        ("damaged", "slots-damaged.rdb.logical.slots.json"),
+    ] {
+        let bytes = fs::read(golden.join(file)).unwrap();
+        with_mutants("slots_json", &format!("golden-{name}"), &bytes);
+    }
+    let written = br#"{"x":[{}],"slots":[{"id":"\u00e9","restart_lsn":18446744073709551615,
+        "confirmed_lsn":1e3,"last_seen_at_unix_ms":0,"invalidation_reason":null,"y":-1.5}]}"#;
+    with_mutants("slots_json", "extra", written);
+    write("slots_json", "none", br#"{"slots": []}"#);
+}
+
 fn main() {
+    record_files();
     logs();
     records();
     golden();

@@ -19,7 +19,9 @@ pub mod log;
 pub mod memory;
 pub mod names;
 pub mod prelude;
+pub mod rdlw;
 pub mod second;
+pub mod slots_json;
 pub mod state;
 pub mod twice;
 pub mod v1;
@@ -28,11 +30,13 @@ pub mod v1;
 pub type Body = fn(&[u8]);
 
 /// All targets by the names of their corpus directories.
-pub const TARGETS: [(&str, Body); 10] = [
+pub const TARGETS: [(&str, Body); 12] = [
     ("prelude", prelude::run),
     ("names", names::run),
     ("v1", v1::run),
     ("group", group::run),
+    ("rdlw", rdlw::run),
+    ("slots_json", slots_json::run),
     ("state", state::run),
     ("log", log::run),
     ("twice", twice::run),

@@ -32,7 +32,7 @@ pub(crate) use open::{OpenedLog, last_epoch, open_log};
 pub use place::Verdict;
 pub use policy::{Knobs, SyncPolicy, SyncStyle};
 pub(crate) use retire::{cleanup, cleanup_locked};
-pub(crate) use state_file::{sync_dir, sync_failed};
+pub(crate) use state_file::{sync_dir, sync_failed, sync_file};
 pub(crate) use walk::{End, Group, Step, Walker};
 pub(crate) use window::Window;
 pub(crate) use writer::{GroupInput, GroupPlace, LogOptions, LogWriter, heals};

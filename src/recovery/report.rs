@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(all.above(2), [3, 6, 7, 9]);
         assert_eq!(all.above(3), [6, 7, 9]);
         assert_eq!(all.above(7), [9]);
-        assert_eq!(all.above(9), []);
-        assert_eq!(ranges(&[u64::MAX]).above(u64::MAX), []);
+        assert!(all.above(9).is_empty());
+        assert!(ranges(&[u64::MAX]).above(u64::MAX).is_empty());
     }
 }

@@ -163,6 +163,6 @@ impl super::Shared {
             at = gathered.last().unwrap_or(at);
             Ok(gathered.records)
         };
-        super::aside::save_tail(disk, names, lsn, &mut next).map(Some)
+        super::aside::save_tail(disk, names, &mut next).map(Some)
     }
 }

@@ -5,11 +5,16 @@
 //! it is clean, torn or corrupt. It changes nothing. An [`Exporter`] makes a
 //! new file, and an [`Appender`] adds to one.
 
+mod append;
+mod export;
+mod new_file;
 mod report;
 mod resync;
 mod scan;
 mod source;
 mod sums;
 
+pub use append::{Appender, MAX_RUN};
+pub use export::{Exported, Exporter};
 pub use report::{Beyond, Cause, Report, Skipped, Verdict};
 pub use scan::{ScanOptions, Scanned, Scanner, TermOf};

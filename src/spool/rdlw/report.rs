@@ -102,6 +102,10 @@ pub struct Report {
     pub last_lsn: u64,
     /// The term of the last; 0 where there is none.
     pub last_term: u64,
+    /// The file's length when it was opened.
+    pub file_len: u64,
+    /// Where the last begins.
+    pub last_offset: u64,
     /// Where the last ends.
     pub end: u64,
     /// How the file ends.

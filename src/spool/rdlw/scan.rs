@@ -1,6 +1,7 @@
 //! Reading a RDLW file from its beginning to its verdict.
 
 use super::report::{Cause, Report, Verdict};
+use super::resync::Onward;
 use super::source::Source;
 use crate::error::Result;
 use crate::format::bytes::u32_at;
@@ -9,6 +10,7 @@ use crate::format::rdlw::{
     crc32_combine, fits, is_lsn, why,
 };
 use crate::log::Disk;
+use crate::wrong::{self, Wrong};
 use std::fmt;
 use std::path::Path;
 
@@ -78,12 +80,17 @@ impl Scanner {
     /// Opens the file. Errors: [`ErrorKind::NotFound`](crate::ErrorKind) and
     /// those of the file system.
     pub fn open(disk: &Disk, path: &Path, options: ScanOptions) -> Result<Scanner> {
+        let source = Source::open(disk, path)?;
+        let report = Report {
+            file_len: source.left(0),
+            ..Report::default()
+        };
         Ok(Scanner {
-            source: Source::open(disk, path)?,
+            source,
             options,
             at: 0,
             last: (0, 0),
-            report: Report::default(),
+            report,
             done: false,
         })
     }
@@ -166,11 +173,15 @@ impl Scanner {
                 }
             };
             let cause = self.cause(reason)?;
-            let onward = self.resync(self.at)?;
+            let onward = match wrong::is(Wrong::DamageIsCut) {
+                true => Onward::default(),
+                false => self.resync(self.at)?,
+            };
             let left = self.source.left(self.at);
             match onward.next {
                 Some(next) => self.skip(next - self.at, cause),
                 None if onward.seen.is_some() || cause.is_no_crash() => self.skip(left, cause),
+                None if wrong::is(Wrong::TornTailIsRefused) => self.skip(left, cause),
                 None => {
                     if !self.damaged() {
                         let offset = self.at;
@@ -225,6 +236,7 @@ impl Scanner {
         report.records += 1;
         report.last_lsn = header.lsn;
         report.last_term = term;
+        report.last_offset = self.at - header.record_len();
         report.end = self.at;
     }
 
@@ -280,6 +292,9 @@ impl Scanner {
     fn is_sound(&mut self, at: u64, header: &Header) -> Result<bool> {
         if header.layout == Layout::One {
             return self.is_credible(at, header);
+        }
+        if wrong::is(Wrong::LengthTrusted) {
+            self.source.forward(at, header.record_len() as usize)?;
         }
         let len = header.payload_end() - SUMMED_FROM as u64;
         let sum = self.source.sum(at + SUMMED_FROM as u64, len)?;
