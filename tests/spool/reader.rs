@@ -166,7 +166,7 @@ fn what_is_pruned_is_not_read() {
         spool.prune_through(200).unwrap();
         let (given, report) = read(place, None).unwrap();
         assert_eq!((given, report.current_lsn), (vec![], 200));
-        assert_eq!(read(place, Some(200)).unwrap().0, []);
+        assert!(read(place, Some(200)).unwrap().0.is_empty());
     });
 }
 
