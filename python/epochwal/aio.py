@@ -294,7 +294,11 @@ class Spool(Watch):
 
     async def wait(self, ticket: SpoolTicket, timeout: float | None = None) -> None:
         """Wait until what a ticket is for is durable."""
-        await self._wait(ticket.epoch, timeout)
+        check_timeout(timeout)
+        self._bind()
+        # What is no ticket of a spool is refused here.
+        if not self._spool.poll(ticket):
+            await self._wait(ticket.epoch, timeout)
 
     async def flush(self, timeout: float | None = None) -> None:
         """Make everything durable that is staged now, in a thread."""

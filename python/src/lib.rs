@@ -21,6 +21,7 @@ mod segments;
 mod shapes;
 mod spool;
 mod spool_options;
+mod spool_shapes;
 mod waiting;
 
 use pyo3::prelude::*;
@@ -39,7 +40,9 @@ mod _native {
         segment_read, segment_write,
     };
     #[pymodule_export]
-    use super::spool::{Spool, spool_salvage};
+    use super::spool::Spool;
+    #[pymodule_export]
+    use super::spool_shapes::spool_salvage;
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

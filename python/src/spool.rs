@@ -1,6 +1,6 @@
 //! `epochwal.Spool`.
 
-use epochwal::spool::{Record, SharedCursor, Spool as Core, SpoolTicket, TornTail};
+use epochwal::spool::{Record, SharedCursor, Spool as Core, SpoolTicket};
 use epochwal::storage::fork_generation;
 use epochwal::{Error, ErrorKind};
 use pyo3::prelude::*;
@@ -14,13 +14,14 @@ use std::time::Duration;
 
 use crate::args;
 use crate::cursor::Cursor;
-use crate::errors::{catch, detached, exception, wrong_type};
+use crate::errors::{catch, detached, exception};
 use crate::figures;
 use crate::handle;
 use crate::options::Given;
 use crate::records::{self, Given as GivenRecord};
 use crate::shapes;
 use crate::spool_options::Keywords;
+use crate::spool_shapes::{bounds_of, ticket_of, ticket_shape, torn_of};
 use crate::waiting::{self, Ended};
 
 /// A durable, ordered log of records, for replication.
@@ -216,10 +217,9 @@ impl Spool {
         #[pyo3(from_py_with = args::timeout)] timeout: Option<Duration>,
     ) -> PyResult<()> {
         let wanted = ticket_of(ticket)?;
-        self.detached(py, |core| {
+        self.run(py, |core| {
             waiting::interruptible(|ask| core.wait_interruptible(wanted, timeout, ask))
         })
-        .map_err(|ended| raise(py, ended, Some(wanted)))
     }
 
     /// Whether what the ticket is for is durable, without waiting.
@@ -590,22 +590,6 @@ impl Drop for Spool {
     }
 }
 
-fn ticket_shape(py: Python<'_>, ticket: SpoolTicket) -> PyResult<Bound<'_, PyAny>> {
-    shapes::SPOOL_TICKET.make(py, (ticket.epoch, ticket.first_lsn, ticket.last_lsn))
-}
-
-fn ticket_of(given: &Bound<'_, PyAny>) -> PyResult<SpoolTicket> {
-    if !given.is_instance(shapes::SPOOL_TICKET.class(given.py())?)? {
-        return Err(wrong_type("ticket", "a SpoolTicket", given));
-    }
-    let part = |index: usize, name| args::unsigned(name, &given.get_item(index)?, u64::MAX);
-    Ok(SpoolTicket {
-        epoch: part(0, "ticket.epoch")?,
-        first_lsn: part(1, "ticket.first_lsn")?,
-        last_lsn: part(2, "ticket.last_lsn")?,
-    })
-}
-
 /// The exception; its ticket is the spool's, not a coordinator's.
 fn raise(py: Python<'_>, ended: Ended, staged: Option<SpoolTicket>) -> PyErr {
     let (error, ours) = match ended {
@@ -620,36 +604,4 @@ fn raise(py: Python<'_>, ended: Ended, staged: Option<SpoolTicket>) -> PyErr {
         None => {}
     }
     error
-}
-
-fn bounds_of<'py>(py: Python<'py>, bounds: epochwal::spool::Bounds) -> PyResult<Bound<'py, PyAny>> {
-    shapes::BOUNDS.make(
-        py,
-        (bounds.oldest_lsn, bounds.current_lsn, bounds.pruned_through),
-    )
-}
-
-fn torn_of<'py>(py: Python<'py>, torn: &TornTail) -> PyResult<Bound<'py, PyAny>> {
-    shapes::SUSPECT.make(
-        py,
-        (torn.path.as_os_str(), torn.offset, "torn", &torn.reason),
-    )
-}
-
-/// Moves what is damaged in a spool, and all beyond it, aside, so that it opens
-/// with what lies before; one without damage is left as it is. Returns
-/// SpoolSalvage(moved, torn, bounds). Raises NotFoundError where there is no
-/// spool, LockedError while a writer or a reader lives.
-#[pyfunction]
-pub(crate) fn spool_salvage<'py>(
-    py: Python<'py>,
-    #[pyo3(from_py_with = args::path)] path: PathBuf,
-) -> PyResult<Bound<'py, PyAny>> {
-    let report = detached(py, || Core::salvage(&path))?;
-    let moved = PyList::empty(py);
-    for path in &report.moved {
-        moved.append(path.as_os_str())?;
-    }
-    let torn = report.torn.as_ref().map(|t| torn_of(py, t)).transpose()?;
-    shapes::SPOOL_SALVAGE.make(py, (moved, torn, bounds_of(py, report.bounds)?))
 }

@@ -222,6 +222,8 @@ def test_waits_end_in_time(db: Path) -> None:
                     await spool.wait_after(0, timeout)
                 with pytest.raises(epochwal.InvalidError, match="timeout"):
                     await spool.append(term=1, lsn=1, payload=b"", timeout=timeout)
+            with pytest.raises(TypeError, match="SpoolTicket"):
+                await spool.wait(5)  # type: ignore[arg-type]
             # Refused before anything was staged.
             waiting = asyncio.create_task(spool.wait_after(0, timeout=PATIENCE))
             await append(spool, 1)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import Thread, page, python, until
+from support import PATIENCE, Thread, child, page, python, until
 
 import epochwal
 from epochwal import Spool
@@ -216,3 +216,65 @@ def test_ctrl_c_ends_a_wait(db: Path, call: str) -> None:
         """,
         db,
     )
+
+
+STUCK = """
+    import os, pathlib, signal, sys, threading
+    import epochwal
+
+    path, gate = sys.argv[1], pathlib.Path(os.environ["STUCK_DISK"])
+    spool = epochwal.Spool(path, sync_style="buffered")
+    spool.append(term=1, lsn=1, payload=b"first")
+    gate.touch()
+    # This one leads the flush, and is stuck in its sync.
+    append = lambda lsn: spool.append(term=1, lsn=lsn, payload=b"x")
+    leader = threading.Thread(target=append, args=(2,))
+    leader.start()
+    while not pathlib.Path(f"{gate}.stuck").exists():
+        pass
+    ticket = spool.submit(term=1, lsn=3, payload=b"follower")
+    assert spool.current_lsn == 1 and not spool.poll(ticket)
+    assert [r.lsn for r in spool.read_since(0)] == [1]
+    called = threading.Event()
+    def interrupt():
+        # Runs once the main thread lets go of the interpreter: in the call.
+        called.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+    threading.Thread(target=interrupt).start()
+    try:
+        called.set()
+        {call}
+    except KeyboardInterrupt as interrupted:
+        # What an append has staged is not lost.
+        assert getattr(interrupted, "ticket", None) == {ticket}
+    else:
+        raise AssertionError("it was not interrupted")
+    assert not spool.closed
+    gate.unlink()
+    leader.join()
+    spool.close()
+    print("closed", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "ticket"),
+    [
+        ("spool.wait(ticket)", "None"),
+        ("spool.flush()", "None"),
+        ("spool.close()", "None"),
+        ("append(4)", "(ticket.epoch, 4, 4)"),
+    ],
+)
+def test_ctrl_c_ends_a_wait_for_the_disk(
+    db: Path, stuck_disk: Path, call: str, ticket: str
+) -> None:
+    gate = db.parent / "gate"
+    code = STUCK.replace("{call}", call).replace("{ticket}", ticket)
+    with child(code, db, LD_PRELOAD=str(stuck_disk), STUCK_DISK=str(gate)) as process:
+        assert process.line() == "closed"
+        assert process.process.wait(PATIENCE) == 0
+    # What was staged when the wait ended became durable all the same.
+    with Spool(db) as spool:
+        last = 4 if call == "append(4)" else 3
+        assert [r.lsn for r in spool.read_since(0)] == list(range(1, last + 1))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import signal
-import subprocess
 import threading
 from pathlib import Path
 
@@ -122,17 +121,6 @@ def test_a_recovery_is_read_by_one_thread_at_a_time(db: Path) -> None:
     for thread in [Thread(read) for _ in range(4)]:
         thread.get()
     assert sorted(seen) == list(range(1, 201))
-
-
-@pytest.fixture(scope="session")
-def stuck_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the library that holds syncs up."""
-    library = tmp_path_factory.mktemp("stuck") / "stuck_disk.so"
-    source = Path(__file__).with_name("stuck_disk.c")
-    compiler = os.environ.get("CC", "cc")
-    command = [compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"]
-    subprocess.run(command, check=True)
-    return library
 
 
 STUCK = """

@@ -162,10 +162,10 @@ impl Walker {
         self.files = files;
     }
 
-    /// Holds only what was listed, so that a checkpoint need not wait for this
-    /// reader to let go of what it never saw.
+    /// Holds only what was listed and is still to be read, so that a checkpoint
+    /// need not wait for this reader to let go of what it never looks at.
     pub(crate) fn narrow_hold(&self) -> Result<()> {
-        match (&self.hold, self.files.segments.first()) {
+        match (&self.hold, self.files.segments.get(self.at)) {
             (Some(hold), Some(oldest)) => hold.narrow(oldest.first_epoch),
             _ => Ok(()),
         }

@@ -135,13 +135,14 @@ impl SpoolReader {
             done: false,
             walker,
         };
-        reader.skip_segments(&disk);
+        reader.skip_segments(&disk)?;
         Ok(reader)
     }
 
-    /// Starts at the last segment that can hold the first record asked for.
-    fn skip_segments(&mut self, disk: &Disk) {
-        let Some(lsn) = self.since else { return };
+    /// Starts at the last segment that can hold the first record asked for, and
+    /// holds none before it.
+    fn skip_segments(&mut self, disk: &Disk) -> Result<()> {
+        let Some(lsn) = self.since else { return Ok(()) };
         let files = &self.walker.files;
         let terms = &self.walker.order.terms;
         // What the newest begins with may be a writer's that is at it.
@@ -153,6 +154,7 @@ impl SpoolReader {
         if let Some(start) = start {
             self.walker.start_at(start);
         }
+        self.walker.narrow_hold()
     }
 
     /// What was read so far.

@@ -1,13 +1,15 @@
 //! Reading from outside: beside a writer, after one, and where one comes.
 
 use super::common::{PATIENCE, Place};
-use super::tools::{append, append_all, everywhere, open, payload, small};
+use super::tools::{append, append_all, everywhere, open, payload, read_all, small};
 use epochwal::recovery::Verdict;
-use epochwal::spool::{Record, Spool, SpoolReader, SpoolReport};
+use epochwal::spool::{Record, Spool, SpoolOptions, SpoolReader, SpoolReport};
+use epochwal::storage::sim::SimStorage;
 use epochwal::{ErrorKind, Result};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 fn reader(place: &Place, since: Option<u64>) -> Result<SpoolReader> {
     SpoolReader::open_on(place.disk.clone(), &place.db, since)
@@ -189,6 +191,32 @@ fn a_prune_takes_nothing_from_a_reader() {
 }
 
 #[test]
+fn a_reader_of_the_end_keeps_no_file_from_a_prune() {
+    everywhere(|place| {
+        let spool = open(place, &small()).unwrap();
+        fill(&spool, 1, 1..=200);
+        let count = || {
+            let names = place.disk.list(place.db.parent().unwrap()).unwrap();
+            let of_log = |name: &str| name.contains(".logical.wal-seg-");
+            let segments = names.iter().filter(|n| of_log(&n.to_string_lossy()));
+            segments.count()
+        };
+        let before = count();
+        let mut whole = reader(place, None).unwrap();
+        let mut end = reader(place, Some(195)).unwrap();
+        spool.prune_through(190).unwrap();
+        assert_eq!(count(), before, "one that reads all of it keeps all");
+        drain(&mut whole).1.unwrap();
+        drop(whole);
+        spool.prune_through(191).unwrap();
+        assert!(count() <= 2, "{} of {before} are left", count());
+        let (given, done) = drain(&mut end);
+        done.unwrap();
+        assert_eq!(given.len(), 5);
+    });
+}
+
+#[test]
 fn where_there_is_no_spool_nothing_is_given_and_nothing_made() {
     let place = Place::real();
     let (given, report) = read(&place, None).unwrap();
@@ -344,7 +372,7 @@ fn readers_beside_a_busy_writer_see_a_prefix() {
                 }
             });
         }
-        for lsn in 2..=800 {
+        for lsn in 2..=400 {
             append(&spool, 1, lsn).unwrap();
             acked.store(lsn, Ordering::SeqCst);
             if lsn % 40 == 0 {
@@ -354,4 +382,65 @@ fn readers_beside_a_busy_writer_see_a_prefix() {
         }
         done.store(1, Ordering::SeqCst);
     });
+}
+
+/// Appends, rolls, prunes, cuts and reopens.
+fn workload(place: &Place, options: &SpoolOptions) {
+    let spool = open(place, options).unwrap();
+    for first in (1..=60).step_by(3) {
+        append_all(&spool, 1, &[first, first + 1, first + 2]).unwrap();
+    }
+    spool.prune_through(31).unwrap();
+    spool.truncate_after(45, 2).unwrap();
+    append_all(&spool, 2, &[46, 47]).unwrap();
+    spool.close(PATIENCE).unwrap();
+    let spool = open(place, options).unwrap();
+    append_all(&spool, 2, &[50]).unwrap();
+    spool.truncate_after(47, 5).unwrap();
+    for lsn in 48..60 {
+        append(&spool, 6, lsn).unwrap();
+    }
+    spool.prune_through(55).unwrap();
+    spool.close(PATIENCE).unwrap();
+}
+
+#[test]
+fn after_any_crash_a_reader_gives_what_the_next_open_keeps() {
+    let options = SpoolOptions {
+        segment_size: 16 << 10,
+        ..small()
+    };
+    let disk = SimStorage::new();
+    let snapshots: Arc<Mutex<Vec<(u64, SimStorage)>>> = Arc::default();
+    let keep = snapshots.clone();
+    disk.on_operation(move |snapshot, at| keep.lock().unwrap().push((at, snapshot)));
+    workload(&Place::sim(&disk), &options);
+    disk.stop_observing();
+    let mut torn = 0;
+    let mut states = 0;
+    for (at, snapshot) in snapshots.lock().unwrap().drain(..) {
+        let mut crashed = vec![snapshot.crash_nothing(), snapshot.crash_everything()];
+        crashed.extend((0..3).map(|seed| snapshot.crash_random(at * 1000 + seed)));
+        for (kept, disk) in crashed.into_iter().enumerate() {
+            let place = Place::sim(&disk);
+            let what = format!("operation {at}, state {kept}");
+            let mut stream = reader(&place, None).unwrap();
+            let (given, done) = drain(&mut stream);
+            done.unwrap_or_else(|error| panic!("{what}: {error}"));
+            let report = stream.report().clone();
+            drop(stream);
+            torn += u64::from(report.verdict == Verdict::Torn);
+            let spool = open(&place, &options).unwrap();
+            let bounds = spool.bounds();
+            let lsns: Vec<u64> = given.iter().map(|r| r.1).collect();
+            let kept = read_all(&spool, bounds.pruned_through, 7).unwrap();
+            assert_eq!(lsns, kept, "{what}");
+            let read = (report.first_lsn, report.current_lsn, report.pruned_through);
+            let found = (bounds.oldest_lsn, bounds.current_lsn, bounds.pruned_through);
+            assert_eq!(read, found, "{what}");
+            assert!(report.durable_lsn <= report.current_lsn, "{what}");
+            states += 1;
+        }
+    }
+    assert!(torn > 0 && states > 500, "{torn} torn of {states} states");
 }
