@@ -163,6 +163,36 @@ designs! {
     ReadsAheadOfTheWriter,
     /// Bytes behind the last record of a version 1 segment are not seen. G7.
     TrailingBytesNotSeen,
+
+    // The spool.
+
+    /// Readers see a record once it is staged. G10.
+    SeenBeforeDurable,
+    /// The order is checked under its lock, and the place taken after it. G10.
+    OrderOutsideTheLock,
+    /// A prune goes where it is told to, beyond the last record too. G10.
+    PrunesPastTheEnd,
+    /// A prune does not ask what slots need. G11.
+    FloorIgnored,
+    /// A prune takes segments from readers before it says that they are gone. G10.
+    SegmentsGoBeforeTheBounds,
+    /// A segment that a cursor is in is used again. G9.
+    ReusedUnderACursor,
+    /// The highest LSN is that of the last record there is. G10.
+    HighestLsnForgotten,
+    /// A spool that is opened has no term until its first record. G10.
+    TermForgotten,
+    /// A cut holds in memory, and is saved when something else is. G1.
+    CutNotSaved,
+    /// A cut writes what was sealed before it, not what was staged since. G10.
+    CutMissesWhatIsStaged,
+    /// The ring keeps what was cut off. G10.
+    RingOutlivesACut,
+    /// Readers of segments give what was cut off. G10.
+    DeadRecordsRead,
+    /// A cursor that meets an error in a group goes on behind what it had read
+    /// of it. G10.
+    RecordsBeforeAnErrorLost,
 }
 
 /// Whether the log is built this way.

@@ -16,6 +16,8 @@ mod failure;
 mod harness;
 #[path = "interleavings/room.rs"]
 mod room;
+#[path = "interleavings/spool.rs"]
+mod spool;
 #[path = "interleavings/writers.rs"]
 mod writers;
 #[path = "interleavings/wrong.rs"]

@@ -304,6 +304,7 @@ impl Tail {
             // that ranges touch.
             highest_seq: match walker.chain.assigned {
                 Some(highest) => highest,
+                None if wrong::is(Wrong::HighestLsnForgotten) => walker.highest_seq,
                 None => walker.highest_seq.max(saved_seq),
             },
             terms: (walker.files.names.kind() == GroupKind::Records).then_some(walker.order.terms),

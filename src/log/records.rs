@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::{GroupKind, Summary};
 use crate::format::state::State;
 use crate::format::terms::{TermRefused, Terms};
+use crate::wrong::{self, Wrong};
 
 impl LogWriter {
     /// The history of terms.
@@ -113,10 +114,14 @@ impl LogWriter {
             TermRefused::Full => history_is_full(),
         })?;
         let highest = first_lsn - 1;
-        self.save_records(|s| {
+        let change = |s: &mut State| {
             s.records.terms = terms;
             s.highest_seq = highest;
-        })?;
+        };
+        match wrong::is(Wrong::CutNotSaved) {
+            true => self.state.note(change),
+            false => self.save_records(change)?,
+        }
         self.highest_seq = highest;
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! A run of records on its way into an epoch, in the order of LSNs.
 
 use super::order::Order;
-use super::view::View;
+use super::view::{Bounds, View};
 use crate::error::Result;
 use crate::format::record::{Record, encode_record, record_len};
 use crate::sequencer::{Entry, Reserved};
 use crate::sync::Mutex;
+use crate::wrong::{self, Wrong};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A checked run: all of it becomes durable with one group, or none.
@@ -86,9 +87,21 @@ impl Entry for RecordRun<'_> {
         let mut order = self.order.lock();
         let pruned = self.view.pruned();
         order.check(self.records, pruned)?;
+        if wrong::is(Wrong::OrderOutsideTheLock) {
+            drop(order);
+            let reserved = take();
+            self.order.lock().advance(self.records, pruned);
+            return Ok(reserved);
+        }
         let reserved = take();
         if let Reserved::Room(_) = reserved {
             order.advance(self.records, pruned);
+            if wrong::is(Wrong::SeenBeforeDurable) {
+                self.view.open_at(Bounds {
+                    current_lsn: order.last,
+                    ..self.view.bounds()
+                });
+            }
         }
         Ok(reserved)
     }

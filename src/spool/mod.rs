@@ -534,9 +534,10 @@ impl Shared {
             self.check_bounds(lsn)?;
             return Ok(false);
         }
-        let Some(mut found) = self.find(lsn, place.as_ref())? else {
-            // The end, unless the segment that it is in has grown since.
-            return Ok(place.as_ref().is_none_or(Place::is_at_end));
+        // Also where a place is known: its segment may have grown since, and the
+        // log have gone on to the next.
+        let Some(mut found) = self.find(lsn)? else {
+            return Ok(true);
         };
         match self.read_on(&mut found, lsn, into) {
             Ok(whole) => {
@@ -593,9 +594,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Where to read records above `lsn` from, none at the end; `behind`: a
-    /// segment that has no more of them.
-    fn find(&self, lsn: u64, behind: Option<&Place>) -> Result<Option<Place>> {
+    /// Where to read records above `lsn` from; none at the end.
+    fn find(&self, lsn: u64) -> Result<Option<Place>> {
         let Some((disk, names)) = &self.disk else {
             return Ok(None);
         };
@@ -604,15 +604,7 @@ impl Shared {
                 let inside = self.view.inside.lock();
                 // Under the lock under which segments go.
                 self.check_bounds(lsn)?;
-                let after = behind.map_or(0, |p| p.first_epoch);
-                let live = || {
-                    let from = inside.segments.partition_point(|s| s.first_epoch <= after);
-                    let from = if behind.is_some() { from } else { 0 };
-                    inside
-                        .segments
-                        .range(from..)
-                        .filter(|s| s.first_lsn.is_some())
-                };
+                let live = || inside.segments.iter().filter(|s| s.first_lsn.is_some());
                 // The last that begins at or below the first record wanted, unless
                 // it is known to end before it.
                 let begins = |s: &&index::Segment| s.first_lsn.is_some_and(|f| f <= lsn + 1);

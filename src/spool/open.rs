@@ -15,6 +15,7 @@ use crate::log::Disk;
 use crate::sequencer::{Handle, Sequencer};
 use crate::storage::{RealStorage, Storage};
 use crate::sync::{AtomicBool, Mutex};
+use crate::wrong::{self, Wrong};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -94,7 +95,10 @@ impl Spool {
             view: view.clone(),
             order: Mutex::new(Order {
                 last: found.highest_lsn,
-                term: found.term,
+                term: match wrong::is(Wrong::TermForgotten) {
+                    true => 0,
+                    false => found.term,
+                },
                 terms: found.terms.clone(),
                 dense: options.dense,
             }),

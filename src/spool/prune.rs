@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::log::heals;
 use crate::sequencer::Phase;
 use crate::sync::Ordering;
+use crate::wrong::{self, Wrong};
 use std::cell::OnceCell;
 use std::sync::Arc;
 
@@ -21,15 +22,17 @@ impl Spool {
         self.live()?;
         let guard = self.shared.guard.lock().clone();
         match guard {
-            Some(guard) => guard.prune(lsn, &mut |limit| self.prune_now(limit)),
-            None => self.prune_now(lsn),
+            Some(guard) if !wrong::is(Wrong::FloorIgnored) => {
+                guard.prune(lsn, &mut |limit| self.prune_now(limit))
+            }
+            _ => self.prune_now(lsn),
         }
     }
 
     /// As [`Spool::prune_through`], by one who has asked the slots.
     pub(crate) fn prune_now(&self, lsn: u64) -> Result<u64> {
         let core = self.live()?;
-        let target = lsn.min(self.shared.view.current());
+        let target = lsn.min(self.end());
         if target <= self.shared.view.pruned() {
             return Ok(self.shared.view.pruned());
         }
@@ -42,7 +45,7 @@ impl Spool {
             return Err(core.refusal());
         }
         // Asked again under the hold: another may have pruned further, or cut.
-        let target = target.min(self.shared.view.current());
+        let target = target.min(self.end());
         if target <= self.shared.view.pruned() {
             return Ok(self.shared.view.pruned());
         }
@@ -55,6 +58,9 @@ impl Spool {
             let mut live = log.live_segments().iter();
             live.find(|s| s.first_epoch == epoch).map(|s| s.last_epoch)
         });
+        if wrong::is(Wrong::SegmentsGoBeforeTheBounds) {
+            self.shared.view.pruned_to(0, oldest, through);
+        }
         // Hidden once that is durable, and before a file is touched.
         let gone = OnceCell::new();
         let hide = || gone.get_or_init(|| self.shared.view.pruned_to(target, oldest, through));
@@ -63,6 +69,7 @@ impl Spool {
             // What was left by an earlier prune may be read yet.
             let hidden = hidden.find(|s| s.first_epoch == epoch);
             hidden.is_none_or(|s| Arc::strong_count(&s.data) > 1)
+                && !wrong::is(Wrong::ReusedUnderACursor)
         };
         let done = log.prune(target, last_epoch, &in_use);
         if log.state().records.pruned_through >= target {
@@ -80,6 +87,14 @@ impl Spool {
         core.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
         core.room.wake_all();
         Ok(target)
+    }
+
+    /// What no prune goes beyond.
+    fn end(&self) -> u64 {
+        match wrong::is(Wrong::PrunesPastTheEnd) {
+            true => u64::MAX,
+            false => self.shared.view.current(),
+        }
     }
 }
 

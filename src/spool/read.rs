@@ -14,6 +14,7 @@ use crate::format::terms::Terms;
 use crate::log::{Disk, Window};
 use crate::storage::{File, OpenMode};
 use crate::sync::Ordering;
+use crate::wrong::{self, Wrong};
 use std::sync::Arc;
 
 /// Bytes read first; more each time after that, for whoever reads on.
@@ -46,11 +47,6 @@ impl Place {
     /// Where the durable groups of its segment end.
     pub(super) fn end(&self) -> u64 {
         self.data.end.load(Ordering::Acquire)
-    }
-
-    /// Whether nothing durable follows in its segment.
-    pub(super) fn is_at_end(&self) -> bool {
-        self.group + BLOCK > self.end()
     }
 }
 
@@ -152,6 +148,9 @@ impl Reader<'_> {
         while self.place.item < header.payload_len && matches!(more, Ok(true)) {
             more = self.next_item(header, lsn, terms, into, (&mut records, &mut bytes));
         }
+        if more.is_err() && wrong::is(Wrong::RecordsBeforeAnErrorLost) {
+            return more;
+        }
         // Those before an item that can't be read as well: the place is behind them.
         let bytes = Arc::new(bytes);
         for record in records {
@@ -187,7 +186,9 @@ impl Reader<'_> {
                 Err(why) => return Err(self.corrupt(why, at)),
             },
         };
-        if let Some(record) = record.filter(|r| r.lsn > lsn && terms.is_live(r.term, r.lsn)) {
+        let live =
+            |r: &Record<'_>| terms.is_live(r.term, r.lsn) || wrong::is(Wrong::DeadRecordsRead);
+        if let Some(record) = record.filter(|r| r.lsn > lsn && live(r)) {
             if !into.has_room(record.payload.len(), (records.len(), bytes.len())) {
                 return Ok(false);
             }

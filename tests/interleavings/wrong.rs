@@ -15,5 +15,6 @@ runner::caught! {
     TickerDoesNotLookAgain: "commit::the_ticker_hears_of_batches_that_nobody_waits_for"
         => "exceeded max_steps",
     FailureIsNotTold: "room::those_who_wait_for_memory_are_told_of_a_failure" => "deadlock",
+    OrderOutsideTheLock: "spool::appenders_that_do_not_agree_leave_one_order" => "OutcomeUnknown",
     RoomIsNotTold: "room::those_who_wait_for_memory_are_woken_after_the_flush" => "deadlock",
 }

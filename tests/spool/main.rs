@@ -25,3 +25,4 @@ mod truncate;
 #[path = "../faults/ways.rs"]
 mod ways;
 mod with_primary;
+mod wrong;
