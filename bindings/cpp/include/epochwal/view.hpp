@@ -157,18 +157,19 @@ struct record : ewal_record {
   constexpr record() noexcept : ewal_record{} {}
   explicit record(const ewal_record& other) noexcept : ewal_record(other) {}
 
-  /// The payload: the bytes of a vector, string, array or view, or a literal
-  /// without its final zero. A time of 0 is now.
+  /// Position `at` (1 or above) in the reign `of`, with the bytes of a vector,
+  /// string, array or view, or a literal without its final zero. A time of 0
+  /// is now.
   template <class C, class = decltype(std::data(std::declval<C&>()))>
-  record(std::uint64_t term, std::uint64_t lsn, C&& payload, std::uint64_t timestamp_ms = 0)
+  record(std::uint64_t of, std::uint64_t at, C&& content, std::uint64_t time_ms = 0)
       : ewal_record{} {
-    this->term = term;
-    this->lsn = lsn;
-    this->timestamp_ms = timestamp_ms;
+    term = of;
+    lsn = at;
+    timestamp_ms = time_ms;
     if constexpr (detail::is_literal<C>)
-      this->payload = detail::slice_of(std::string_view(payload));
+      payload = detail::slice_of(std::string_view(content));
     else
-      this->payload = detail::slice_of(std::forward<C>(payload));
+      payload = detail::slice_of(std::forward<C>(content));
   }
 
   /// The payload as bytes.
