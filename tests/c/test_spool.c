@@ -496,6 +496,90 @@ static void a_cursor_follows_appends_of_many_threads(void) {
   close_spool(spool);
 }
 
+enum { APPENDERS = 32, FOLLOWERS = 8, BEFORE_CLOSE = 1000 };
+
+/* What its appenders share. */
+static struct {
+  ewal_spool spool;
+  pthread_mutex_t turn;
+  pthread_cond_t enough;
+  uint64_t taken;
+  uint64_t first;
+} load = {{0}, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0};
+
+static void *append_until_closed(void *unused) {
+  ewal_error error = EWAL_ERROR_INIT;
+  (void)unused;
+  for (;;) {
+    ewal_spool_ticket ticket;
+    ewal_status status;
+    ewal_record record;
+    char text[24];
+    CHECK(pthread_mutex_lock(&load.turn) == 0);
+    snprintf(text, sizeof text, "%" PRIu64, load.taken + 1);
+    record = make_record(1, load.taken + 1, text);
+    status = ewal_spool_submit(load.spool, &record, 1, &ticket, &error);
+    if (status == EWAL_OK && ++load.taken - load.first == (uint64_t)times(BEFORE_CLOSE))
+      CHECK(pthread_cond_signal(&load.enough) == 0);
+    CHECK(pthread_mutex_unlock(&load.turn) == 0);
+    if (status == EWAL_OK)
+      status = ewal_spool_wait(load.spool, ticket, -1, &error);
+    if (status != EWAL_OK) {
+      EXPECT(EWAL_E_CLOSED, status, &error);
+      return NULL;
+    }
+  }
+}
+
+static void *follow_until_closed(void *arg) {
+  ewal_cursor cursor = *(ewal_cursor *)arg;
+  ewal_error error = EWAL_ERROR_INIT;
+  ewal_records records;
+  ewal_status status;
+  uint64_t last = load.first;
+  size_t n;
+  while ((status = ewal_cursor_next(cursor, 99, SIZE_MAX, -1, &records, &error)) ==
+         EWAL_OK) {
+    uint64_t before = last;
+    last = take(records, &n);
+    CHECK(n > 0 && last == before + n);
+  }
+  EXPECT(EWAL_E_CLOSED, status, &error);
+  CHECK(ewal_cursor_close(cursor) == EWAL_OK);
+  return NULL;
+}
+
+static void closing_under_load_loses_and_hangs_nobody(void) {
+  int round, i;
+  for (round = 0; round < 8; round++) {
+    pthread_t threads[APPENDERS + FOLLOWERS];
+    ewal_cursor cursors[FOLLOWERS];
+    ewal_error error = EWAL_ERROR_INIT;
+    load.spool = open_spool("load", NULL);
+    load.first = load.taken;
+    for (i = 0; i < FOLLOWERS; i++) {
+      EXPECT(EWAL_OK, ewal_cursor_open(load.spool, load.first, &cursors[i], &error),
+             &error);
+      CHECK(pthread_create(&threads[APPENDERS + i], NULL, follow_until_closed,
+                           &cursors[i]) == 0);
+    }
+    for (i = 0; i < APPENDERS; i++)
+      CHECK(pthread_create(&threads[i], NULL, append_until_closed, NULL) == 0);
+    CHECK(pthread_mutex_lock(&load.turn) == 0);
+    while (load.taken - load.first < (uint64_t)times(BEFORE_CLOSE))
+      CHECK(pthread_cond_wait(&load.enough, &load.turn) == 0);
+    CHECK(pthread_mutex_unlock(&load.turn) == 0);
+    close_spool(load.spool);
+    for (i = 0; i < APPENDERS + FOLLOWERS; i++)
+      CHECK(pthread_join(threads[i], NULL) == 0);
+    /* All that was taken before the close, and nothing else. */
+    load.spool = open_spool("load", NULL);
+    expect_bounds(load.spool, 1, load.taken, 0);
+    CHECK(read_on(load.spool, load.first, 1000) == load.taken - load.first);
+    close_spool(load.spool);
+  }
+}
+
 /* Cuts or flips a file of a spool: the newest of its segments. */
 static void damage(const char *name, long offset) {
   char command[PATH_MAX + 200];
@@ -614,6 +698,7 @@ int main(int argc, char **argv) {
   RUN(whoever_waits_hears_of_the_close);
   RUN(a_cursor_is_for_one_thread_and_closed_by_any);
   RUN(a_cursor_follows_appends_of_many_threads);
+  RUN(closing_under_load_loses_and_hangs_nobody);
   RUN(damage_fails_the_open_and_is_salvaged);
   RUN(the_child_of_a_fork_is_told);
   RUN(a_path_that_leads_nowhere_says_so);
