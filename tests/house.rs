@@ -17,10 +17,12 @@ const PRIMITIVES: [&str; 8] = [
 
 /// What the coordinator and the log have from the standard library all the
 /// same, and why that takes nothing from a model: nobody waits for any of it.
-const PLAIN: [(&str, &str); 8] = [
+const PLAIN: [(&str, &str); 9] = [
     // Counts handles; loom and shuttle order nothing by them.
     ("", "std::sync::Arc;"),
     ("sequencer/lanes.rs", "std::sync::{Arc, Weak};"),
+    // The way back from a spool to the primary that holds it.
+    ("primary/spool.rs", "std::sync::{Arc, Weak};"),
     // Names a coordinator, orders nothing.
     (
         "sequencer/lanes.rs",
