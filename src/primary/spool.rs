@@ -1,11 +1,12 @@
 //! The spool as a primary's log.
 
 use super::wal::{Bounds, Branch, Wal};
-use super::{Core, Parts, Primary, PrimaryOptions};
+use super::{Cause, Core, Invalidation, Origin, Parts, Primary, PrimaryOptions, Slot};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names::Names;
+use crate::format::slots_json;
 use crate::spool::{Guard, Spool, SpoolOptions, Standing, spool_names};
-use crate::storage::{RealStorage, Storage};
+use crate::storage::{OpenMode, RealStorage, Storage, read_exact_at};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -19,7 +20,8 @@ impl Primary {
     /// Opens the primary of the data file at `path`: its spool, and the slots
     /// beside it. Both are made where there are none. Errors are those of
     /// [`Spool::open`], and [`ErrorKind::Corrupt`] for a slot store that can't
-    /// be read or is gone.
+    /// be read or is gone. Where there never was one, the older store at
+    /// `<data file name>.logical.slots.json` is taken in, if there is one.
     pub fn open(path: &Path, spool: &SpoolOptions, options: &PrimaryOptions) -> Result<Primary> {
         Primary::open_on(Arc::new(RealStorage), path, spool, options)
     }
@@ -34,20 +36,24 @@ impl Primary {
         options.validate()?;
         let names = spool_names(&storage, path)?;
         let spool = Arc::new(Spool::open_on(storage.clone(), path, spool)?);
+        let older = names.beside("slots.json");
+        let disk = storage.clone();
         let store = Some((storage, slot_store_path(&names)));
-        Primary::over(spool, store, options)
+        Primary::over(spool, store, options, &mut || older_slots(&disk, &older))
     }
 
     /// A primary without files: records and slots live in memory.
     pub fn in_memory(spool: &SpoolOptions, options: &PrimaryOptions) -> Result<Primary> {
         options.validate()?;
-        Primary::over(Arc::new(Spool::in_memory(spool)?), None, options)
+        let spool = Arc::new(Spool::in_memory(spool)?);
+        Primary::over(spool, None, options, &mut || Ok(Vec::new()))
     }
 
     fn over(
         spool: Arc<Spool>,
         store: Option<(Arc<dyn Storage>, PathBuf)>,
         options: &PrimaryOptions,
+        import: &mut dyn FnMut() -> Result<Vec<Slot>>,
     ) -> Result<Primary> {
         let (identity, has_slot_store) = match spool.is_durable() {
             true => spool.identity()?,
@@ -63,17 +69,78 @@ impl Primary {
             store,
             clock: None,
         };
-        let mut primary = Primary::open_with(parts, options, &mut || Ok(Vec::new()))?;
+        let mut primary = Primary::open_with(parts, options, import)?;
         let core: Weak<Core> = Arc::downgrade(&primary.0);
         spool.set_guard(Arc::new(Slots(core)));
         primary.1 = Some(spool);
         Ok(primary)
     }
 
+    /// The slots in the layout of the older store: a JSON file.
+    pub fn export_slots(&self) -> Vec<u8> {
+        let slots: Vec<_> = self.slots().into_iter().map(|s| older(&s.slot)).collect();
+        slots_json::encode(&slots)
+    }
+
     /// Its spool: to append to and to read from for as long as the primary is
     /// open. None where it was made over another log.
     pub fn spool(&self) -> Option<&Arc<Spool>> {
         self.1.as_ref()
+    }
+}
+
+/// The slots of the older store, which is taken in where there never was one of
+/// ours; none where there is no such file.
+fn older_slots(disk: &Arc<dyn Storage>, path: &Path) -> Result<Vec<Slot>> {
+    let fail = |what: &str, e: std::io::Error| Error::io(what, path, &e);
+    let file = match disk.open(path, OpenMode::Read) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        opened => opened.map_err(|e| fail("open the older slot store", e))?,
+    };
+    let len = file
+        .len()
+        .map_err(|e| fail("measure the older slot store", e))?;
+    if len > MAX_OLDER_STORE {
+        let why = format!("older slot store: {len} bytes are above {MAX_OLDER_STORE}");
+        return Err(Error::new(ErrorKind::TooLarge, why).in_file(path));
+    }
+    let mut bytes = vec![0; len as usize];
+    read_exact_at(&*file, &mut bytes, 0).map_err(|e| fail("read the older slot store", e))?;
+    let slots = slots_json::decode(&bytes).map_err(|e| e.in_file(path))?;
+    Ok(slots.into_iter().map(newer).collect())
+}
+
+/// More than any number of slots that is allowed takes.
+const MAX_OLDER_STORE: u64 = 64 << 20;
+
+fn newer(slot: slots_json::Slot) -> Slot {
+    let mut own = Slot::new(&slot.id, slot.restart_lsn, Origin::Given, slot.last_seen_ms);
+    own.confirmed_lsn = slot.confirmed_lsn;
+    own.invalidation = slot.invalidated.map(|(reason, at_ms)| Invalidation {
+        cause: match reason {
+            slots_json::Reason::WalRemoved => Cause::WalRemoved,
+            slots_json::Reason::Horizon => Cause::Horizon,
+            slots_json::Reason::IdleTimeout => Cause::IdleTimeout,
+        },
+        at_ms,
+    });
+    own
+}
+
+fn older(slot: &Slot) -> slots_json::Slot {
+    slots_json::Slot {
+        id: slot.id.clone(),
+        restart_lsn: slot.restart_lsn,
+        confirmed_lsn: slot.confirmed_lsn,
+        last_seen_ms: slot.last_seen_ms,
+        invalidated: slot.invalidation.map(|gone| {
+            let reason = match gone.cause {
+                Cause::WalRemoved => slots_json::Reason::WalRemoved,
+                Cause::Horizon => slots_json::Reason::Horizon,
+                Cause::IdleTimeout => slots_json::Reason::IdleTimeout,
+            };
+            (reason, gone.at_ms)
+        }),
     }
 }
 

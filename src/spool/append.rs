@@ -27,6 +27,17 @@ impl<'a> RecordRun<'a> {
         order: &'a Mutex<Order>,
         view: &'a View,
     ) -> Result<Self> {
+        let now_ms = now_if_asked(records);
+        let run = Self::as_given(records, order, view)?;
+        Ok(RecordRun { now_ms, ..run })
+    }
+
+    /// As [`RecordRun::new`], with the times that the records have.
+    pub(super) fn as_given(
+        records: &'a [Record<'a>],
+        order: &'a Mutex<Order>,
+        view: &'a View,
+    ) -> Result<Self> {
         let mut len = 0;
         let mut bytes = 0;
         for record in records {
@@ -37,7 +48,7 @@ impl<'a> RecordRun<'a> {
             records,
             order,
             view,
-            now_ms: now_if_asked(records),
+            now_ms: 0,
             len,
             bytes,
         })

@@ -14,6 +14,7 @@ mod aside;
 mod cursor;
 mod follow;
 mod guard;
+mod import;
 mod index;
 mod open;
 mod options;
@@ -29,6 +30,7 @@ mod shared_cursor;
 mod truncate;
 mod view;
 
+use crate::format::record::MAX_PAYLOAD;
 pub use crate::format::record::Record;
 pub use crate::format::terms::{Standing, TermStart, Terms};
 pub use crate::log::TornTail;
@@ -85,6 +87,7 @@ pub struct SpoolTicket {
 pub struct Spool {
     store: Store,
     shared: Arc<Shared>,
+    imported: Option<PathBuf>,
 }
 
 /// Where the records are.
@@ -203,6 +206,26 @@ impl Spool {
             first_lsn: first.lsn,
             last_lsn: last.lsn,
         })
+    }
+
+    /// Appends records of another spool: whatever the options say of payloads and
+    /// gaps, and with the times that they have, 0 too.
+    fn append_as_given(&self, records: &[Record<'_>]) -> Result<()> {
+        let core = self.log()?;
+        for record in records {
+            check_record(record, MAX_PAYLOAD as u64)?;
+        }
+        let run = RecordRun::as_given(records, &self.shared.order, &self.shared.view)?;
+        let dense = std::mem::replace(&mut self.shared.order.lock().dense, false);
+        let staged = core.submit(&run, false);
+        self.shared.order.lock().dense = dense;
+        core.wait_for(staged?.epoch, None, None)
+    }
+
+    /// Where the single-file spool of other software was moved that this open has
+    /// taken in.
+    pub fn imported(&self) -> Option<&Path> {
+        self.imported.as_deref()
     }
 
     /// Waits until what the ticket is for is durable: as
@@ -442,7 +465,13 @@ impl Drop for Spool {
                 let shared = self.shared.clone();
                 let _ = crate::sync::thread::Builder::new()
                     .name("epochwal-close".into())
-                    .spawn(move || drop(Spool { store, shared }));
+                    .spawn(move || {
+                        drop(Spool {
+                            store,
+                            shared,
+                            imported: None,
+                        })
+                    });
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::follow::{Part, first_lsn, follow};
 use super::guard::slots_beside;
+use super::import::check_old;
 use super::index::Segment;
 use super::order::Order;
 use super::view::{Bounds, View};
@@ -28,7 +29,8 @@ impl Spool {
     /// acknowledged records are damaged,
     /// [`ErrorKind::Format`](crate::ErrorKind::Format) for a newer format,
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) naming an option out of
-    /// range. A torn tail is dropped. Blocks on reads, and on writes and syncs of
+    /// range. A torn tail is dropped. A single-file spool of other software at
+    /// `<data file name>.logical.wal` is taken in first, and moved aside. Blocks on reads, and on writes and syncs of
     /// the log's tail.
     pub fn open(path: &Path, options: &SpoolOptions) -> Result<Spool> {
         Spool::open_on(Arc::new(RealStorage), path, options)
@@ -42,6 +44,7 @@ impl Spool {
     ) -> Result<Spool> {
         options.validate()?;
         let names = spool_names(&storage, path)?;
+        let old = check_old(&storage, &names, options.salvage)?;
         let sequencing = options.sequencer();
         let opened = Sequencer::open_log(&storage, &names, &sequencing)?;
         let found = opened.records.clone().unwrap_or_default();
@@ -114,10 +117,15 @@ impl Spool {
         let core = Sequencer::start(NAME, opened, &names, &sequencing, Some(view))?;
         let core = Arc::new(core);
         core.start_ticker()?;
-        Ok(Spool {
+        let mut spool = Spool {
             store: Store::Log(Handle::new(core)),
             shared,
-        })
+            imported: None,
+        };
+        if old {
+            spool.imported = Some(spool.import_old(&storage, &names, options)?);
+        }
+        Ok(spool)
     }
 
     /// A spool without files: its records are kept in memory, as many and as
@@ -133,6 +141,7 @@ impl Spool {
         }
         let view = View::new(None, options.ring_bytes, options.ring_records);
         Ok(Spool {
+            imported: None,
             store: Store::Memory(AtomicBool::new(false)),
             shared: Arc::new(Shared {
                 view: Arc::new(view),

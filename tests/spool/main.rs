@@ -13,6 +13,7 @@ mod damage;
 mod fails;
 mod faults;
 mod held;
+mod import;
 mod ledger;
 mod prune;
 mod race;
