@@ -97,6 +97,23 @@ impl LogWriter {
     /// on are dead. One save of the state file; no segment is touched. All that
     /// was appended is durable.
     pub(crate) fn branch(&mut self, term: u64, first_lsn: u64) -> Result<()> {
+        let terms = self.check_branch(term, first_lsn)?;
+        let highest = first_lsn - 1;
+        let change = |s: &mut State| {
+            s.records.terms = terms;
+            s.highest_seq = highest;
+        };
+        match wrong::is(Wrong::CutNotSaved) {
+            true => self.state.note(change),
+            false => self.save_records(change)?,
+        }
+        self.highest_seq = highest;
+        Ok(())
+    }
+
+    /// The history that a branch would leave. An error where there can be none:
+    /// nothing has failed.
+    pub(crate) fn check_branch(&self, term: u64, first_lsn: u64) -> Result<Terms> {
         let records = &self.state().records;
         let kept = records.pruned_through.max(records.quorum_lsn);
         if first_lsn <= kept || first_lsn > self.highest_seq.saturating_add(1) {
@@ -113,17 +130,7 @@ impl LogWriter {
             TermRefused::Lsn => Error::invalid(format!("first_lsn: {first_lsn} is no LSN")),
             TermRefused::Full => history_is_full(),
         })?;
-        let highest = first_lsn - 1;
-        let change = |s: &mut State| {
-            s.records.terms = terms;
-            s.highest_seq = highest;
-        };
-        match wrong::is(Wrong::CutNotSaved) {
-            true => self.state.note(change),
-            false => self.save_records(change)?,
-        }
-        self.highest_seq = highest;
-        Ok(())
+        Ok(terms)
     }
 
     /// Keeps the LSN below which no branch is made. It never falls.

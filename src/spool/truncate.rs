@@ -66,6 +66,7 @@ impl Spool {
             )
             .with_lsn(quorum));
         }
+        log.check_branch(new_term, lsn + 1)?;
         let last = self.shared.last_through(lsn)?;
         let saved = self.shared.save_aside(lsn)?;
         if let Err(error) = log.branch(new_term, lsn + 1) {

@@ -145,3 +145,64 @@ fn cuts_again_and_again_leave_one_history() {
         );
     }
 }
+
+#[test]
+fn a_full_history_refuses_terms_until_a_prune_and_loses_nothing() {
+    let disk = SimStorage::new();
+    let place = Place::sim(&disk);
+    let mut spool = open(&place, &small()).unwrap();
+    for term in 1..=240 {
+        append(&spool, term, term * 2).unwrap();
+        if term % 100 == 0 {
+            spool.close(PATIENCE).unwrap();
+            spool = open(&place, &small()).unwrap();
+        }
+    }
+    for _ in 0..2 {
+        let next = spool.bounds().current_lsn + 1;
+        let full = append(&spool, 241, next).unwrap_err();
+        assert_eq!(full.kind(), ErrorKind::TooLarge, "{full}");
+        let full = spool.truncate_after(next - 1, 241).unwrap_err();
+        assert_eq!(full.kind(), ErrorKind::TooLarge, "{full}");
+        // The term of now is taken on.
+        append(&spool, 240, next).unwrap();
+        assert_eq!(read_all(&spool, 478, 10).unwrap().first(), Some(&480));
+        spool.close(PATIENCE).unwrap();
+        spool = open(&place, &small()).unwrap();
+    }
+    assert_eq!((spool.term(), spool.bounds().current_lsn), (240, 482));
+    // A cut drops the terms that it cuts off whole.
+    spool.truncate_after(470, 241).unwrap().unwrap();
+    spool.prune_through(100).unwrap();
+    for term in 242..=260 {
+        append(&spool, term, 300 + term).unwrap();
+    }
+    spool.close(PATIENCE).unwrap();
+    let spool = open(&place, &small()).unwrap();
+    let whole: Vec<u64> = (51..=235).map(|n| n * 2).chain(542..=560).collect();
+    assert_eq!(read_all(&spool, 100, 10).unwrap(), whole);
+}
+
+#[test]
+fn a_cut_at_the_highest_lsn_has_nothing_behind_it() {
+    let disk = SimStorage::new();
+    let place = Place::sim(&disk);
+    let spool = open(&place, &small()).unwrap();
+    let last = u64::MAX - 1;
+    append_all(&spool, 1, &[last - 1, last]).unwrap();
+    let none = spool.truncate_after(last, 2).unwrap_err();
+    assert_eq!(none.kind(), ErrorKind::Invalid, "{none}");
+    assert_eq!(
+        append(&spool, 1, last).unwrap_err().kind(),
+        ErrorKind::Order
+    );
+    spool.truncate_after(last - 1, u64::MAX).unwrap().unwrap();
+    append(&spool, u64::MAX, last).unwrap();
+    let fenced = spool.truncate_after(last - 1, u64::MAX).unwrap_err();
+    assert_eq!(fenced.kind(), ErrorKind::Fenced);
+    assert_eq!(spool.prune_through(u64::MAX).unwrap(), last);
+    spool.close(PATIENCE).unwrap();
+    let spool = open(&place, &small()).unwrap();
+    assert_eq!(spool.bounds().current_lsn, last);
+    assert_eq!(read_all(&spool, last, 10).unwrap(), []);
+}
