@@ -1,6 +1,9 @@
 //! Files and forks, with real processes. One test at a time forks: a child
 //! has only the thread that forked, and must leave by `_exit`.
 
+use epochwal::ErrorKind;
+use epochwal::spool::{ReadLimit, Record, Spool, SpoolOptions};
+use epochwal::storage::sim::{Call, SimStorage};
 use epochwal::storage::{File, LockMode, OpenMode, RealStorage, Storage, fork_generation};
 use std::os::fd::RawFd;
 use std::path::Path;
@@ -233,4 +236,49 @@ fn holds(dir: &Path) -> bool {
     });
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     open || maps.contains(dir.to_str().unwrap())
+}
+
+#[test]
+fn a_spool_of_the_parent_answers_whatever_it_was_doing() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
+    let disk = SimStorage::new();
+    disk.make_dirs(Path::new("/data"));
+    let db = Path::new("/data/test.db");
+    let options = SpoolOptions::default();
+    let spool = Spool::open_on(Arc::new(disk.clone()), db, &options).unwrap();
+    let record = |lsn| Record {
+        term: 1,
+        lsn,
+        timestamp_ms: 1,
+        payload: b"x",
+    };
+    spool.append(&[record(1), record(2)], None).unwrap();
+    // A cut holds the locks of those who write, and those of who reads now
+    // and then.
+    let gate = disk.block_on_path(Call::Write, ".wal-state");
+    std::thread::scope(|scope| {
+        let gate = gate;
+        let cut = scope.spawn(|| spool.truncate_after(1, 2).map(drop));
+        gate.wait_blocked();
+        let pid = child(|| {
+            let forked = |kind| kind == ErrorKind::Forked;
+            spool.term() == 0
+                && spool.terms().last().is_none()
+                && spool.bounds().current_lsn == 2
+                && spool
+                    .read_since(0, ReadLimit::default())
+                    .is_err_and(|e| forked(e.kind()))
+                && spool
+                    .append(&[record(3)], None)
+                    .is_err_and(|e| forked(e.kind()))
+                && spool.close(None).is_err_and(|e| forked(e.kind()))
+        });
+        assert!(
+            succeeded(pid),
+            "the child hangs, or was told something else"
+        );
+        gate.open();
+        cut.join().unwrap().unwrap();
+    });
+    assert_eq!(spool.term(), 2);
 }

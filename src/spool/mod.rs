@@ -342,19 +342,30 @@ impl Spool {
     }
 
     /// The term of now: that of the last record, or the one that a truncation
-    /// has begun. 0 before the first.
+    /// has begun. 0 before the first, and in the child of a fork.
     pub fn term(&self) -> u64 {
-        self.shared.order.lock().term
+        match self.is_inherited() {
+            true => 0,
+            false => self.shared.order.lock().term,
+        }
     }
 
-    /// The durable history of terms.
+    /// The durable history of terms; empty in the child of a fork.
     pub fn terms(&self) -> Terms {
-        self.shared.view.inside.lock().terms.clone()
+        match self.is_inherited() {
+            true => Terms::default(),
+            false => self.shared.view.inside.lock().terms.clone(),
+        }
     }
 
     /// Where a replica stands whose last record is `lsn` of `term`.
     pub fn standing(&self, lsn: u64, term: u64) -> Standing {
-        self.shared.view.inside.lock().terms.check(term, lsn)
+        self.terms().check(term, lsn)
+    }
+
+    /// Whether it is a parent's, whose locks a fork may have left held.
+    fn is_inherited(&self) -> bool {
+        matches!(&self.store, Store::Log(handle) if handle.core().is_forked())
     }
 
     /// As [`Spool::standing`], but [`ErrorKind::Diverged`] where the replica has a
