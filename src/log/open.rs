@@ -266,7 +266,10 @@ impl Tail {
     fn walk(disk: &Disk, files: LogFiles, start: usize) -> Result<Tail> {
         let saved = files.state.as_ref().map_or(0, |s| s.watermark);
         let clean = files.state.as_ref().is_some_and(|s| s.clean);
-        let saved_seq = files.state.as_ref().map_or(0, |s| s.highest_seq);
+        // What was pruned was there, also where syncs were off and its record's own
+        // bound was lost.
+        let highest = |s: &State| s.highest_seq.max(s.records.pruned_through);
+        let saved_seq = files.state.as_ref().map_or(0, highest);
         let mut walker = Walker::new(disk.clone(), files, None);
         walker.start_at(start);
         let mut tail = TailWalk {

@@ -30,7 +30,11 @@ pub(super) fn save_tail(
             })?;
         }
     }
-    file.finish()?;
+    file.finish().map_err(|e| match e.os_error() {
+        // Nothing was asked of the disk yet, and the cut is not made.
+        Some(libc::EMFILE | libc::ENFILE) => e.recast(ErrorKind::Io, "the tail's directory"),
+        _ => e,
+    })?;
     Ok(path)
 }
 

@@ -4,7 +4,7 @@
 mod runner;
 
 runner::caught! {
-    AckBeforeSync: "crash::crashes_with_buffered_writes" => "were durable, only none",
+    AckBeforeSync: "crash::crashes_with_buffered_writes" => "all or nothing lost",
     NoDirectorySync: "crash::crashes_with_direct_writes" => "after a mere crash",
     RetiresBeforeSaving: "crash::crashes_with_direct_writes" => "after a mere crash",
     RetiresOneEpochMore: "crash::crashes_with_direct_writes" => "were durable, only those",
@@ -21,7 +21,7 @@ runner::caught! {
         => "held up to",
     HighestLsnForgotten: "prune::a_spool_pruned_empty_goes_on_after_what_it_had" => "Ahead",
     TermForgotten: "append::lsns_that_do_not_rise_and_terms_that_fall_are_refused" => "OutcomeUnknown",
-    CutNotSaved: "crash::crashes_with_direct_writes" => "record: term",
+    CutNotSaved: "crash::crashes_with_direct_writes" => "all or nothing lost",
     CutMissesWhatIsStaged: "held::a_cut_takes_all_that_was_staged_before_it" => "out of order",
     RingOutlivesACut: "faults::every_call_of_a_workload_fails_in_every_way"
         => "reading fails",
