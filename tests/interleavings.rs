@@ -14,10 +14,14 @@ mod end;
 mod failure;
 #[path = "interleavings/harness.rs"]
 mod harness;
+#[path = "interleavings/primary.rs"]
+mod primary;
 #[path = "interleavings/room.rs"]
 mod room;
 #[path = "interleavings/spool.rs"]
 mod spool;
+#[path = "primary/site.rs"]
+mod site;
 #[path = "interleavings/writers.rs"]
 mod writers;
 #[path = "interleavings/wrong.rs"]

@@ -233,14 +233,15 @@ impl Core {
     fn close(&self) -> Result<()> {
         self.stop_saver();
         let _shape = self.shape.lock();
-        if self.state.lock().closed {
+        let mut state = self.state.lock();
+        if state.closed {
             return Err(Error::new(ErrorKind::Closed, "the primary is closed"));
         }
-        let result = self.save_at_close();
-        let mut state = self.state.lock();
+        // From here on nothing rises that would not be saved.
         state.closed = true;
         state.waiters.wake_all();
         drop(state);
+        let result = self.save_at_close();
         *self.store.lock() = None;
         result
     }

@@ -209,9 +209,7 @@ impl Core {
         };
         let before = open.bounds();
         let mut state = self.state.lock();
-        if state.failed.is_some() {
-            return state.check_usable();
-        }
+        state.check_store()?;
         // An open takes everyone for healthy.
         let sick = state
             .entries()

@@ -197,6 +197,10 @@ impl State {
         if self.closed {
             return Err(Error::new(ErrorKind::Closed, "the primary is closed"));
         }
+        self.check_store()
+    }
+
+    pub(super) fn check_store(&self) -> Result<()> {
         match &self.failed {
             Some(error) => Err(error.recast(ErrorKind::Failed, "the slot store has failed")),
             None => Ok(()),

@@ -78,6 +78,10 @@ impl Disk {
     pub fn new() -> Disk {
         let sim = SimStorage::new();
         sim.make_dirs(Path::new("/data"));
+        Disk::over(sim)
+    }
+
+    pub fn over(sim: SimStorage) -> Disk {
         Disk {
             sim,
             fuse: Arc::new(AtomicI64::new(-1)),

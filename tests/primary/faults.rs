@@ -183,6 +183,29 @@ fn a_short_write_that_ends_without_space_is_cut_back() {
     }
 }
 
+/// A new file whose name could not be made durable holds what the caller was
+/// told had failed: the next save must not leave it there.
+#[test]
+fn a_slot_that_failed_to_be_made_is_not_there_later() {
+    let site = Site::new(100);
+    let primary = site.open().unwrap();
+    let fault = site
+        .disk
+        .fail(FaultPlan::error(Call::SyncDir, libc::EMFILE));
+    let failed = (0..1000).find(|n| {
+        let made = primary.slot_create(&format!("{n}"), None, false);
+        made.is_err_and(|e| heals(&e))
+    });
+    assert_eq!(fault.hits(), 1);
+    let failed = failed.expect("a file was full");
+    primary.slot_create("next", None, false).unwrap();
+    assert_eq!(primary.slots().len(), failed + 1);
+    for disk in [site.disk.snapshot(), site.disk.crash_nothing()] {
+        let slots = valid(&site.after(disk).open().unwrap());
+        assert_eq!(slots.len(), failed + 1);
+    }
+}
+
 /// On a full disk the log is pruned by what was saved before: that is how
 /// space comes back.
 #[test]
@@ -217,13 +240,11 @@ fn the_thread_tries_again_when_there_was_no_space() {
         .disk
         .fail(FaultPlan::error(Call::Write, libc::ENOSPC).always());
     primary.ack("a", a, &durable(200)).unwrap();
-    while full.hits() < 3 {
-        std::thread::yield_now();
-    }
+    until("it has tried again", || full.hits() >= 3);
     full.lift();
-    while primary.slot("a").unwrap().saved_lsn < 200 {
-        std::thread::yield_now();
-    }
+    until("it is saved", || {
+        primary.slot("a").unwrap().saved_lsn == 200
+    });
 }
 
 /// A failure that the thread finds is everyone's, also of those who sleep.
@@ -240,9 +261,7 @@ fn a_failed_sync_is_told_to_who_waits() {
             let two = AckPolicy::new(Quorum::Replicas(1), Level::Applied);
             primary.wait_acks(200, &two, None)
         });
-        while primary.stats().waiting == 0 {
-            std::thread::yield_now();
-        }
+        until("it waits", || primary.stats().waiting == 1);
         primary.ack("a", a, &durable(150)).unwrap();
         let error = waiter.join().unwrap().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Failed);

@@ -397,7 +397,11 @@ fn check(ops: &[Op]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 300,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
     #[test]
     fn random_sessions_are_as_the_model_says(ops in proptest::collection::vec(op(), 1..120)) {
         check(&ops);

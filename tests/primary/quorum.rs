@@ -31,9 +31,7 @@ fn with(site: &Site, ids: &[(&str, Option<&str>)]) -> (Arc<Primary>, Vec<u64>) {
 
 /// Waits until so many commits sleep.
 fn until_waiting(primary: &Primary, count: u64) {
-    while primary.stats().waiting < count {
-        thread::yield_now();
-    }
+    until("they wait", || primary.stats().waiting >= count);
 }
 
 use Outcome::{Reached, TimedOut, Unmeetable};

@@ -1,5 +1,6 @@
 //! A log without a disk, clocks that stand still, and a simulated disk for the
 //! slot store.
+#![allow(dead_code)] // no suite uses all of it
 
 use epochwal::primary::{
     Ack, Bounds, Branch, Clock, Parts, Primary, PrimaryOptions, Slot, SlotInfo, Wal,
@@ -267,6 +268,15 @@ impl Site {
         file.sync_all().unwrap();
         site.disk.sync_dir(Path::new("/data")).unwrap();
         site
+    }
+}
+
+/// Looks again until it is so; what never is so fails the test.
+pub fn until(what: &str, so: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < PATIENCE.unwrap(), "never: {what}");
+        std::thread::yield_now();
     }
 }
 
