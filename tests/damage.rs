@@ -17,6 +17,8 @@
 #[path = "damage/bits.rs"]
 mod bits;
 mod common;
+#[path = "damage/conditions.rs"]
+mod conditions;
 #[path = "damage/fields.rs"]
 mod fields;
 #[path = "damage/files.rs"]

@@ -4,7 +4,7 @@ use super::common::{PATIENCE, Place, everywhere, page};
 use epochwal::recovery::{
     RecoveryOptions, list_segments_on, recover_into_file_on, recover_into_map_on,
 };
-use epochwal::storage::sim::SimStorage;
+use epochwal::storage::sim::{Call, SimStorage};
 use epochwal::storage::{OpenMode, read_exact_at};
 use epochwal::{Batch, Coordinator, ErrorKind, Frame, Options, RecoveryReport, Result};
 use std::path::Path;
@@ -321,5 +321,65 @@ fn a_large_recovery_is_the_same_in_a_file_as_in_a_map() {
     for (number, (_, image)) in &map.pages {
         let at = (*number as usize - 1) * LARGE;
         assert!(bytes[at..][..LARGE] == **image, "page {number}");
+    }
+}
+
+/// A write for each page would cost more than its bytes do: neighbours go out
+/// together, whatever the order they come in, up to 256 KiB at once.
+#[test]
+fn neighbouring_pages_are_written_at_once() {
+    const LARGE: u32 = 64 << 10;
+    for (page_size, pages, writes) in [
+        (PAGE as u32, (1..=100).rev().collect::<Vec<u32>>(), 1),
+        (PAGE as u32, vec![1, 2, 4, 5, 7], 3),
+        (PAGE as u32, vec![3, 4], 1),
+        (LARGE, (1..=4).collect(), 1),
+        (LARGE, (1..=5).collect(), 2),
+        (LARGE, (2..=10).collect(), 3),
+        (LARGE, (1..=4).rev().collect(), 1),
+        (LARGE, (1..=5).rev().collect(), 2),
+        // What comes in order does not wait for another image of the same page.
+        (LARGE, vec![1, 2, 3, 4, 4], 2),
+        (LARGE, vec![1, 2, 3, 3, 4], 1),
+        // 16 MiB are as much as is held back: the last page comes too late.
+        (LARGE, [300].into_iter().chain(1..=256).collect(), 66),
+    ] {
+        let disk = SimStorage::new();
+        let place = Place::sim(&disk);
+        let wal = place.open(&Options::default()).unwrap();
+        for page_number in &pages {
+            let data = page(1, *page_number, page_size as usize);
+            let frames = [Frame {
+                page_number: *page_number,
+                db_size_if_commit: 0,
+                data: &data,
+            }];
+            let batch = Batch {
+                txn_id: 1,
+                txn_epoch: 0,
+                commit_seq: 1,
+                frames: &frames,
+                metadata: &[],
+            };
+            wal.commit(&batch, PATIENCE).unwrap();
+        }
+        wal.close(PATIENCE).unwrap();
+        let before = disk.calls(Call::Write);
+        let (all, db) = (RecoveryOptions::default(), &place.db);
+        recover_into_file_on(place.disk.clone(), db, db, page_size, &all).unwrap();
+        assert_eq!(disk.calls(Call::Write) - before, writes, "{pages:?}");
+        let bytes = contents(&place, db).unwrap();
+        for (number, got) in (1..).zip(bytes.chunks(page_size as usize)) {
+            let image = page(1, number, page_size as usize);
+            let blank = vec![0; page_size as usize];
+            assert_eq!(
+                got,
+                if pages.contains(&number) {
+                    image
+                } else {
+                    blank
+                }
+            );
+        }
     }
 }

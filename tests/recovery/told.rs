@@ -232,6 +232,53 @@ fn what_was_read_to_its_end_is_no_suspect() {
     assert_eq!(paths(&report), expected);
 }
 
+/// As above, with a file between them that says nothing of itself.
+#[test]
+fn what_was_read_to_its_end_is_no_suspect_whatever_comes_later() {
+    let place = Place::sim(&SimStorage::new());
+    let segments = closed_log(&place);
+    flip(&*place.disk, &segments[2].path, 0);
+    let cut = place.disk.open(&segments[3].path, OpenMode::Write).unwrap();
+    cut.set_len(5000).unwrap();
+    let report = report_of_the_prefix(&place);
+    let expected: Vec<_> = segments[2..].iter().map(|s| &s.path).collect();
+    assert_eq!(paths(&report), expected);
+}
+
+/// Where reading ended something of this log stands, though the damage that
+/// counts is further on: a group whose header is broken, or a mark's body.
+#[test]
+fn the_file_where_reading_ended_is_suspect_from_there_on() {
+    for (wanted, byte) in [("pages", 20), ("mark", 4095)] {
+        let place = Place::sim(&SimStorage::new());
+        for sessions in 1..=40 {
+            let wal = place.open(&small()).unwrap();
+            commit(&wal, 2 * sessions).unwrap();
+            commit(&wal, 2 * sessions + 1).unwrap();
+            wal.close(PATIENCE).unwrap();
+        }
+        let seen = inspect_on(place.disk.clone(), &place.db).unwrap();
+        // The last group of a segment, and two segments behind it.
+        let mut candidates = seen.segments[1..].windows(3);
+        let found = candidates.find(|s| s[0].groups.last().unwrap().kind == wanted);
+        let segments = found.expect("a segment that ends with such a group");
+        let last = segments[0].groups.last().unwrap();
+        flip(&*place.disk, &segments[0].info.path, last.offset + byte);
+        let later = &segments[1].info.path;
+        let cut = place.disk.open(later, OpenMode::Write).unwrap();
+        cut.set_len(5000).unwrap();
+        let report = report_of_the_prefix(&place);
+        let suspects = report.suspects.iter();
+        let found: Vec<_> = suspects.map(|s| (&s.path, s.offset)).collect();
+        let mut expected = vec![(&segments[0].info.path, last.offset)];
+        let after = seen.segments.iter().filter(|s| s.info.path >= *later);
+        expected.extend(after.map(|s| (&s.info.path, 0)));
+        assert_eq!(found, expected);
+        assert_eq!(report.suspects[0].reason, "what stands here was not read");
+        assert_eq!(report.suspects[2].reason, "beyond a corrupt place");
+    }
+}
+
 /// Replay order within an epoch: sequence, transaction, first page.
 #[test]
 fn batches_of_one_epoch_come_in_replay_order() {
