@@ -308,13 +308,15 @@ fn newer_versions_and_other_files_are_refused_and_never_cut() {
         assert_eq!(e.kind(), ErrorKind::Format, "{e}");
         assert_eq!(e.offset(), Some(report.end));
     }
-    // In the middle it is damage like any other.
-    let bytes = [plain(1, b"one"), newer, plain(3, b"three")].concat();
-    let (_, report) = check(&bytes, &|| "middle".into());
-    assert_eq!(
-        report.verdict.error(Path::new("x")).unwrap().kind(),
-        ErrorKind::Corrupt
-    );
+    // In the middle it is damage like any other, whatever follows.
+    for term in [0, 1] {
+        let behind = encode(Three33, term, 3, TIME, b"three");
+        let bytes = [&plain(1, b"one")[..], &newer, &behind].concat();
+        let (_, report) = check(&bytes, &|| "middle".into());
+        let e = report.verdict.error(Path::new("x")).unwrap();
+        assert_eq!(e.kind(), ErrorKind::Corrupt, "{e}");
+        assert!(e.message().contains("LSN 3"), "{e}");
+    }
 }
 
 /// Version 1 has no checksum: what can be found is found, and the rest is

@@ -65,6 +65,8 @@ pub struct Scanner {
     at: u64,
     /// LSN and term of the last record in its order, 0 where there is none.
     last: (u64, u64),
+    /// The LSN of the first sound record that was seen behind damage.
+    seen: Option<u64>,
     report: Report,
     done: bool,
 }
@@ -90,6 +92,7 @@ impl Scanner {
             options,
             at: 0,
             last: (0, 0),
+            seen: None,
             report,
             done: false,
         })
@@ -191,14 +194,14 @@ impl Scanner {
                     self.at += left;
                 }
             }
-            // Where nothing is left to go on with, the copy that was seen is
-            // what the verdict stands on.
-            if let (Some(lsn), None, Verdict::Corrupt { beyond, .. }) =
-                (onward.seen, onward.next, &mut self.report.verdict)
-                && beyond.count == 0
-            {
-                beyond.add(lsn);
-            }
+            self.seen = self.seen.or(onward.seen);
+        }
+        // Where no record was in its order, the one that was seen is what the
+        // verdict stands on.
+        if let (Some(lsn), Verdict::Corrupt { beyond, .. }) = (self.seen, &mut self.report.verdict)
+            && beyond.count == 0
+        {
+            beyond.add(lsn);
         }
         Ok(None)
     }
