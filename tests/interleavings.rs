@@ -18,10 +18,10 @@ mod harness;
 mod primary;
 #[path = "interleavings/room.rs"]
 mod room;
-#[path = "interleavings/spool.rs"]
-mod spool;
 #[path = "primary/site.rs"]
 mod site;
+#[path = "interleavings/spool.rs"]
+mod spool;
 #[path = "interleavings/writers.rs"]
 mod writers;
 #[path = "interleavings/wrong.rs"]
