@@ -22,7 +22,8 @@ fn no_space_in_the_middle_of_a_record_heals_when_space_returns() {
         let full = disk.fail(
             FaultPlan::error(Call::Write, libc::ENOSPC)
                 .on(".wal-seg-")
-                .nth(1),
+                .nth(1)
+                .always(),
         );
         let error = append(&spool, 1, 2).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NoSpace, "{style:?}: {error}");
