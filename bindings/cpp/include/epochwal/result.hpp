@@ -210,9 +210,10 @@ result<void> call(F&& function) {
   return {};
 }
 
-/// `value`, unless the call that was to fill it failed.
+/// `value`, unless the call that was to fill it failed. By reference: where that
+/// call is made beside it, either may come first, and a copy be too early.
 template <class T>
-result<T> with(T value, result<void>&& done) {
+result<T> with(const T& value, result<void>&& done) {
   if (!done.has_value()) return unexpected(std::move(done).error());
   return value;
 }
