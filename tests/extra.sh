@@ -147,7 +147,8 @@ if cargo +nightly miri --version >/dev/null 2>&1 && [ -d "$sources" ]; then
 	# Bytes to values and back, and C's values: what needs no mapped memory.
 	step "Miri" env MIRIFLAGS=-Zmiri-disable-isolation CARGO_TARGET_DIR="$target/miri" \
 		cargo +nightly miri test --quiet --lib -- \
-		format:: error:: ffi::status ffi::error ffi::arg
+		format::group format::item format::state format::prelude format::names \
+		format::bytes format::crc format::v1 error:: ffi::status ffi::error ffi::arg
 else
 	missing+=("Miri (rustup +nightly component add miri rust-src)")
 fi
