@@ -1466,10 +1466,16 @@ typedef struct {
   uint64_t current_lsn;
   // As ewal_spool_bounds gives it from here on.
   uint64_t pruned_through;
+  // The last range of LSNs that this salvage or an earlier one has lost: those
+  // above lost_after, through lost_through; both 0 where there is none. Who
+  // reads up to a lost range gets EWAL_E_WAL_REMOVED there.
+  uint64_t lost_after;
+  // See lost_after.
+  uint64_t lost_through;
 } ewal_salvage_report;
 
 #define EWAL_SALVAGE_REPORT_INIT \
-  { sizeof(ewal_salvage_report), false, { 0 }, 0, 0, 0, 0 }
+  { sizeof(ewal_salvage_report), false, { 0 }, 0, 0, 0, 0, 0, 0 }
 
 // Lets records at or below lsn go: they are not read any more, and files that
 // hold nothing else are used again or removed, but for those that a cursor is

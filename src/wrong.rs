@@ -188,6 +188,8 @@ designs! {
     CutMissesWhatIsStaged,
     /// The ring keeps what was cut off. G10.
     RingOutlivesACut,
+    /// Reading goes over what a salvage has lost. G9.
+    LostRecordsPassedOver,
     /// Readers of segments give what was cut off. G10.
     DeadRecordsRead,
     /// A cursor that meets an error in a group goes on behind what it had read

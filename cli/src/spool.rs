@@ -6,7 +6,7 @@ use crate::exit::{Exit, Failure};
 use crate::show::{self, hex};
 use epochwal::recovery::Verdict;
 use epochwal::spool::{
-    Bounds, Record, Spool, SpoolOptions, SpoolReader, SpoolReport, SpoolSegment,
+    Bounds, LostRange, Record, Spool, SpoolOptions, SpoolReader, SpoolReport, SpoolSegment,
 };
 use epochwal::{Error, ErrorKind};
 use serde_json::{Value, json};
@@ -199,6 +199,7 @@ fn salvage(args: &SpoolArgs, out: &mut impl Write) -> Result<Exit, Failure> {
             "database": show::path_text(&args.db),
             "moved": done.moved.iter().map(|p| show::path_text(p)).collect::<Vec<_>>(),
             "bounds": bounds_json(&done.bounds),
+            "lost": lost_json(&done.lost),
             "suspects": show::suspects_json(&suspects),
         });
         writeln!(out, "{document:#}")?;
@@ -208,6 +209,7 @@ fn salvage(args: &SpoolArgs, out: &mut impl Write) -> Result<Exit, Failure> {
     for path in &done.moved {
         writeln!(out, "moved aside: {}", path.display())?;
     }
+    write_lost(&done.lost, out)?;
     let what = match done.moved.is_empty() {
         true => "nothing is damaged",
         false => "salvaged",
@@ -215,6 +217,20 @@ fn salvage(args: &SpoolArgs, out: &mut impl Write) -> Result<Exit, Failure> {
     write!(out, "{}: {what}, ", args.db.display())?;
     write_bounds(&done.bounds, out)?;
     Ok(Exit::Clean)
+}
+
+/// What nobody reads across without being told.
+fn write_lost(lost: &[LostRange], out: &mut impl Write) -> io::Result<()> {
+    for range in lost {
+        let (first, last) = (range.after.saturating_add(1), range.through);
+        writeln!(out, "lost in a salvage   LSNs {first} to {last}")?;
+    }
+    Ok(())
+}
+
+fn lost_json(lost: &[LostRange]) -> Vec<Value> {
+    let one = |range: &LostRange| json!({"after": range.after, "through": range.through});
+    lost.iter().map(one).collect()
 }
 
 fn prune(args: &SpoolPruneArgs, out: &mut impl Write) -> Result<Exit, Failure> {
@@ -291,6 +307,7 @@ fn write_report(report: &SpoolReport, out: &mut impl Write) -> io::Result<()> {
         or_none(report.pruned_through)
     )?;
     writeln!(out, "quorum LSN          {}", or_none(report.quorum_lsn))?;
+    write_lost(report.lost.ranges(), out)?;
     writeln!(out, "records             {}", report.records)?;
     writeln!(out, "payload bytes       {}", report.payload_bytes)?;
     writeln!(out, "segments            {}", report.segments.len())?;
@@ -333,6 +350,7 @@ fn report_json(report: &SpoolReport) -> Value {
         "durable_lsn": report.durable_lsn,
         "pruned_through": report.pruned_through,
         "quorum_lsn": report.quorum_lsn,
+        "lost": lost_json(report.lost.ranges()),
         "records": report.records,
         "payload_bytes": report.payload_bytes,
         "bytes_read": report.bytes_read,

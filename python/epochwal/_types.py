@@ -215,6 +215,9 @@ class SpoolSalvage(NamedTuple):
     #: What was dropped of records that were never acknowledged.
     torn: Suspect | None
     bounds: Bounds
+    #: Lost LSNs, those above the first number through the second. Reading up to
+    #: them raises WalRemovedError there.
+    lost: list[tuple[int, int]]
 
 
 class Latency(TypedDict):

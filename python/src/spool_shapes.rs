@@ -54,5 +54,6 @@ pub(crate) fn spool_salvage<'py>(
         moved.append(path.as_os_str())?;
     }
     let torn = report.torn.as_ref().map(|t| torn_of(py, t)).transpose()?;
-    shapes::SPOOL_SALVAGE.make(py, (moved, torn, bounds_of(py, report.bounds)?))
+    let lost: Vec<_> = report.lost.iter().map(|r| (r.after, r.through)).collect();
+    shapes::SPOOL_SALVAGE.make(py, (moved, torn, bounds_of(py, report.bounds)?, lost))
 }

@@ -31,6 +31,12 @@ pub struct ewal_salvage_report {
     pub current_lsn: u64,
     /// As ewal_spool_bounds gives it from here on.
     pub pruned_through: u64,
+    /// The last range of LSNs that this salvage or an earlier one has lost: those
+    /// above lost_after, through lost_through; both 0 where there is none. Who
+    /// reads up to a lost range gets EWAL_E_WAL_REMOVED there.
+    pub lost_after: u64,
+    /// See lost_after.
+    pub lost_through: u64,
 }
 
 // SAFETY: repr(C), plain data, the size first.
@@ -118,6 +124,7 @@ pub unsafe extern "C" fn ewal_spool_salvage(
         // SAFETY: as above.
         let path = unsafe { arg::path(path, "path") }?;
         let report = Spool::salvage(path)?;
+        let lost = report.lost.last().map_or((0, 0), |r| (r.after, r.through));
         out.write(&ewal_salvage_report {
             struct_size: 0,
             torn: report.torn.is_some(),
@@ -126,6 +133,8 @@ pub unsafe extern "C" fn ewal_spool_salvage(
             oldest_lsn: report.bounds.oldest_lsn,
             current_lsn: report.bounds.current_lsn,
             pruned_through: report.bounds.pruned_through,
+            lost_after: lost.0,
+            lost_through: lost.1,
         });
         Ok(Done::Ok)
     };

@@ -7,6 +7,7 @@ pub mod bytes;
 mod crc;
 pub mod group;
 pub mod item;
+pub mod lost;
 pub mod names;
 pub mod prelude;
 pub mod rdlw;

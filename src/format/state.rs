@@ -3,6 +3,7 @@
 use super::bytes::{get_u32, get_u64, put_u32, put_u64};
 use super::crc::crc32c;
 use super::group::{BLOCK, GroupKind};
+use super::lost::{LOST_BYTES, Lost};
 use super::terms::{TERMS_BYTES, Terms};
 
 /// Bytes of one copy.
@@ -14,7 +15,8 @@ pub const SCRATCH_OFFSET: u64 = 2 * BLOCK;
 const MAGIC: &[u8; 8] = b"EWALSTAT";
 const VERSION: u32 = 2;
 const TERMS_AT: usize = 144;
-const _: () = assert!(TERMS_AT + TERMS_BYTES <= STATE_COPY - 4);
+const LOST_AT: usize = TERMS_AT + TERMS_BYTES;
+const _: () = assert!(LOST_AT + LOST_BYTES <= STATE_COPY - 4);
 const FLAG_FLOOR: u32 = 1;
 const FLAG_CLEAN: u32 = 2;
 const FLAG_SLOTS: u32 = 4;
@@ -50,6 +52,8 @@ pub struct RecordsState {
     pub terms: Terms,
     /// A slot store was made beside the log: if it is not there, it is lost.
     pub slots: bool,
+    /// What salvages have lost, and pruning has not passed.
+    pub lost: Lost,
 }
 
 /// Why a copy does not count.
@@ -116,6 +120,7 @@ impl State {
             put_u64(&mut out, 128, self.records.pruned_through);
             put_u64(&mut out, 136, self.records.quorum_lsn);
             self.records.terms.encode(&mut out[TERMS_AT..]);
+            self.records.lost.encode(&mut out[LOST_AT..]);
         }
         let crc = crc32c(&out[..STATE_COPY - 4]);
         put_u32(&mut out, STATE_COPY - 4, crc);
@@ -169,11 +174,18 @@ impl State {
 }
 
 impl RecordsState {
+    /// Records at or below `lsn` are pruned, if they were not.
+    pub fn pruned_to(&mut self, lsn: u64) {
+        self.pruned_through = self.pruned_through.max(lsn);
+        self.lost.forget(self.pruned_through);
+    }
+
     fn parse(copy: &[u8]) -> Result<RecordsState, StateError> {
         Ok(RecordsState {
             pruned_through: get_u64(copy, 128),
             quorum_lsn: get_u64(copy, 136),
             terms: Terms::parse(&copy[TERMS_AT..]).ok_or(StateError::Damaged)?,
+            lost: Lost::parse(&copy[LOST_AT..]).ok_or(StateError::Damaged)?,
             slots: get_u32(copy, 12) & FLAG_SLOTS != 0,
         })
     }

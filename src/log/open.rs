@@ -15,6 +15,7 @@ use super::walk::{End, Step, Walker};
 use super::writer::{Active, LiveSegment, LogOptions, LogWriter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::{BLOCK, GroupHeader, GroupKind};
+use crate::format::lost::Lost;
 use crate::format::names::Names;
 use crate::format::state::State;
 use crate::format::terms::Terms;
@@ -56,6 +57,8 @@ pub(crate) struct RecordsFound {
     pub(crate) term: u64,
     pub(crate) terms: Terms,
     pub(crate) pruned_through: u64,
+    /// What salvages have lost.
+    pub(crate) lost: Lost,
 }
 
 /// What a crash left of groups that were never acknowledged.
@@ -158,6 +161,7 @@ pub(crate) fn open_log(disk: &Disk, names: &Names, options: LogOptions) -> Resul
         term: terms.last().map_or(0, |last| last.term),
         terms: terms.clone(),
         pruned_through: writer.state().records.pruned_through,
+        lost: writer.state().records.lost.clone(),
     });
     Ok(OpenedLog {
         writer,

@@ -5,6 +5,7 @@ use super::policy::SyncPolicy;
 use super::writer::{LiveSegment, LogWriter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::{GroupKind, Summary};
+use crate::format::lost::LostRange;
 use crate::format::state::State;
 use crate::format::terms::{TermRefused, Terms};
 use crate::wrong::{self, Wrong};
@@ -88,7 +89,7 @@ impl LogWriter {
         match retire_through.max(left) {
             Some(through) => self.retire_through(through, pruned_through, in_use),
             None => self.save_records(|s| {
-                s.records.pruned_through = s.records.pruned_through.max(pruned_through);
+                s.records.pruned_to(pruned_through);
             }),
         }
     }
@@ -101,6 +102,7 @@ impl LogWriter {
         let highest = first_lsn - 1;
         let change = |s: &mut State| {
             s.records.terms = terms;
+            s.records.lost.cut(highest);
             s.highest_seq = highest;
         };
         match wrong::is(Wrong::CutNotSaved) {
@@ -141,6 +143,11 @@ impl LogWriter {
     /// Notes that a slot store is made beside the log.
     pub(crate) fn note_slot_store(&mut self) -> Result<()> {
         self.save_records(|s| s.records.slots = true)
+    }
+
+    /// Keeps that records are lost.
+    pub(crate) fn save_lost(&mut self, ranges: &[LostRange]) -> Result<()> {
+        self.save_records(|s| ranges.iter().for_each(|range| s.records.lost.add(*range)))
     }
 
     /// Saves a change, and what has become known since the last save.

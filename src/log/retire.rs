@@ -43,7 +43,7 @@ impl LogWriter {
         if done?.is_none() {
             self.state.save(|s| {
                 s.floor = s.floor.max(Some(through));
-                s.records.pruned_through = s.records.pruned_through.max(pruned);
+                s.records.pruned_to(pruned);
             })?;
         }
         Ok(())
@@ -89,7 +89,7 @@ impl LogWriter {
         let durable = self.durable;
         self.state.save(|s| {
             s.floor = s.floor.max(Some(through));
-            s.records.pruned_through = s.records.pruned_through.max(pruned);
+            s.records.pruned_to(pruned);
             s.retired_generation = s.retired_generation.max(newest);
             if let Some(last) = gone.last() {
                 s.retired_epoch = last.last_epoch.saturating_add(1);
@@ -186,7 +186,7 @@ fn remove_all(disk: &Disk, names: &Names) -> Result<usize> {
             .max(beyond.saturating_add(1));
         s.highest_seq = s.highest_seq.max(walker.highest_seq);
         if names.kind() == GroupKind::Records {
-            s.records.pruned_through = s.highest_seq;
+            s.records.pruned_to(s.highest_seq);
             s.records.terms = walker.order.terms.clone();
         }
         s.watermark = s.watermark.max(last.unwrap_or(0));

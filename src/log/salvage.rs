@@ -7,7 +7,9 @@ use super::state_file::{StateFile, sync_dir, sync_file};
 use super::walk::{End, Step, Walker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::{BLOCK, GroupHeader, GroupKind};
+use crate::format::lost::LostRange;
 use crate::format::names::Names;
+use crate::format::record::MAX_LSN;
 use crate::format::state::State;
 use crate::storage::{OpenMode, read_up_to, write_all_at};
 use std::path::{Path, PathBuf};
@@ -53,12 +55,28 @@ pub(super) fn salvage(disk: &Disk, names: &Names) -> Result<Vec<PathBuf>> {
     // Before the first file moves: after a crash in between the numbers go on
     // all the same, and what is missing is missed.
     let next = highest_claim(&walker.files, &state, &end).saturating_add(1);
-    let state_seq = state.highest_seq;
+    let records = names.kind() == GroupKind::Records;
+    let after = walker.order.highest.max(state.records.pruned_through);
+    let known = end.lsns_beyond.map_or(0, |(_, high)| high);
+    // No LSN is given twice, whoever has a record that was moved aside: not
+    // even where no more is known than that something is damaged.
+    let lost = LostRange {
+        after,
+        through: match end.error() {
+            Some(_) => state.highest_seq.max(known).max(after.saturating_add(1)),
+            None => state.highest_seq,
+        }
+        .min(MAX_LSN),
+    };
     let listed = walker.files.segments.iter().map(|s| s.generation).max();
     let mut file = StateFile::open(disk, &names.state(), state, true)?;
     file.save(|s| {
         s.next_epoch = s.next_epoch.max(next);
         s.clean = false;
+        if records {
+            s.highest_seq = s.highest_seq.max(lost.through);
+            s.records.lost.add(lost);
+        }
         if rebuilt {
             s.newest_generation = s.newest_generation.max(listed.unwrap_or(0));
         }
@@ -70,23 +88,15 @@ pub(super) fn salvage(disk: &Disk, names: &Names) -> Result<Vec<PathBuf>> {
         cut_segment(disk, names, &walker.files, segment, offset, &mut moved)?;
     }
     let last = walker.last();
-    let highest_seq = match names.kind() {
-        // No LSN is given twice, whoever has a record that was moved aside. Of
-        // what is kept the open finds the highest.
-        GroupKind::Records => {
-            let beyond = end.lsns_beyond.map_or(0, |(_, high)| high);
-            Some(state_seq.max(beyond))
-        }
-        _ => walker.chain.assigned,
-    };
+    let assigned = walker.chain.assigned;
     file.save(|s| {
-        if names.kind() == GroupKind::Records {
-            s.records.terms = walker.order.terms.clone();
+        match records {
+            true => s.records.terms = walker.order.terms.clone(),
+            false => s.highest_seq = assigned.unwrap_or(s.highest_seq),
         }
         s.newest_generation = newest.unwrap_or(s.retired_generation);
         // Lowered, never raised: the tail is confirmed by the open.
         s.watermark = s.watermark.min(last.unwrap_or(0));
-        s.highest_seq = highest_seq.unwrap_or(s.highest_seq);
     })?;
     Ok(moved)
 }

@@ -54,7 +54,7 @@ pub(super) struct Lag {
 
 /// Whether the records that a slot at `restart_lsn` needs are gone.
 pub(super) fn needs_what_is_gone(restart_lsn: u64, bounds: &Bounds) -> bool {
-    restart_lsn < bounds.pruned_through
+    restart_lsn < bounds.pruned_through.max(bounds.lost_through)
 }
 
 pub(super) fn lag_of(restart_lsn: u64, bounds: &Bounds, wal: &dyn Wal, bytes: bool) -> Lag {

@@ -159,6 +159,7 @@ impl Wal for SpoolLog {
             oldest_lsn: bounds.oldest_lsn,
             current_lsn: bounds.current_lsn,
             pruned_through: bounds.pruned_through,
+            lost_through: self.spool.lost_through(),
         }
     }
 

@@ -13,6 +13,9 @@ pub struct Bounds {
     pub current_lsn: u64,
     /// Records at or below it are gone.
     pub pruned_through: u64,
+    /// Of records at or below it some are gone, while others can be read yet:
+    /// whoever has less does not get the rest. 0 where none are.
+    pub lost_through: u64,
 }
 
 /// Whether two histories agree up to a place.

@@ -93,7 +93,7 @@ impl CursorAt {
             let mut gathered = Gathered::behind(behind, limit);
             spool
                 .shared
-                .gather(self.lsn, &mut self.place, &mut gathered)?;
+                .gather_whole(self.lsn, &mut self.place, &mut gathered)?;
             if let Some(last) = gathered.records.last() {
                 self.lsn = last.lsn;
                 self.term = Some(last.term);

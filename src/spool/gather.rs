@@ -9,6 +9,7 @@ use super::records::Gathered;
 use super::ring::RecordAt;
 use super::{ReadLimit, Record, Shared, SpoolRecord, follow};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::lost::LostRange;
 use crate::format::names::Names;
 use crate::log::Disk;
 use crate::sequencer::Limit;
@@ -46,8 +47,31 @@ impl Shared {
         }
         let mut gathered = Gathered::new(limit);
         let mut place = None;
-        self.gather(lsn, &mut place, &mut gathered)?;
+        self.gather_whole(lsn, &mut place, &mut gathered)?;
         Ok(gathered.records)
+    }
+
+    /// Gathers records above `lsn`, up to what a salvage has lost. Where that
+    /// comes next, an error says so, as it does of what is pruned.
+    pub(super) fn gather_whole(
+        &self,
+        lsn: u64,
+        place: &mut Option<Place>,
+        into: &mut Gathered,
+    ) -> Result<()> {
+        let (lost, beyond) = self.view.lost_above(lsn);
+        if let Some(range) = lost {
+            return Err(self.lost_records(lsn, range));
+        }
+        into.end_before(beyond);
+        self.gather(lsn, place, into)?;
+        match beyond {
+            // Of what lies between there is nothing.
+            Some(range) if into.records.is_empty() && into.is_full() => {
+                Err(self.lost_records(lsn, range))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Gathers records above `lsn` from wherever they are. `place`: where
@@ -69,6 +93,20 @@ impl Shared {
                 Ok(false) => lsn = into.last().unwrap_or(lsn),
             }
         }
+    }
+
+    /// The error of who asks for records above `lsn`, which are lost.
+    fn lost_records(&self, lsn: u64, range: LostRange) -> Error {
+        let LostRange { after, through } = range;
+        let first = through.max(self.view.pruned()).saturating_add(1);
+        Error::new(
+            ErrorKind::WalRemoved,
+            format!(
+                "lsn: records above {lsn} are lost: a salvage left none above {after} through \
+                 {through}; what can be read begins at or above {first}"
+            ),
+        )
+        .with_lsn(first)
     }
 
     /// A part of it. True: there is nothing more, or no room for it.
@@ -278,7 +316,9 @@ impl Shared {
         loop {
             let token = self.view.arrivals.enter();
             // What is pruned is to be told by the read.
-            if self.view.last().max(self.view.pruned()) > lsn {
+            if self.view.last().max(self.view.pruned()) > lsn
+                || self.view.lost_above(lsn).0.is_some()
+            {
                 return Ok(());
             }
             if let Some(error) = ended() {

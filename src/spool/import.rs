@@ -4,10 +4,11 @@
 //! file renamed aside, unchanged. A crash in between leaves both, and the next
 //! open goes on: records that are here already must be the same.
 
-use super::rdlw::{ScanOptions, Scanned, Scanner};
+use super::rdlw::{Cause, Report, ScanOptions, Scanned, Scanner, Skipped};
 use super::records::ReadLimit;
 use super::{Record, Spool, SpoolOptions};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::lost::{Lost, LostRange};
 use crate::format::names::Names;
 use crate::log::{Disk, SyncPolicy, sync_dir};
 use crate::storage::OpenMode;
@@ -57,17 +58,20 @@ impl Spool {
         };
         let mut scanner = Scanner::open(disk, &path, scan)?;
         let mut run = Run::default();
+        let mut left_out = LeftOut::default();
         while let Some(scanned) = scanner.next_record()? {
-            if scanned.record.lsn <= self.bounds().current_lsn {
-                self.check_same(&scanned, &path)?;
-                continue;
+            let lsn = scanned.record.lsn;
+            match lsn <= self.bounds().current_lsn {
+                true => self.check_same(&scanned, &path)?,
+                false => run.push(&scanned),
             }
-            run.push(&scanned);
+            left_out.before(lsn, scanner.report());
             if run.bytes.len() >= RUN_BYTES || run.records.len() >= RUN_RECORDS {
                 run.append(self)?;
             }
         }
         run.append(self)?;
+        self.note_lost(left_out.lost.ranges())?;
         let aside = move_aside(disk, names, &path)?;
         if options.sync_policy != SyncPolicy::Off {
             sync_dir(disk, names.dir())?;
@@ -141,6 +145,33 @@ impl Run {
         self.bytes.clear();
         self.records.clear();
         Ok(())
+    }
+}
+
+/// What a salvaging scan leaves out between the records that it gives.
+#[derive(Default)]
+struct LeftOut {
+    lost: Lost,
+    /// Places that were counted.
+    seen: u64,
+    last: u64,
+}
+
+impl LeftOut {
+    /// The scan has come to the record at `lsn`.
+    fn before(&mut self, lsn: u64, report: &Report) {
+        let listed = report.skipped.get(self.seen as usize..).unwrap_or(&[]);
+        let unlisted = report.skips - self.seen > listed.len() as u64;
+        // A second record of an LSN is left out, and the first is there.
+        let lost = |s: &Skipped| !matches!(s.cause, Cause::Lsn { .. });
+        if unlisted || listed.iter().any(lost) {
+            self.lost.add(LostRange {
+                after: self.last,
+                through: lsn - 1,
+            });
+        }
+        self.seen = report.skips;
+        self.last = lsn;
     }
 }
 

@@ -31,6 +31,7 @@ mod shared_cursor;
 mod truncate;
 mod view;
 
+pub use crate::format::lost::{Lost, LostRange};
 use crate::format::record::MAX_PAYLOAD;
 pub use crate::format::record::Record;
 pub use crate::format::terms::{Standing, TermStart, Terms};
@@ -272,7 +273,8 @@ impl Spool {
     /// there is one, none at the end. What it costs depends on what it gives.
     ///
     /// [`ErrorKind::WalRemoved`] where records above `lsn` are pruned
-    /// ([`Error::lsn`] is the first that can be read), [`ErrorKind::Ahead`]
+    /// ([`Error::lsn`] is the first that can be read) or lost in a salvage (it is
+    /// the LSN behind them), [`ErrorKind::Ahead`]
     /// where `lsn` is beyond the end (it is the end), [`ErrorKind::Corrupt`] and
     /// [`ErrorKind::Io`] for what the disk gives. Never waits for a writer.
     pub fn read_since(&self, lsn: u64, limit: ReadLimit) -> Result<Vec<SpoolRecord>> {
@@ -285,6 +287,12 @@ impl Spool {
     /// memory.
     pub fn bounds(&self) -> Bounds {
         self.shared.view.bounds()
+    }
+
+    /// The last LSN of what salvages have lost; 0 where they have lost nothing.
+    /// Whoever has less can't read on to the end.
+    pub fn lost_through(&self) -> u64 {
+        self.shared.view.lost_through()
     }
 
     /// Waits until a durable record lies above `lsn`. [`ErrorKind::Timeout`]

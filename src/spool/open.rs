@@ -83,6 +83,7 @@ impl Spool {
                 });
             }
         }
+        view.lose(found.lost.ranges());
         view.open_at(Bounds {
             oldest_lsn: 0,
             current_lsn: found.highest_lsn,

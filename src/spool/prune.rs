@@ -1,6 +1,6 @@
 //! Letting records go: logically at once, physically by file.
 
-use super::records::ReadLimit;
+use super::records::{Gathered, ReadLimit};
 use super::{Shared, Spool};
 use crate::error::Result;
 use crate::log::heals;
@@ -108,14 +108,27 @@ impl Shared {
         Ok(self.view.pruned())
     }
 
-    /// The first durable LSN above `lsn`; 0 where there is none.
+    /// The first durable LSN above `lsn` that can be read; 0 where there is none.
     pub(super) fn first_above(&self, lsn: u64) -> Result<u64> {
         let one = ReadLimit {
             records: 1,
             bytes: 0,
         };
-        let first = self.read_since(lsn, one)?;
-        Ok(first.first().map_or(0, |r| r.lsn))
+        let mut lsn = lsn;
+        loop {
+            let (lost, _) = self.view.lost_above(lsn);
+            lsn = lost.map_or(lsn, |range| range.through);
+            let mut first = Gathered::new(one);
+            self.gather(lsn, &mut None, &mut first)?;
+            let Some(first) = first.last() else {
+                return Ok(0);
+            };
+            // Some are left in a range that was made of two.
+            match self.view.lost_above(first - 1).0 {
+                Some(range) => lsn = range.through,
+                None => return Ok(first),
+            }
+        }
     }
 
     /// The first epoch of the last segment that holds nothing above `lsn`, nor

@@ -189,7 +189,8 @@ impl Reader<'_> {
         let live =
             |r: &Record<'_>| terms.is_live(r.term, r.lsn) || wrong::is(Wrong::DeadRecordsRead);
         if let Some(record) = record.filter(|r| r.lsn > lsn && live(r)) {
-            if !into.has_room(record.payload.len(), (records.len(), bytes.len())) {
+            let ahead = (records.len(), bytes.len());
+            if into.is_beyond(record.lsn) || !into.has_room(record.payload.len(), ahead) {
                 return Ok(false);
             }
             records.push(RecordAt {

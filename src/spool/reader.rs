@@ -6,6 +6,7 @@ use super::open::spool_names;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::GroupKind;
 use crate::format::item::ItemKind;
+use crate::format::lost::{Lost, LostRange};
 use crate::format::record::{Record, RecordHead};
 use crate::format::terms::{Standing, Terms};
 use crate::log::{Disk, End, Group, Step, Walker, read_walker};
@@ -61,6 +62,8 @@ pub struct SpoolReport {
     pub durable_lsn: u64,
     /// No truncation goes below it.
     pub quorum_lsn: u64,
+    /// What salvages have lost, and pruning has not passed.
+    pub lost: Lost,
     /// The history of terms.
     pub terms: Terms,
     /// The segments looked at, oldest first.
@@ -117,6 +120,10 @@ impl SpoolReader {
             let why = format!("lsn: records above {lsn} are pruned, through {pruned}");
             return Err(Error::new(ErrorKind::WalRemoved, why).with_lsn(pruned.saturating_add(1)));
         }
+        let lost = state.map_or_else(Lost::default, |s| s.records.lost.clone());
+        if let Some(range) = since.and_then(|lsn| lost.at(lsn)) {
+            return Err(lost_records(range));
+        }
         let mut reader = SpoolReader {
             since,
             after: since.unwrap_or(pruned),
@@ -130,6 +137,7 @@ impl SpoolReader {
                 clean: state.is_some_and(|s| s.clean),
                 pruned_through: pruned,
                 quorum_lsn: state.map_or(0, |s| s.records.quorum_lsn),
+                lost,
                 ..SpoolReport::default()
             },
             done: false,
@@ -166,7 +174,8 @@ impl SpoolReader {
     ///
     /// [`ErrorKind::Corrupt`], [`ErrorKind::Format`] and [`ErrorKind::Io`] where
     /// the log can't be read on: what was given before is good.
-    /// [`ErrorKind::Ahead`] at the end where `since` is beyond it,
+    /// [`ErrorKind::WalRemoved`] before what a salvage has lost, where `since`
+    /// was given, and [`ErrorKind::Ahead`] at the end where `since` is beyond it,
     /// [`ErrorKind::Diverged`] where a writer came meanwhile and cut off what
     /// was given already. After a failure the stream has ended.
     pub fn next_record(&mut self) -> Result<Option<Record<'_>>> {
@@ -189,6 +198,13 @@ impl SpoolReader {
         let (payload, _) = self.walker.payload()?;
         let record = Record::parse(&payload[at..at + len])
             .map_err(|why| Error::corrupt(why).in_file(&path))?;
+        if let Some(range) = self.since.and_then(|since| self.report.lost.beyond(since))
+            && record.lsn > range.after
+        {
+            self.done = true;
+            self.items.clear();
+            return Err(lost_records(range));
+        }
         self.given = (record.term, record.lsn);
         self.report.records += 1;
         self.report.payload_bytes += record.payload.len() as u64;
@@ -328,6 +344,13 @@ fn segment_of<'a>(
     }
     let last = segments.len() - 1;
     &mut segments[last]
+}
+
+/// What comes next is lost.
+fn lost_records(range: LostRange) -> Error {
+    let LostRange { after, through } = range;
+    let why = format!("lsn: records above {after} through {through} are lost in a salvage");
+    Error::new(ErrorKind::WalRemoved, why).with_lsn(through.saturating_add(1))
 }
 
 /// A writer that came while we read may have cut off what was given.

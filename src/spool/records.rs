@@ -1,6 +1,7 @@
 //! What reading gives: records whose payloads are shared, not copied.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::lost::LostRange;
 use crate::format::terms::{Standing, Terms};
 use std::ops::{Deref, Range};
 use std::sync::Arc;
@@ -92,6 +93,8 @@ pub(super) struct Gathered {
     limit: ReadLimit,
     bytes: usize,
     full: bool,
+    /// Records above it are not gathered: what lies before them is lost.
+    ceiling: u64,
 }
 
 impl Gathered {
@@ -107,7 +110,20 @@ impl Gathered {
             limit,
             bytes: 0,
             full: false,
+            ceiling: u64::MAX,
         }
+    }
+
+    /// Ends before a lost range.
+    pub(super) fn end_before(&mut self, lost: Option<LostRange>) {
+        self.ceiling = lost.map_or(u64::MAX, |range| range.after);
+    }
+
+    /// Whether a record comes behind what is lost, so that it and all that
+    /// follows is left out.
+    pub(super) fn is_beyond(&mut self, lsn: u64) -> bool {
+        self.full |= lsn > self.ceiling;
+        lsn > self.ceiling
     }
 
     /// Takes a record of so many bytes in, `ahead` of which are gathered beside

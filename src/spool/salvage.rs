@@ -1,7 +1,7 @@
 //! Salvage as an act of its own, without going on to append.
 
 use super::open::spool_names;
-use super::{Bounds, Spool, SpoolOptions, TornTail};
+use super::{Bounds, LostRange, Spool, SpoolOptions, TornTail};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names::Kind;
 use crate::log::Disk;
@@ -18,6 +18,9 @@ pub struct SalvageReport {
     pub torn: Option<TornTail>,
     /// The spool's bounds from here on.
     pub bounds: Bounds,
+    /// LSNs whose records are lost, by this salvage or earlier ones: whoever
+    /// reads up to one is told.
+    pub lost: Vec<LostRange>,
 }
 
 impl Spool {
@@ -45,6 +48,7 @@ impl Spool {
             moved: spool.salvaged().to_vec(),
             torn: spool.torn().cloned(),
             bounds: spool.bounds(),
+            lost: spool.shared.view.lost_ranges(),
         };
         spool.close(None)?;
         Ok(report)

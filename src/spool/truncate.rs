@@ -4,7 +4,8 @@
 use super::Spool;
 use super::records::{Gathered, ReadLimit};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::heals;
+use crate::format::lost::LostRange;
+use crate::log::{LogWriter, heals};
 use crate::sequencer::Phase;
 use crate::wrong::{self, Wrong};
 use std::path::PathBuf;
@@ -128,21 +129,37 @@ impl Spool {
         Ok((log.state().log_id, log.state().records.slots))
     }
 
+    /// Notes on the disk that records are lost: nobody reads across them without
+    /// being told.
+    pub(super) fn note_lost(&self, ranges: &[LostRange]) -> Result<()> {
+        if ranges.is_empty() {
+            return Ok(());
+        }
+        self.save_with(|log| log.save_lost(ranges))?;
+        self.shared.view.lose(ranges);
+        Ok(())
+    }
+
     /// Notes on the disk that a slot store is made beside the log.
     pub(crate) fn note_slot_store(&self) -> Result<()> {
+        self.save_with(|log| log.note_slot_store())
+    }
+
+    /// Saves a change of the state file. What does not heal is final.
+    fn save_with(&self, save: impl FnOnce(&mut LogWriter) -> Result<()>) -> Result<()> {
         let core = self.log()?;
         let mut guard = core.lock_flusher();
         let Some(log) = guard.log() else {
             return Err(core.refusal());
         };
-        let noted = log.note_slot_store();
-        if let Err(error) = &noted
+        let saved = save(log);
+        if let Err(error) = &saved
             && !heals(error)
         {
             let unknown = guard.pending_range().map_or(0, |r| r.1);
             core.fail(error.clone(), unknown);
         }
-        noted
+        saved
     }
 }
 

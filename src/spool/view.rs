@@ -7,6 +7,7 @@ use super::ring::{RecordAt, Ring};
 use crate::error::Result;
 use crate::format::group::GROUP_HEADER;
 use crate::format::item::{ITEM_HEADER, ItemHead, ItemKind};
+use crate::format::lost::{Lost, LostRange};
 use crate::format::names::Names;
 use crate::format::record::RecordHead;
 use crate::format::terms::Terms;
@@ -35,6 +36,9 @@ pub(super) struct Inside {
     pub(super) ring: Ring,
     /// The history as far as it is durable.
     pub(super) terms: Terms,
+    /// What salvages have lost. What pruning has passed stays: a cursor may be
+    /// below it yet.
+    pub(super) lost: Lost,
 }
 
 /// The durable part of a spool, as its readers share it.
@@ -49,6 +53,8 @@ pub(super) struct View {
     /// The last record: below `current` where a cut was made between two.
     last: AtomicU64,
     pruned: AtomicU64,
+    /// No record that is lost has a higher LSN; 0 where none is.
+    lost_through: AtomicU64,
     /// Somebody reads, so that groups are kept in the ring.
     wanted: AtomicBool,
     pub(super) ended: AtomicBool,
@@ -74,11 +80,13 @@ impl View {
                 segments: VecDeque::new(),
                 ring: Ring::new(limit(ring_bytes), records, 0),
                 terms: Terms::default(),
+                lost: Lost::default(),
             }),
             oldest: AtomicU64::new(0),
             current: AtomicU64::new(0),
             last: AtomicU64::new(0),
             pruned: AtomicU64::new(0),
+            lost_through: AtomicU64::new(0),
             wanted: AtomicBool::new(in_memory),
             ended: AtomicBool::new(false),
             arrivals: WaitWord::default(),
@@ -122,6 +130,36 @@ impl View {
 
     pub(super) fn pruned(&self) -> u64 {
         self.pruned.load(Ordering::SeqCst)
+    }
+
+    /// Notes what a salvage has lost.
+    pub(super) fn lose(&self, ranges: &[LostRange]) {
+        let mut inside = self.inside.lock();
+        for range in ranges {
+            inside.lost.add(*range);
+        }
+        self.lost_through
+            .store(inside.lost.through(), Ordering::SeqCst);
+    }
+
+    /// See [`Spool::lost_through`](super::Spool::lost_through).
+    pub(super) fn lost_through(&self) -> u64 {
+        self.lost_through.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn lost_ranges(&self) -> Vec<LostRange> {
+        self.inside.lock().lost.ranges().to_vec()
+    }
+
+    /// What is lost of that above `lsn`: the range that comes next, and else the
+    /// first one further on.
+    pub(super) fn lost_above(&self, lsn: u64) -> (Option<LostRange>, Option<LostRange>) {
+        // There hardly ever is one.
+        if lsn >= self.lost_through() || wrong::is(Wrong::LostRecordsPassedOver) {
+            return (None, None);
+        }
+        let inside = self.inside.lock();
+        (inside.lost.at(lsn), inside.lost.beyond(lsn))
     }
 
     /// Bytes of log from the first record above `lsn` on, about.
@@ -232,6 +270,9 @@ impl View {
         for segment in &mut inside.segments {
             segment.cut(lsn, last);
         }
+        inside.lost.cut(lsn);
+        self.lost_through
+            .store(inside.lost.through(), Ordering::SeqCst);
         self.last.store(last, Ordering::SeqCst);
         self.current.store(lsn, Ordering::SeqCst);
         if self.oldest.load(Ordering::SeqCst) > lsn {

@@ -594,6 +594,7 @@ static void damage_fails_the_open_and_is_salvaged(void) {
   ewal_spool spool = open_spool("damage", NULL);
   ewal_spool_options options = EWAL_SPOOL_OPTIONS_INIT;
   ewal_salvage_report report = EWAL_SALVAGE_REPORT_INIT;
+  ewal_records records;
   ewal_error error = EWAL_ERROR_INIT;
   char path[PATH_MAX];
   uint64_t lsn, current;
@@ -604,6 +605,7 @@ static void damage_fails_the_open_and_is_salvaged(void) {
   EXPECT(EWAL_OK, ewal_spool_salvage(in_scratch("damage"), &report, &error), &error);
   CHECK(report.files == 0 && !report.torn);
   CHECK(report.oldest_lsn == 1 && report.current_lsn == 9);
+  CHECK(report.lost_after == 0 && report.lost_through == 0);
   /* A record in the middle: those before it are kept. */
   damage("damage", 4 * 4096 + 300);
   EXPECT(EWAL_E_CORRUPT, ewal_spool_open(in_scratch("damage"), NULL, &spool, &error),
@@ -611,12 +613,17 @@ static void damage_fails_the_open_and_is_salvaged(void) {
   CHECK(strstr(error.message, "damage.logical.wal-seg-") != NULL);
   EXPECT(EWAL_OK, ewal_spool_salvage(in_scratch("damage"), &report, &error), &error);
   CHECK(report.files == 1 && report.oldest_lsn == 1);
+  CHECK(report.lost_after > 0 && report.lost_through == report.current_lsn);
   spool = open_spool("damage", NULL);
   EXPECT(EWAL_E_NOT_FOUND,
          ewal_spool_salvaged(spool, 0, path, sizeof path, &n, &error), &error);
   EXPECT(EWAL_E_NOT_FOUND,
          ewal_spool_torn(spool, path, sizeof path, &n, &lsn, &error), &error);
   CHECK(ewal_spool_bounds(spool, NULL, &current, NULL) == EWAL_OK && current >= 4);
+  EXPECT(EWAL_E_WAL_REMOVED,
+         ewal_spool_read_since(spool, report.lost_after, 9, SIZE_MAX, &records, &error),
+         &error);
+  CHECK(error.lsn == report.lost_through + 1);
   append(spool, 1, 100);
   close_spool(spool);
   /* The same, and on with it. */

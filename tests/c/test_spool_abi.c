@@ -20,8 +20,9 @@ static void structs_are_laid_out_as_documented(void) {
   CHECK(sizeof(ewal_spool_options) == 72);
   CHECK(offsetof(ewal_spool_options, max_payload) == 16);
   CHECK(offsetof(ewal_spool_options, segment_size) == 64);
-  CHECK(sizeof(ewal_salvage_report) == 40);
+  CHECK(sizeof(ewal_salvage_report) == 56);
   CHECK(offsetof(ewal_salvage_report, files) == 8);
+  CHECK(offsetof(ewal_salvage_report, lost_through) == 48);
   CHECK(sizeof(ewal_error) == 272);
   CHECK(offsetof(ewal_error, message) == 12 && offsetof(ewal_error, reserved) == 252);
   CHECK(offsetof(ewal_error, lsn) == 256 && offsetof(ewal_error, staged_epoch) == 264);

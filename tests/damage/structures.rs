@@ -153,6 +153,7 @@ pub const STATE: Structure = Structure {
         ("number of terms", 148),
         ("0", 152),
         ("terms", 3992),
+        ("lost ranges", 4088),
         ("0", 4092),
         ("crc", 4096),
     ],

@@ -31,6 +31,7 @@ pub struct LogState {
     pub id: u8,
     pub end: u64,
     pub pruned: u64,
+    pub lost: u64,
     pub quorum: u64,
     pub has_store: bool,
     /// Term and first LSN of each.
@@ -73,6 +74,7 @@ impl Wal for Log {
             oldest_lsn: oldest,
             current_lsn: state.end,
             pruned_through: state.pruned,
+            lost_through: state.lost,
         }
     }
 

@@ -19,6 +19,7 @@ VOID = 0
 MAX_PAYLOAD = 256 << 20
 MAX_LSN = (1 << 64) - 2
 MAX_TERMS = 240
+MAX_LOST = 6
 #: Certificate flag: the coordinator assigned the sequences.
 ASSIGNED = 2
 
@@ -456,6 +457,18 @@ class State:
     pruned_through: int = 0
     quorum: int = 0
     terms: list[tuple[int, int]] = field(default_factory=list)
+    lost: list[tuple[int, int]] = field(default_factory=list)
+
+
+def lost_ranges(data: memoryview, at: int) -> list[tuple[int, int]] | None:
+    """The lost ranges of a copy; none where they can't be."""
+    entries = [struct.unpack_from("<QQ", data, at + 3992 + 16 * i) for i in range(MAX_LOST)]
+    count = entries.index((0, 0)) if (0, 0) in entries else MAX_LOST
+    lost, rest = entries[:count], entries[count:]
+    ascending = all(a[1] < b[0] for a, b in itertools.pairwise(lost))
+    if not ascending or any(through <= after for after, through in lost) or any(map(any, rest)):
+        return None
+    return [(after, through) for after, through in lost]
 
 
 _STATE = struct.Struct("<8sIIQ16s16sQQQQQQQQB")
@@ -483,6 +496,7 @@ def _parse_copy(data: memoryview, at: int) -> State | None:
     if kind not in (PAGES, LOGICAL):
         return None
     pruned, quorum, terms = 0, 0, []
+    lost: list[tuple[int, int]] = []
     if kind == LOGICAL:
         pruned, quorum, count = struct.unpack_from("<QQI", data, at + 128)
         if count > MAX_TERMS:
@@ -491,6 +505,10 @@ def _parse_copy(data: memoryview, at: int) -> State | None:
         rising = all(t < u and a < b for (t, a), (u, b) in itertools.pairwise(terms))
         if not rising or any(not 1 <= first <= MAX_LSN for _, first in terms):
             return None
+        ranges = lost_ranges(data, at)
+        if ranges is None:
+            return None
+        lost = ranges
     return State(
         update=update,
         identity=identity,
@@ -507,4 +525,5 @@ def _parse_copy(data: memoryview, at: int) -> State | None:
         pruned_through=pruned,
         quorum=quorum,
         terms=terms,
+        lost=lost,
     )

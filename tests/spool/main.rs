@@ -15,6 +15,7 @@ mod faults;
 mod held;
 mod import;
 mod ledger;
+mod lost;
 mod prune;
 mod race;
 mod read;

@@ -25,6 +25,7 @@ runner::caught! {
     CutMissesWhatIsStaged: "held::a_cut_takes_all_that_was_staged_before_it" => "out of order",
     RingOutlivesACut: "faults::every_call_of_a_workload_fails_in_every_way"
         => "reading fails",
+    LostRecordsPassedOver: "lost::nobody_reads_across_what_a_salvage_has_lost" => "nothing told",
     DeadRecordsRead: "truncate::what_is_cut_off_is_gone_and_the_new_term_goes_on"
         => "left == right",
     RecordsBeforeAnErrorLost: "held::a_cursor_that_met_an_error_skips_nothing" => "Timeout",

@@ -1,3 +1,4 @@
+use super::super::lost::LostRange;
 use super::*;
 
 fn sample() -> State {
@@ -20,8 +21,17 @@ fn sample() -> State {
             pruned_through: 0x21,
             quorum_lsn: 0x22,
             terms: terms(2),
+            lost: lost(),
         },
     }
+}
+
+fn lost() -> Lost {
+    let mut lost = Lost::default();
+    for (after, through) in [(0x31, 0x33), (0x35, 0x36)] {
+        lost.add(LostRange { after, through });
+    }
+    lost
 }
 
 /// So many terms, each a hundred LSNs long.
@@ -56,6 +66,10 @@ fn the_layout_is_that_of_the_document() {
     expected.push(2);
     expected.resize(128, 0);
     for number in [0x21, 0x22, 2, 1, 100, 2, 200_u64] {
+        expected.extend_from_slice(&number.to_le_bytes());
+    }
+    expected.resize(3992, 0);
+    for number in [0x31, 0x33, 0x35, 0x36_u64] {
         expected.extend_from_slice(&number.to_le_bytes());
     }
     expected.resize(4096, 0);
@@ -101,6 +115,9 @@ fn what_is_newer_is_told_from_what_is_damaged() {
         bytes[at] ^= 0x80;
         assert_eq!(State::parse(&bytes), Err(StateError::Damaged), "{at}");
     }
+    // Lost ranges that no writer writes.
+    assert_eq!(patched(3992, &[0x33]), Err(StateError::Damaged));
+    assert_eq!(patched(4008, &[0x33]), Err(StateError::Damaged));
     for len in [0, 7, 8, 4095] {
         assert_eq!(
             State::parse(&good[..len]),

@@ -241,7 +241,7 @@ keeps. A spool pruned empty goes on after the last LSN that it ever had.
         macros: &[(
             "ewal_salvage_report",
             r"#define EWAL_SALVAGE_REPORT_INIT \
-  { sizeof(ewal_salvage_report), false, { 0 }, 0, 0, 0, 0 }",
+  { sizeof(ewal_salvage_report), false, { 0 }, 0, 0, 0, 0, 0, 0 }",
         )],
     },
 ];
