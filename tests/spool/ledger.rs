@@ -3,6 +3,7 @@
 
 use super::tools::checked;
 use epochwal::spool::{Bounds, ReadLimit, Spool};
+use epochwal::storage::sim::SimRng;
 use std::collections::BTreeSet;
 
 /// Why a check failed.
@@ -104,6 +105,42 @@ impl Known {
             self.current = self.current.max(*lsn);
             self.term = self.term.max(*term);
         }
+    }
+
+    /// The run that ends with this record is durable, and those before it are.
+    pub fn acknowledge_through(&mut self, last: Name) {
+        let ends = |run: &Vec<Name>| run.last() == Some(&last);
+        if let Some(at) = self.staged.iter().position(ends) {
+            let later = self.staged.split_off(at + 1);
+            self.acknowledge();
+            self.staged = later;
+        }
+    }
+
+    /// Runs that end at or below this LSN are durable.
+    pub fn durable_through(&mut self, lsn: u64) {
+        let ends = |run: &&Vec<Name>| run.last().is_some_and(|r| r.1 <= lsn);
+        if let Some(last) = self.staged.iter().rev().find(ends).and_then(|r| r.last()) {
+            self.acknowledge_through(*last);
+        }
+    }
+
+    /// Names of a run that may come next.
+    pub fn next(&self, rng: &mut SimRng) -> Vec<Name> {
+        let last = self.staged.last().and_then(|run| run.last()).copied();
+        let (mut term, mut lsn) = (self.term.max(1), self.current);
+        if let Some(last) = last {
+            (term, lsn) = (last.0.max(term), last.1);
+        }
+        if rng.chance(1, 12) {
+            term += 1;
+        }
+        let count = 1 + rng.below(6);
+        let mut next = || {
+            lsn += 1 + rng.below(8) / 6;
+            (term, lsn)
+        };
+        (0..count).map(|_| next()).collect()
     }
 
     pub fn prune(&mut self, through: u64) {

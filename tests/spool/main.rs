@@ -22,8 +22,11 @@ mod read;
 mod reader;
 mod session;
 mod shared;
+mod together;
 mod tools;
 mod truncate;
+#[path = "../crash/turns.rs"]
+mod turns;
 #[path = "../faults/ways.rs"]
 mod ways;
 mod with_primary;

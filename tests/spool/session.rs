@@ -3,6 +3,7 @@
 use super::common::{PATIENCE, Place};
 use super::coverage::{Coverage, Watch};
 use super::ledger::{Check, Found, Known, Name};
+use super::together::Desk;
 use super::tools::{open, payload, small};
 use epochwal::coordinator::{Knobs, SyncPolicy, SyncStyle};
 use epochwal::spool::{ReadLimit, Record, Spool, SpoolOptions};
@@ -21,6 +22,10 @@ pub struct Plan {
     pub checked_at_open: u64,
     /// Runs that are larger than a lane, which are dear.
     pub large: bool,
+    /// Threads that work at once, at times; 0: none do.
+    pub threads: u64,
+    /// They run freely, with spares made beside them: no two runs are alike.
+    pub race: bool,
 }
 
 fn pick<T: Copy>(rng: &mut SimRng, of: &[T]) -> T {
@@ -40,6 +45,8 @@ impl Plan {
             segment_size: pick(rng, &[16, 16, 32]) << 10,
             checked_at_open: pick(rng, &[0, 20 << 10, 128 << 20]),
             large: false,
+            threads: 0,
+            race: false,
         }
     }
 
@@ -48,6 +55,7 @@ impl Plan {
         Plan {
             rounds: 1,
             steps: 4,
+            race: false,
             ..self
         }
     }
@@ -59,7 +67,7 @@ impl Plan {
             segment_size: self.segment_size,
             knobs: Knobs {
                 checked_at_open: self.checked_at_open,
-                spares_in_line: true,
+                spares_in_line: !self.race,
             },
             ..small()
         }
@@ -140,6 +148,10 @@ impl Session<'_> {
             known.unsynced = self.plan.policy == SyncPolicy::Off;
         }
         for _ in 0..self.plan.steps {
+            if self.plan.threads > 0 && self.rng.chance(1, 4) {
+                let desk = Desk::new(&spool, &self.known, self.coverage);
+                desk.work(self.plan.threads, self.plan.race, self.rng)?;
+            }
             self.step(&spool)?;
         }
         spool.close(PATIENCE).map_err(|e| format!("close: {e}"))?;
@@ -173,29 +185,8 @@ impl Session<'_> {
         }
     }
 
-    /// Names of a run that may come next.
-    fn next(&mut self) -> Vec<Name> {
-        let known = self.known.lock().unwrap();
-        let last = known.staged.last().and_then(|run| run.last()).copied();
-        let (mut term, mut lsn) = (known.term.max(1), known.current);
-        if let Some(last) = last {
-            (term, lsn) = (last.0.max(term), last.1);
-        }
-        drop(known);
-        if self.rng.chance(1, 12) {
-            term += 1;
-        }
-        let count = 1 + self.rng.below(6);
-        (0..count)
-            .map(|_| {
-                lsn += 1 + self.rng.below(8) / 6;
-                (term, lsn)
-            })
-            .collect()
-    }
-
     fn submit(&mut self, spool: &Spool) -> Check {
-        let run = self.next();
+        let run = self.known.lock().unwrap().next(self.rng);
         self.know(|known| {
             known.staged.push(run.clone());
             known.ever.extend(run.iter().copied());
