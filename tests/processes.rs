@@ -13,6 +13,8 @@ mod common;
 mod kill;
 #[path = "processes/limits.rs"]
 mod limits;
+#[path = "processes/primary.rs"]
+mod primary;
 
 /// No test: where the child processes begin.
 #[test]
@@ -20,6 +22,7 @@ fn part() {
     match child::part().as_deref() {
         None => {}
         Some("writer") => kill::writer(),
+        Some("primary") => primary::writer(),
         Some("reader") => beside::reader(),
         Some("second writer") => beside::second_writer(),
         Some("descriptors") => limits::descriptors(),

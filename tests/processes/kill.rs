@@ -138,7 +138,7 @@ impl Told {
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
-fn roll(state: &mut u64) -> u64 {
+pub fn roll(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut z = *state;
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -146,7 +146,7 @@ fn roll(state: &mut u64) -> u64 {
     z ^ (z >> 31)
 }
 
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     match std::env::var("EPOCHWAL_KILL_SEED") {
         Ok(given) => given.parse().unwrap(),
         Err(_) => {
