@@ -92,7 +92,6 @@ impl Core {
     /// One look at everyone, by one who has the shape. Saved, then shown.
     fn sweep(&self, now_unix_ms: u64, what: Sweep) -> Result<Vec<SlotInfo>> {
         let mut store = self.store.lock();
-        let bounds = self.wal.bounds();
         let now = self.clock.elapsed();
         let now_ms = match now_unix_ms {
             0 => self.clock.unix_ms(),
@@ -102,6 +101,8 @@ impl Core {
         let (mut doomed, mut flips) = (Vec::new(), Vec::new());
         let mut state = self.state.lock();
         state.check_usable()?;
+        // Read under the lock: no slot has come further than that.
+        let bounds = self.wal.bounds();
         for (index, entry) in state.entries() {
             let healthy = now.saturating_sub(entry.seen) <= self.options.healthy_for;
             let was = entry.replica.as_ref().map(|r| r.healthy);

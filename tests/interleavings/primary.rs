@@ -163,3 +163,25 @@ fn a_prune_races_with_new_slots() {
         assert!(site.log.state().pruned <= floor.expect("slots"));
     });
 }
+
+/// G11: a replica that has what became durable just now is not beyond the end.
+#[test]
+fn a_look_at_the_limits_gives_up_nobody_who_keeps_up() {
+    explore(200, || {
+        let site = Site::new(10);
+        let primary = open(&site);
+        let a = primary.register("a", None).expect("register").generation;
+        let (ours, theirs) = (site.clone(), primary.clone());
+        threads(3, move |i| match i {
+            1 => {
+                for lsn in [15, 20] {
+                    ours.log.append_through(lsn);
+                    theirs.ack("a", a, &applied(lsn)).expect("ack");
+                }
+            }
+            2 => _ = theirs.enforce_limits(0).expect("limits"),
+            _ => _ = theirs.prune(None).expect("prune"),
+        });
+        assert!(primary.slot("a").expect("slot").slot.is_valid());
+    });
+}
