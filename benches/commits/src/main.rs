@@ -108,7 +108,10 @@ fn arms_of(args: &Args) -> Result<(Vec<Entry>, Vec<String>), String> {
         return Ok((arms::named(&args.arms)?, Vec::new()));
     }
     if args.quick {
-        return Ok((arms::named(&["limit-dsync", "epochwal"])?, Vec::new()));
+        return Ok((
+            arms::named(&["limit-dsync", "epochwal", "epochwal-spool"])?,
+            Vec::new(),
+        ));
     }
     let missing = arms::all()
         .filter_map(|e| Some(format!("{}: {}", e.name, (e.check)().err()?)))

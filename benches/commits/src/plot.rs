@@ -30,7 +30,7 @@ const LIMITS: [RGBColor; 3] = [
     RGBColor(140, 140, 140),
     RGBColor(70, 70, 70),
 ];
-const EPOCHWAL: RGBColor = RGBColor(213, 0, 0);
+const EPOCHWAL: [RGBColor; 2] = [RGBColor(213, 0, 0), RGBColor(255, 128, 112)];
 
 /// A figure of an arm in a cell.
 struct Figure {
@@ -87,13 +87,14 @@ pub fn draw(file: &Path, cells: &[Cell]) -> Result<(), String> {
 /// Every arm of any cell, in the order of their turns.
 fn lines(cells: &[Cell]) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
-    let (mut limits, mut rivals) = (LIMITS.iter().cycle(), RIVALS.iter().cycle());
+    let (mut own, mut limits) = (EPOCHWAL.iter().cycle(), LIMITS.iter().cycle());
+    let mut rivals = RIVALS.iter().cycle();
     for row in cells.iter().flat_map(|cell| &cell.rows) {
         if lines.iter().any(|line| line.arm == row.arm) {
             continue;
         }
         let color = match row.kind {
-            Kind::Epochwal => Some(&EPOCHWAL),
+            Kind::Epochwal => own.next(),
             Kind::Limit => limits.next(),
             Kind::Rival => rivals.next(),
         };

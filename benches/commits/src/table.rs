@@ -26,7 +26,7 @@ fn title(cell: &Cell) -> String {
 pub fn print_cell(cell: &Cell) {
     println!("\n{}", title(cell));
     println!(
-        "{:<12} {:>9} {:>18} {:>8} {:>8} {:>18} {:>7} {:>13} {:>13}",
+        "{:<14} {:>9} {:>18} {:>8} {:>8} {:>18} {:>7} {:>13} {:>13}",
         "arm",
         "commits/s",
         "ratio",
@@ -46,7 +46,7 @@ fn print_row(row: &Row) {
     let optional = |value: Option<f64>| value.map_or("-".into(), |v| format!("{v:.2}"));
     let ratio = |value: Option<turns::Spread>| value.map_or("-".into(), |r| r.to_string());
     println!(
-        "{:<12} {:>9.0} {:>18} {:>8.1} {:>8.1} {:>18} {:>7.2} {:>13} {:>13}{}",
+        "{:<14} {:>9.0} {:>18} {:>8.1} {:>8.1} {:>18} {:>7.2} {:>13} {:>13}{}",
         row.arm,
         row.rate.median,
         ratio(row.ratio),
@@ -67,14 +67,15 @@ pub fn print_goals(cells: &[Cell]) {
     }
     println!("\nepochwal beside its goals");
     println!(
-        "{:<32} {:<24} {:>18}  {:<8} verdict",
-        "cell", "against", "ratio", "goal"
+        "{:<32} {:<14} {:<24} {:>18}  {:<8} verdict",
+        "cell", "arm", "against", "ratio", "goal"
     );
     for cell in cells {
         for judged in &cell.goals {
             println!(
-                "{:<32} {:<24} {:>18}  {:<8} {}",
+                "{:<32} {:<14} {:<24} {:>18}  {:<8} {}",
                 title(cell),
+                judged.arm,
                 format!("{}, {}", judged.against, judged.what),
                 judged.ratio.to_string(),
                 judged.goal.to_string(),

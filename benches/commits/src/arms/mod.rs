@@ -1,11 +1,13 @@
 //! The arms: who commits.
 
 mod epochwal;
+mod keeper;
 mod limit;
 mod raw;
 mod ring;
 #[cfg(feature = "rivals")]
 mod rivals;
+mod spool;
 
 use std::path::Path;
 
@@ -74,6 +76,9 @@ const OWN: &[Entry] = &[
     }),
     entry("epochwal", Kind::Epochwal, |dir, _| {
         Ok(Box::new(epochwal::Epochwal::open(dir)?))
+    }),
+    entry("epochwal-spool", Kind::Epochwal, |dir, threads| {
+        Ok(Box::new(spool::EpochwalSpool::open(dir, threads)?))
     }),
 ];
 
