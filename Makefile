@@ -43,7 +43,7 @@ help:
 	@echo 'make bench         bench-commits and bench-paths: all figures, into build/bench'
 	@echo 'make bench-quick   a look of less than two minutes, without rivals'
 	@echo 'make bench-commits durable commits per second, BENCH="--help" for options'
-	@echo 'make bench-paths   submit, the C ABI, Python, recovery; BENCH="--help" too'
+	@echo 'make bench-paths   submit, faces, recovery, the spool; BENCH="--help" too'
 	@echo 'make counts        instructions of the main paths beside their baseline'
 	@echo 'make header        regenerate include/epochwal.h'
 	@echo 'make install       PREFIX=$(PREFIX)'
@@ -190,7 +190,8 @@ bench-commits:
 		--json $(FIGURES)/commits.json --svg $(FIGURES)/commits.svg $(BENCH)
 
 bench-paths: build/bench/faces.stamp
-	$(BENCH_RUN) -p paths -- $(BENCH_FACES) --json $(FIGURES)/paths.json $(BENCH)
+	$(BENCH_RUN) -p paths --features rivals -- \
+		$(BENCH_FACES) --json $(FIGURES)/paths.json $(BENCH)
 
 bench-quick: build/bench/faces.stamp
 	$(BENCH_RUN) -p commits -- --quick

@@ -16,6 +16,7 @@ mod open;
 mod python;
 mod recovery;
 mod sides;
+mod spool;
 mod submit;
 
 use clap::Parser;
@@ -30,7 +31,8 @@ use turns::Scratch;
 #[command(args_override_self = true)]
 struct Args {
     /// Paths to measure, of submit, capi, python, recovery, open, checkpoint,
-    /// idle, memory [default: all]
+    /// idle, memory, and those of the spool: read, page, tail, prune,
+    /// spool-open, acks [default: all]
     paths: Vec<String>,
     /// Turns of each side [default: 7]
     #[arg(long)]
@@ -66,7 +68,7 @@ struct Args {
 /// A path by name.
 type Path = (&'static str, fn(&Plan) -> Result<Vec<Finding>, String>);
 
-const PATHS: [Path; 8] = [
+const PATHS: [Path; 14] = [
     ("submit", submit::measure),
     ("capi", capi::measure),
     ("python", python::measure),
@@ -75,6 +77,12 @@ const PATHS: [Path; 8] = [
     ("checkpoint", checkpoint::measure),
     ("idle", idle::measure),
     ("memory", memory::measure),
+    ("read", spool::read::measure),
+    ("page", spool::page::measure),
+    ("tail", spool::tail::measure),
+    ("prune", spool::prune::measure),
+    ("spool-open", spool::open::measure),
+    ("acks", spool::acks::measure),
 ];
 
 fn main() -> ExitCode {

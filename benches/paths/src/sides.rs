@@ -88,26 +88,48 @@ impl Finding {
         }
     }
 
-    /// A figure that is itself what the goal speaks of.
+    /// Turns of one side, whose figure is itself what a goal speaks of.
+    pub fn by_itself(
+        plan: &Plan,
+        what: impl Into<String>,
+        unit: &'static str,
+        goal: Option<Goal>,
+        mut subject: Side,
+    ) -> Result<Finding, String> {
+        let mut figures = Vec::new();
+        for round in 0..=plan.rounds {
+            let figure = (subject.turn)()?;
+            if round > 0 {
+                figures.push(figure);
+            }
+        }
+        let figures = Spread::of(figures);
+        Ok(Finding::alone(what, unit, goal, (subject.name, figures)))
+    }
+
+    /// A figure that is itself what a goal speaks of.
     pub fn alone(
         what: impl Into<String>,
         unit: &'static str,
-        goal: Goal,
-        subject: (&'static str, f64),
+        goal: Option<Goal>,
+        subject: (&'static str, Spread),
     ) -> Finding {
-        let figure = Spread::of([subject.1]);
         Finding {
             what: what.into(),
             unit,
-            subject: (subject.0, figure),
+            ratio: subject.1,
+            subject,
             reference: None,
-            ratio: figure,
-            goal: Some(goal),
+            goal,
         }
     }
 
     pub fn print(&self) {
         let figure = |(name, spread): &(&str, Spread)| format!("{name} {}", short(spread.median));
+        let ratio = match (&self.reference, self.goal) {
+            (None, None) => "-".into(),
+            _ => self.ratio.to_string(),
+        };
         let goal = self.goal.map_or("-".into(), |goal| goal.to_string());
         let verdict = self
             .goal
@@ -118,7 +140,7 @@ impl Finding {
             figure(&self.subject),
             self.reference.as_ref().map_or("-".into(), figure),
             self.unit,
-            self.ratio.to_string(),
+            ratio,
         );
     }
 
