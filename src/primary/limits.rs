@@ -197,7 +197,8 @@ impl Core {
             return Err(Error::new(
                 ErrorKind::Order,
                 format!("LSN {lsn} is below {quorum_lsn}, which a quorum has acknowledged"),
-            ));
+            )
+            .with_lsn(quorum_lsn));
         }
         cut()?;
         let now_ms = self.clock.unix_ms();

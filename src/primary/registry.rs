@@ -233,4 +233,5 @@ pub(super) fn beyond_the_end(lsn: u64, end: u64) -> Error {
         ErrorKind::Ahead,
         format!("LSN {lsn} is beyond the durable end of the log, {end}"),
     )
+    .with_lsn(end)
 }

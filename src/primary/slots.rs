@@ -69,7 +69,8 @@ impl Core {
             return Err(Error::new(
                 ErrorKind::WalRemoved,
                 format!("LSN {lsn}: what a slot there needs is gone, through {gone}"),
-            ));
+            )
+            .with_lsn(gone.saturating_add(1)));
         }
         match lsn > bounds.current_lsn {
             true => Err(registry::beyond_the_end(lsn, bounds.current_lsn)),

@@ -73,7 +73,7 @@ impl Core {
         self.check_fork()?;
         policy.quorum.validate()?;
         let (fate, (observed, required)) = match policy.quorum {
-            Quorum::Local => (self.wait_here(lsn, timeout)?, (0, 0)),
+            Quorum::Local => (self.wait_here(lsn, timeout, interrupted)?, (0, 0)),
             _ => self.wait_for_replicas(lsn, policy, timeout, interrupted)?,
         };
         let mut result = AckResult {
@@ -114,14 +114,32 @@ impl Core {
         Ok(result)
     }
 
-    fn wait_here(&self, lsn: u64, timeout: Option<Duration>) -> Result<Fate> {
+    fn wait_here(
+        &self,
+        lsn: u64,
+        timeout: Option<Duration>,
+        interrupted: Option<&mut dyn FnMut() -> bool>,
+    ) -> Result<Fate> {
+        if self.wal.bounds().current_lsn >= lsn {
+            return Ok(Fate::Reached);
+        }
         let before = lsn.saturating_sub(1);
-        let reached =
-            self.wal.bounds().current_lsn >= lsn || self.wal.wait_for_lsn_after(before, timeout)?;
-        Ok(match reached {
+        let fate = |reached| match reached {
             true => Fate::Reached,
             false => Fate::Pending,
-        })
+        };
+        let Some(ask) = interrupted else {
+            return self.wal.wait_for_lsn_after(before, timeout).map(fate);
+        };
+        let end = timeout.and_then(|t| Instant::now().checked_add(t));
+        loop {
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            let slice = left.map_or(ASK_EVERY, |l| l.min(ASK_EVERY));
+            let reached = self.wal.wait_for_lsn_after(before, Some(slice))?;
+            if reached || left == Some(slice) || ask() {
+                return Ok(fate(reached));
+            }
+        }
     }
 
     fn wait_for_replicas(
@@ -181,7 +199,10 @@ impl AckResult {
         let AckResult {
             observed, required, ..
         } = self;
-        let figures = format!("{observed} of {required} acknowledgements");
+        let figures = match required {
+            0 => "the record is not durable here".to_owned(),
+            _ => format!("{observed} of {required} acknowledgements"),
+        };
         match self.outcome {
             _ if self.degraded => Ok(self),
             Outcome::Reached => Ok(self),

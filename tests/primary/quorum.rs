@@ -344,6 +344,22 @@ fn local_waits_for_the_log() {
     assert_eq!(waiter.join().unwrap().unwrap().outcome, Reached);
 }
 
+/// And that wait can be given up like any other.
+#[test]
+fn a_local_wait_can_be_given_up() {
+    let site = Site::new(10);
+    let (primary, _) = with(&site, &[]);
+    let mut asked = 0;
+    let result = primary.wait_acks_interruptible(11, &policy("local"), None, &mut || {
+        asked += 1;
+        asked == 2
+    });
+    assert_eq!((result.unwrap().outcome, asked), (TimedOut, 2));
+    let end = Some(Duration::from_millis(1));
+    let result = primary.wait_acks_interruptible(11, &policy("local"), end, &mut || false);
+    assert_eq!(result.unwrap().outcome, TimedOut);
+}
+
 /// What is called reached is on the disk; one save serves many.
 #[test]
 fn a_reached_quorum_is_durable() {

@@ -126,7 +126,8 @@ fn nothing_beyond_the_end_is_taken() {
         divergences: 9,
     };
     for ack in [beyond(41, 0, 0), beyond(40, 41, 0), beyond(0, 40, u64::MAX)] {
-        assert_eq!(kind(primary.ack("a", a, &ack)), ErrorKind::Ahead);
+        let error = primary.ack("a", a, &ack).unwrap_err();
+        assert_eq!((error.kind(), error.lsn()), (ErrorKind::Ahead, Some(40)));
     }
     assert_eq!(kind(primary.note_pull("a", a, 41)), ErrorKind::Ahead);
     let replica = primary.replicas().remove(0);

@@ -31,9 +31,10 @@ fn a_slot_stands_between_the_first_available_record_and_the_end() {
     let site = Site::new(50);
     let primary = site.open().unwrap();
     assert_eq!(primary.prune(Some(20)).unwrap(), 20);
+    let error = primary.slot_create("a", Some(19), false).unwrap_err();
     assert_eq!(
-        kind(primary.slot_create("a", Some(19), false)),
-        ErrorKind::WalRemoved
+        (error.kind(), error.lsn()),
+        (ErrorKind::WalRemoved, Some(21))
     );
     assert_eq!(
         kind(primary.slot_create("a", Some(51), false)),
