@@ -20,6 +20,15 @@ and a payload, and is read back from any point::
         for record in spool.read_since(0):
             ...
 
+A ``Primary`` is a spool with those who follow it: slots keep what each replica
+still needs, and a commit can wait for them::
+
+    with epochwal.Primary("app.db") as primary:
+        replica = primary.register("replica-1", region="eu")
+        primary.spool.append(term=1, lsn=2, payload=b"...")
+        primary.ack("replica-1", replica.generation, durable=2)
+        primary.wait_acks(2, policy="any 1", timeout=1.0)
+
 ``epochwal.aio`` has the same for asyncio.
 """
 
@@ -54,6 +63,7 @@ from epochwal._errors import (
 from epochwal._native import (
     Coordinator,
     Cursor,
+    Primary,
     Recovery,
     Spool,
     __version__,
@@ -71,16 +81,25 @@ from epochwal._native import (
     verify,
 )
 from epochwal._types import (
+    AckResult,
     Batch,
     Bounds,
     Epochs,
+    Event,
     Frame,
     Latency,
     Options,
     Pages,
+    PrimaryOptions,
+    PrimaryStats,
+    Progress,
+    Registration,
+    Replica,
     Report,
+    ResumePlan,
     Segment,
     SegmentRecord,
+    Slot,
     SpoolOptions,
     SpoolRecord,
     SpoolSalvage,
@@ -92,6 +111,7 @@ from epochwal._types import (
 )
 
 __all__ = [
+    "AckResult",
     "AheadError",
     "Batch",
     "Bounds",
@@ -103,6 +123,7 @@ __all__ = [
     "DivergedError",
     "Epochs",
     "Error",
+    "Event",
     "ExistsError",
     "FailedError",
     "FencedError",
@@ -120,10 +141,18 @@ __all__ = [
     "OutOfMemoryError",
     "OutcomeUnknownError",
     "Pages",
+    "Primary",
+    "PrimaryOptions",
+    "PrimaryStats",
+    "Progress",
     "Recovery",
+    "Registration",
+    "Replica",
     "Report",
+    "ResumePlan",
     "Segment",
     "SegmentRecord",
+    "Slot",
     "Spool",
     "SpoolOptions",
     "SpoolRecord",

@@ -15,7 +15,8 @@ class Error(Exception):
     ``path`` and ``offset`` name the file and the place in it, ``ticket`` the
     batch or the records that stay staged although the call failed, ``errno`` the
     operating system's error number, ``lsn`` the position in a spool that the
-    caller can go on from; each is None where it is not known.
+    caller can go on from, ``observed`` and ``required`` how many acknowledgements
+    a commit had and needs; each is None where it is not known.
     """
 
     path: str | None
@@ -23,6 +24,8 @@ class Error(Exception):
     ticket: Ticket | SpoolTicket | None
     errno: int | None
     lsn: int | None
+    observed: int | None = None
+    required: int | None = None
 
     def __init__(
         self,
@@ -46,7 +49,7 @@ class Error(Exception):
         return str(self.args[0]) if self.args else ""
 
     def __reduce__(self) -> tuple[object, ...]:
-        names = ("path", "offset", "ticket", "errno", "lsn")
+        names = ("path", "offset", "ticket", "errno", "lsn", "observed", "required")
         known = {name: getattr(self, name) for name in names}
         return type(self), self.args, {**self.__dict__, **known}
 
@@ -104,7 +107,7 @@ class DivergedError(Error):
 
 
 class NotFoundError(Error):
-    """There is no such thing."""
+    """There is no such thing, or there are not as many as are asked for."""
 
 
 class ExistsError(Error):

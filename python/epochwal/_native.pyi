@@ -5,14 +5,22 @@ from typing import Literal, Self, final
 from typing_extensions import Buffer
 
 from epochwal._types import (
+    AckResult,
     Batch,
     Bounds,
+    Event,
     Frames,
     Pages,
+    PrimaryStats,
+    Progress,
     RecordLike,
+    Registration,
+    Replica,
     Report,
+    ResumePlan,
     Segment,
     SegmentRecord,
+    Slot,
     SpoolRecord,
     SpoolSalvage,
     SpoolTicket,
@@ -26,6 +34,7 @@ from epochwal._types import (
 __all__ = [
     "Coordinator",
     "Cursor",
+    "Primary",
     "Recovery",
     "Spool",
     "__version__",
@@ -104,6 +113,100 @@ class Coordinator:
     def path(self) -> str: ...
     @property
     def salvaged(self) -> list[str]: ...
+    @property
+    def closed(self) -> bool: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+@final
+class Primary:
+    def __new__(
+        cls,
+        path: StrPath | None,
+        *,
+        max_payload: int | None = None,
+        ring_bytes: int | None = None,
+        ring_records: int | None = None,
+        dense: bool = False,
+        flush_interval: float | None = None,
+        block_timeout: float | None = None,
+        max_memory: int | None = None,
+        max_log_bytes: int | None = None,
+        sync_policy: Literal["full", "normal", "off"] | None = None,
+        sync_style: Literal["probe", "direct", "buffered"] | None = None,
+        segment_size: int | None = None,
+        salvage: bool = False,
+        healthy_for: float | None = None,
+        horizon_lsns: int | Literal["off"] | None = None,
+        horizon_bytes: int | Literal["off"] | None = None,
+        idle_timeout: float | Literal["off"] | None = None,
+        max_slots: int | None = None,
+        save_interval: float | None = None,
+        trace_capacity: int | None = None,
+        salvage_slots: bool = False,
+    ) -> Self: ...
+    @property
+    def spool(self) -> Spool: ...
+    def register(self, id: str, region: str | None = None) -> Registration: ...
+    def ensure_registered(self, id: str, region: str | None = None) -> Registration: ...
+    def unregister(self, id: str) -> None: ...
+    def note_pull(self, id: str, generation: int, sent_lsn: int) -> None: ...
+    def touch(self, id: str, generation: int) -> None: ...
+    def ack(
+        self,
+        id: str,
+        generation: int,
+        *,
+        written: int = 0,
+        durable: int = 0,
+        applied: int = 0,
+        apply_errors: int = 0,
+        divergences: int = 0,
+    ) -> None: ...
+    def plan_resume(self, id: str, since_lsn: int, term: int | None = None) -> ResumePlan: ...
+    def set_rebootstrapping(self, id: str, rebootstrapping: bool) -> None: ...
+    def replicas(self) -> list[Replica]: ...
+    def progress(self) -> Progress: ...
+    def wait_acks(
+        self,
+        lsn: int,
+        policy: str = "any 1",
+        level: Literal["written", "durable", "flushed", "applied"] = "durable",
+        timeout: float | None = None,
+        *,
+        degrade: bool = False,
+    ) -> AckResult: ...
+    def nth_highest(
+        self,
+        n: int,
+        level: Literal["written", "durable", "flushed", "applied"] = "durable",
+    ) -> int: ...
+    def slots(self) -> list[Slot]: ...
+    def slot(self, id: str) -> Slot: ...
+    def slot_create(
+        self, id: str, lsn: int | None = None, *, temporary: bool = False
+    ) -> None: ...
+    def slot_drop(self, id: str) -> None: ...
+    def slot_reset(self, id: str, lsn: int) -> None: ...
+    def export_slots(self) -> bytes: ...
+    def enforce_limits(self, now_unix_ms: int | None = None) -> list[Slot]: ...
+    def prune(self, archived_lsn: int | None = None) -> int: ...
+    def save(self) -> None: ...
+    def stats(self) -> PrimaryStats: ...
+    def events_since(self, number: int = 0) -> list[Event]: ...
+    def close(self) -> None: ...
+    @property
+    def topology_epoch(self) -> int: ...
+    @property
+    def path(self) -> str | None: ...
+    @property
+    def salvaged(self) -> str | None: ...
     @property
     def closed(self) -> bool: ...
     def __enter__(self) -> Self: ...

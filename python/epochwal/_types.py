@@ -220,6 +220,123 @@ class SpoolSalvage(NamedTuple):
     lost: list[tuple[int, int]]
 
 
+class Registration(NamedTuple):
+    """What a replica is given when it registers."""
+
+    #: Its slot's; for a new replica the end of the log.
+    restart_lsn: int
+    #: Names the session: acknowledgements of any other are refused.
+    generation: int
+    #: The slot was made now.
+    created: bool
+
+
+class ResumePlan(NamedTuple):
+    """How a replica goes on; what its kind does not have is None."""
+
+    kind: Literal["partial", "rebootstrap", "diverged"]
+    #: Partial: it reads on above this LSN.
+    resume_lsn: int | None
+    #: Rebootstrap: why it must be loaded from a snapshot.
+    cause: Literal["unknown", "wal-removed", "horizon", "idle-timeout"] | None
+    #: Diverged: it gives up what it has above this LSN.
+    common_lsn: int | None
+
+
+class AckResult(NamedTuple):
+    """What a commit wait came to."""
+
+    outcome: Literal["reached", "timed-out", "unmeetable"]
+    #: The commit counts although the policy is not met.
+    degraded: bool
+    #: Acknowledgements that count, and those the policy asks for.
+    observed: int
+    required: int
+
+
+class Slot(NamedTuple):
+    """What the log holds back for one replica. Times are Unix milliseconds."""
+
+    id: str
+    region: str | None
+    #: Durable at the replica: nothing above it is pruned.
+    restart_lsn: int
+    #: Applied by the replica.
+    confirmed_lsn: int
+    #: The restart LSN that a crash would leave.
+    saved_lsn: int
+    created_ms: int
+    last_seen_ms: int
+    temporary: bool
+    #: The replica is a member of the registry.
+    registered: bool
+    rebootstrapping: bool
+    #: Who says where it stands: a registration, an operator, the replica.
+    origin: Literal["pinned", "given", "acknowledged"]
+    #: Why it holds nothing back any more; None: it is valid.
+    invalidated: Literal["wal-removed", "horizon", "idle-timeout"] | None
+    invalidated_ms: int | None
+    wal_status: Literal["reserved", "extended", "unreserved", "lost"]
+    #: Bytes that can be written until it is invalidated; None: no horizon.
+    safe_wal_size: int | None
+
+
+class Replica(NamedTuple):
+    """A member of the registry. Times are Unix milliseconds."""
+
+    id: str
+    region: str | None
+    #: Of its session; 0 where it has had none since the primary was opened.
+    generation: int
+    connected_at_ms: int
+    last_seen_ms: int
+    healthy: bool
+    rebootstrapping: bool
+    #: Commits may count on it.
+    counts: bool
+    sent_lsn: int
+    written_lsn: int
+    flushed_lsn: int
+    applied_lsn: int
+    apply_errors: int
+    divergences: int
+
+
+class Progress(NamedTuple):
+    """How far the replicas that count are together; 0 where there is none."""
+
+    replicas: int
+    highest_sent: int
+    lowest_applied: int
+    #: The distance of the two.
+    lag: int
+    #: The lowest LSN that one has durable: all can replay to it.
+    safe_replay_lsn: int
+    #: The lowest restart LSN of the valid slots; None where there is none.
+    retention_floor: int | None
+    #: The highest LSN that a commit wait called reached.
+    quorum_lsn: int
+
+
+class Event(NamedTuple):
+    """Something that an operator wants to hear of."""
+
+    number: int
+    at_ms: int
+    kind: Literal[
+        "slot-invalidated",
+        "commit-degraded",
+        "store-torn-tail",
+        "store-salvaged",
+        "slots-imported",
+        "store-without-space",
+        "store-failed",
+    ]
+    #: By the kind: id, cause, restart_lsn; lsn, observed, required; bytes;
+    #: slots; message.
+    details: dict[str, int | str]
+
+
 class Latency(TypedDict):
     """Percentiles of a latency, in nanoseconds."""
 
@@ -303,3 +420,51 @@ class SpoolOptions(TypedDict, total=False):
     sync_style: Literal["probe", "direct", "buffered"] | None
     segment_size: int | None
     salvage: bool
+
+
+class PrimaryOptions(SpoolOptions, total=False):
+    """The keywords of a primary: those of its spool, and these."""
+
+    healthy_for: float | None
+    horizon_lsns: int | Literal["off"] | None
+    horizon_bytes: int | Literal["off"] | None
+    idle_timeout: float | Literal["off"] | None
+    max_slots: int | None
+    save_interval: float | None
+    trace_capacity: int | None
+    salvage_slots: bool
+
+
+class PrimaryStats(TypedDict):
+    """A primary's figures; counters count since it was opened."""
+
+    slots: int
+    valid_slots: int
+    replicas: int
+    healthy_replicas: int
+    registrations: int
+    reconnects: int
+    acks: int
+    acks_unknown: int
+    acks_fenced: int
+    acks_ahead: int
+    acks_invalid: int
+    invalidated_wal_removed: int
+    invalidated_horizon: int
+    invalidated_idle: int
+    resumes_partial: int
+    resumes_diverged: int
+    rebootstraps_unknown: int
+    rebootstraps_wal_removed: int
+    rebootstraps_horizon: int
+    rebootstraps_idle: int
+    waits_reached: int
+    waits_timed_out: int
+    waits_unmeetable: int
+    waits_degraded: int
+    waiting: int
+    saves: int
+    save_bytes: int
+    compactions: int
+    saves_without_space: int
+    prunes: int

@@ -4,7 +4,7 @@ use epochwal::spool::ReadLimit;
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyAny, PyBytes};
+use pyo3::types::{PyAny, PyBytes, PyString};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -29,6 +29,33 @@ pub(crate) fn path(given: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
         return Err(invalid(py, "path: holds a null byte"));
     }
     Ok(PathBuf::from(OsStr::from_bytes(bytes)))
+}
+
+/// A path; `None`: no files.
+pub(crate) fn path_or_none(given: &Bound<'_, PyAny>) -> PyResult<Option<PathBuf>> {
+    match given.is_none() {
+        true => Ok(None),
+        false => path(given).map(Some),
+    }
+}
+
+/// The name of a replica and its slot.
+pub(crate) fn id(given: &Bound<'_, PyAny>) -> PyResult<String> {
+    text("id", given)
+}
+
+pub(crate) fn region(given: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+    match given.is_none() {
+        true => Ok(None),
+        false => text("region", given).map(Some),
+    }
+}
+
+fn text(what: &str, given: &Bound<'_, PyAny>) -> PyResult<String> {
+    match given.cast::<PyString>() {
+        Ok(text) => Ok(text.to_cow()?.into_owned()),
+        Err(_) => Err(wrong_type(what, "a str", given)),
+    }
 }
 
 /// An integer from 0 to `max`.
@@ -84,6 +111,56 @@ pub(crate) fn timestamp_ms(given: &Bound<'_, PyAny>) -> PyResult<u64> {
     match given.is_none() {
         true => Ok(0),
         false => unsigned("timestamp_ms", given, u64::MAX),
+    }
+}
+
+pub(crate) fn since_lsn(given: &Bound<'_, PyAny>) -> PyResult<u64> {
+    unsigned("since_lsn", given, u64::MAX)
+}
+
+pub(crate) fn sent_lsn(given: &Bound<'_, PyAny>) -> PyResult<u64> {
+    unsigned("sent_lsn", given, u64::MAX)
+}
+
+pub(crate) fn written(given: &Bound<'_, PyAny>) -> PyResult<u64> {
+    unsigned("written", given, u64::MAX)
+}
+
+pub(crate) fn durable(given: &Bound<'_, PyAny>) -> PyResult<u64> {
+    unsigned("durable", given, u64::MAX)
+}
+
+pub(crate) fn applied(given: &Bound<'_, PyAny>) -> PyResult<u64> {
+    unsigned("applied", given, u64::MAX)
+}
+
+pub(crate) fn apply_errors(given: &Bound<'_, PyAny>) -> PyResult<u64> {
+    unsigned("apply_errors", given, u64::MAX)
+}
+
+pub(crate) fn divergences(given: &Bound<'_, PyAny>) -> PyResult<u64> {
+    unsigned("divergences", given, u64::MAX)
+}
+
+/// The session of a replica.
+pub(crate) fn session(given: &Bound<'_, PyAny>) -> PyResult<u64> {
+    unsigned("generation", given, u64::MAX)
+}
+
+/// The number of an event.
+pub(crate) fn number(given: &Bound<'_, PyAny>) -> PyResult<u64> {
+    unsigned("number", given, u64::MAX)
+}
+
+pub(crate) fn count(given: &Bound<'_, PyAny>) -> PyResult<usize> {
+    Ok(unsigned("n", given, usize::MAX as u64)? as usize)
+}
+
+/// A time of now; 0 and `None`: the system's.
+pub(crate) fn now_unix_ms(given: &Bound<'_, PyAny>) -> PyResult<u64> {
+    match given.is_none() {
+        true => Ok(0),
+        false => unsigned("now_unix_ms", given, u64::MAX),
     }
 }
 

@@ -15,6 +15,9 @@ mod figures;
 mod frames;
 mod handle;
 mod options;
+mod primary;
+mod primary_options;
+mod primary_shapes;
 mod records;
 mod recovery;
 mod segments;
@@ -32,6 +35,8 @@ mod _native {
     use super::coordinator::Coordinator;
     #[pymodule_export]
     use super::cursor::Cursor;
+    #[pymodule_export]
+    use super::primary::Primary;
     #[pymodule_export]
     use super::recovery::{Recovery, recover, recover_into_file, recover_pages, verify};
     #[pymodule_export]

@@ -27,6 +27,14 @@ pub(crate) static SPOOL_SALVAGE: Shape = Shape::new("SpoolSalvage");
 pub(crate) static BOUNDS: Shape = Shape::new("Bounds");
 pub(crate) static TERM_START: Shape = Shape::new("TermStart");
 
+pub(crate) static REGISTRATION: Shape = Shape::new("Registration");
+pub(crate) static RESUME_PLAN: Shape = Shape::new("ResumePlan");
+pub(crate) static ACK_RESULT: Shape = Shape::new("AckResult");
+pub(crate) static SLOT: Shape = Shape::new("Slot");
+pub(crate) static REPLICA: Shape = Shape::new("Replica");
+pub(crate) static PROGRESS: Shape = Shape::new("Progress");
+pub(crate) static EVENT: Shape = Shape::new("Event");
+
 static TUPLE_NEW: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 impl Shape {

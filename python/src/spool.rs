@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use crate::args;
 use crate::cursor::Cursor;
-use crate::errors::{catch, detached, exception};
+use crate::errors::{catch, detached, exception, invalid};
 use crate::figures;
 use crate::handle;
 use crate::options::Given;
+use crate::primary::Primary;
 use crate::records::{self, Given as GivenRecord};
 use crate::shapes;
 use crate::spool_options::Keywords;
@@ -55,6 +56,8 @@ use crate::waiting::{self, Ended};
 pub(crate) struct Spool {
     /// Taken out only by `drop`.
     core: Option<Arc<Core>>,
+    /// The primary that it is part of, and closes with.
+    owner: Option<Py<Primary>>,
     closed: AtomicBool,
     /// How many forks lay behind the process that opened it.
     generation: u32,
@@ -404,20 +407,26 @@ impl Spool {
         salvaged.iter().map(|p| p.as_os_str()).collect()
     }
 
-    /// Whether close has been called on this object and has succeeded.
+    /// Whether close has been called on this object and has succeeded; that of
+    /// a primary is closed when its primary is.
     #[getter]
     fn closed(&self) -> bool {
-        self.closed.load(Relaxed)
+        match &self.owner {
+            Some(primary) => primary.get().closed(),
+            None => self.closed.load(Relaxed),
+        }
     }
 
     /// Flushes what is staged, and closes; everyone who waits is woken. Closing
-    /// again does nothing. A close that raises Timeout leaves it open.
+    /// again does nothing. A close that raises Timeout leaves it open. The spool
+    /// of a primary is refused: InvalidError.
     #[pyo3(signature = (timeout=None))]
     fn close(
         &self,
         py: Python<'_>,
         #[pyo3(from_py_with = args::timeout)] timeout: Option<Duration>,
     ) -> PyResult<()> {
+        self.check_free(py)?;
         if self.closed() {
             return Ok(());
         }
@@ -440,7 +449,9 @@ impl Spool {
     }
 
     fn __enter__(slf: Py<Self>, py: Python<'_>) -> PyResult<Py<Self>> {
-        // A closed or inherited one is told here, not at its first use.
+        // A closed or inherited one is told here, not at its first use; and one
+        // that the block's end may not close.
+        slf.get().check_free(py)?;
         slf.get().run(py, |core| Ok(core.stats().map(drop)?))?;
         Ok(slf)
     }
@@ -458,7 +469,11 @@ impl Spool {
     }
 
     fn __repr__(&self) -> String {
-        let state = if self.closed() { ", closed" } else { "" };
+        let state = match (&self.owner, self.closed()) {
+            (_, true) => ", closed",
+            (Some(_), false) => ", of a primary",
+            (None, false) => "",
+        };
         match self.core().is_durable() {
             true => format!("<epochwal.Spool {:?}{state}>", self.core().path()),
             false => format!("<epochwal.Spool in memory{state}>"),
@@ -474,8 +489,31 @@ impl Spool {
     fn over(core: Core) -> Spool {
         Spool {
             core: Some(Arc::new(core)),
+            owner: None,
             closed: AtomicBool::new(false),
             generation: fork_generation(),
+        }
+    }
+
+    /// That of a primary, which lives at least as long.
+    pub(crate) fn borrowed(core: Arc<Core>, owner: Py<Primary>) -> Spool {
+        let generation = owner.get().generation();
+        Spool {
+            core: Some(core),
+            owner: Some(owner),
+            closed: AtomicBool::new(false),
+            generation,
+        }
+    }
+
+    /// An exception where it is not this object that closes the spool.
+    fn check_free(&self, py: Python<'_>) -> PyResult<()> {
+        match self.owner {
+            None => Ok(()),
+            Some(_) => Err(invalid(
+                py,
+                "the spool belongs to a primary, and is closed with it",
+            )),
         }
     }
 
@@ -580,8 +618,8 @@ impl Drop for Spool {
             return;
         }
         Python::try_attach(|py| {
-            // Of one in memory nothing stays open.
-            if !self.closed() && self.core().is_durable() {
+            // Of one in memory nothing stays open, and a primary warns itself.
+            if self.owner.is_none() && !self.closed() && self.core().is_durable() {
                 handle::warn_unclosed(py, &self.__repr__());
             }
             let core = self.core.take();
