@@ -22,3 +22,5 @@ mod site;
 mod slots;
 #[path = "primary/store.rs"]
 mod store;
+#[path = "primary/watch.rs"]
+mod watch;

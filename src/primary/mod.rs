@@ -29,6 +29,7 @@ mod stats;
 mod store;
 mod wait;
 mod wal;
+mod watch;
 
 pub use ack::Ack;
 #[doc(hidden)]
@@ -46,6 +47,7 @@ pub use store::{Saved, saved};
 pub use wait::{AckResult, Outcome};
 #[doc(hidden)]
 pub use wal::{Bounds, Branch, Wal};
+pub use watch::AckWatch;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Disk, heals};

@@ -7,6 +7,7 @@
 
 use super::policy::{Level, Quorum};
 use super::state::{Entry, State};
+use crate::sequencer::Events;
 use crate::sync::Condvar;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -131,7 +132,15 @@ fn listed(names: &[String], state: &State) -> Vec<u32> {
 struct Waiting {
     quorum: Quorum,
     count: Count,
-    bell: Arc<Condvar>,
+    /// Who sleeps until it is decided; none: an event loop looks.
+    sleeper: Option<Arc<Condvar>>,
+}
+
+impl Waiting {
+    /// Wakes the one who sleeps; true: it is the loops that are to look.
+    fn ring(&self) -> bool {
+        self.sleeper.as_ref().map(|s| s.notify_all()).is_none()
+    }
 }
 
 /// Where a waiter stands among the others.
@@ -146,24 +155,27 @@ pub(super) struct Place {
 pub(super) struct Waiters {
     last: u64,
     levels: [BTreeMap<(u64, u64), Waiting>; 3],
+    /// The descriptors that event loops watch.
+    pub(super) events: Events,
 }
 
 impl Waiters {
-    /// Adds a waiter, whose bell is rung when its fate is no longer pending.
+    /// Adds a waiter, who is told when its fate is no longer pending: woken
+    /// where it sleeps, by the descriptors where it does not.
     pub(super) fn add(
         &mut self,
         quorum: &Quorum,
         level: Level,
         lsn: u64,
         count: Count,
-        bell: &Arc<Condvar>,
+        sleeper: Option<Arc<Condvar>>,
     ) -> Place {
         self.last += 1;
         let key = (lsn, self.last);
         let waiting = Waiting {
             quorum: quorum.clone(),
             count,
-            bell: bell.clone(),
+            sleeper,
         };
         self.levels[level as usize].insert(key, waiting);
         Place { level, key }
@@ -184,6 +196,7 @@ impl Waiters {
     /// An entry that counts has come from one position of a level to another.
     pub(super) fn advance(&mut self, index: u32, entry: &Entry, level: Level, from: u64, to: u64) {
         let passed = (from.saturating_add(1), 0)..=(to, u64::MAX);
+        let mut watched = false;
         for waiting in self.levels[level as usize]
             .range_mut(passed)
             .map(|(_, w)| w)
@@ -195,13 +208,15 @@ impl Waiters {
                 group.reached += u32::from(group.members.has(index, entry));
             }
             if waiting.count.fate() != Fate::Pending {
-                waiting.bell.notify_all();
+                watched |= waiting.ring();
             }
         }
+        self.tell(watched);
     }
 
     /// Everyone counts anew, or those whose policy asks who is healthy.
     pub(super) fn recount(&mut self, state: &State, by_health: bool) {
+        let mut watched = false;
         for (level, waiters) in Level::ALL.into_iter().zip(&mut self.levels) {
             for (&(lsn, _), waiting) in waiters {
                 let concerned = !by_health || matches!(waiting.quorum, Quorum::First(..));
@@ -211,15 +226,24 @@ impl Waiters {
                 }
                 waiting.count = Count::of(&waiting.quorum, level, lsn, state);
                 if waiting.count.fate() != Fate::Pending {
-                    waiting.bell.notify_all();
+                    watched |= waiting.ring();
                 }
             }
         }
+        self.tell(watched);
     }
 
     /// Wakes everyone, to see what else has happened.
     pub(super) fn wake_all(&self) {
         let all = self.levels.iter().flat_map(|l| l.values());
-        all.for_each(|waiting| waiting.bell.notify_all());
+        all.for_each(|waiting| _ = waiting.ring());
+        self.events.signal();
+    }
+
+    /// Once for all that one call has decided.
+    fn tell(&self, watched: bool) {
+        if watched {
+            self.events.signal();
+        }
     }
 }

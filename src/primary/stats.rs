@@ -39,7 +39,7 @@ pub struct PrimaryStats {
     pub waits_timed_out: u64,
     pub waits_unmeetable: u64,
     pub waits_degraded: u64,
-    /// Commit waits that sleep now.
+    /// Commit waits that have not ended.
     pub waiting: u64,
     /// Saves of the slot store (each a write and a sync), their bytes, and how
     /// many of them wrote a new file.

@@ -72,10 +72,22 @@ impl Core {
     ) -> Result<AckResult> {
         self.check_fork()?;
         policy.quorum.validate()?;
-        let (fate, (observed, required)) = match policy.quorum {
+        let found = match policy.quorum {
             Quorum::Local => (self.wait_here(lsn, timeout, interrupted)?, (0, 0)),
             _ => self.wait_for_replicas(lsn, policy, timeout, interrupted)?,
         };
+        self.settle(lsn, policy, found)
+    }
+
+    /// Makes what a wait has found its outcome: counted, and kept durably where
+    /// it is reached.
+    pub(super) fn settle(
+        &self,
+        lsn: u64,
+        policy: &AckPolicy,
+        found: (Fate, (u32, u32)),
+    ) -> Result<AckResult> {
+        let (fate, (observed, required)) = found;
         let mut result = AckResult {
             outcome: match fate {
                 Fate::Reached => Outcome::Reached,
@@ -159,7 +171,8 @@ impl Core {
         }
         let bell = Arc::new(Condvar::default());
         let (quorum, level) = (&policy.quorum, policy.level);
-        let place = state.waiters.add(quorum, level, lsn, count, &bell);
+        let sleeper = Some(bell.clone());
+        let place = state.waiters.add(quorum, level, lsn, count, sleeper);
         loop {
             let count = state.waiters.get(place);
             let found = (count.fate(), count.figures());

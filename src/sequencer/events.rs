@@ -1,4 +1,4 @@
-//! Descriptors that become readable when the durable epoch advances.
+//! Descriptors that become readable when there is something to look at.
 
 use crate::error::{Error, Result};
 use crate::sync::{AtomicBool, Mutex, Ordering};

@@ -29,6 +29,7 @@ mod weak_tests;
 
 pub(crate) use self::core::{Phase, Sequencer, inside_callback};
 pub(crate) use entry::Entry;
+pub(crate) use events::Events;
 pub(crate) use handle::{Dropped, Handle};
 pub use options::{
     EpochInterval, Knobs, Options, Overflow, SPILL_BYTES, Sequencing, SyncPolicy, SyncStyle,
