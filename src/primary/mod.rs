@@ -40,8 +40,9 @@ pub use progress::{Progress, ReplicaInfo};
 pub use registry::Registration;
 pub use resume::{RebootstrapCause, Resume};
 pub use slot::{Cause, Invalidation, Origin, Slot, SlotInfo, WalStatus};
-pub(crate) use spool::slot_store_path;
+pub(crate) use spool::{older_slots, older_store_path, slot_store_path};
 pub use stats::{Event, EventKind, PrimaryStats};
+pub(crate) use store::floor;
 #[doc(hidden)]
 pub use store::{Saved, saved};
 pub use wait::{AckResult, Outcome};

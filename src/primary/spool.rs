@@ -16,6 +16,11 @@ pub(crate) fn slot_store_path(names: &Names) -> PathBuf {
     names.beside("slots")
 }
 
+/// The older slot store beside it.
+pub(crate) fn older_store_path(names: &Names) -> PathBuf {
+    names.beside("slots.json")
+}
+
 impl Primary {
     /// Opens the primary of the data file at `path`: its spool, and the slots
     /// beside it. Both are made where there are none. Errors are those of
@@ -36,10 +41,12 @@ impl Primary {
         options.validate()?;
         let names = spool_names(&storage, path)?;
         let spool = Arc::new(Spool::open_on(storage.clone(), path, spool)?);
-        let older = names.beside("slots.json");
+        let older = older_store_path(&names);
         let disk = storage.clone();
         let store = Some((storage, slot_store_path(&names)));
-        Primary::over(spool, store, options, &mut || older_slots(&disk, &older))
+        Primary::over(spool, store, options, &mut || {
+            Ok(older_slots(&disk, &older)?.unwrap_or_default())
+        })
     }
 
     /// A primary without files: records and slots live in memory.
@@ -78,8 +85,8 @@ impl Primary {
 
     /// The slots in the layout of the older store: a JSON file.
     pub fn export_slots(&self) -> Vec<u8> {
-        let slots: Vec<_> = self.slots().into_iter().map(|s| older(&s.slot)).collect();
-        slots_json::encode(&slots)
+        let slots: Vec<_> = self.slots().into_iter().map(|s| s.slot).collect();
+        in_older_layout(&slots)
     }
 
     /// Its spool: to append to and to read from for as long as the primary is
@@ -89,12 +96,17 @@ impl Primary {
     }
 }
 
+/// Slots as an older store has them.
+pub(super) fn in_older_layout(slots: &[Slot]) -> Vec<u8> {
+    slots_json::encode(&slots.iter().map(older).collect::<Vec<_>>())
+}
+
 /// The slots of the older store, which is taken in where there never was one of
 /// ours; none where there is no such file.
-fn older_slots(disk: &Arc<dyn Storage>, path: &Path) -> Result<Vec<Slot>> {
+pub(crate) fn older_slots(disk: &Arc<dyn Storage>, path: &Path) -> Result<Option<Vec<Slot>>> {
     let fail = |what: &str, e: std::io::Error| Error::io(what, path, &e);
     let file = match disk.open(path, OpenMode::Read) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(|e| fail("open the older slot store", e))?,
     };
     let len = file
@@ -107,7 +119,7 @@ fn older_slots(disk: &Arc<dyn Storage>, path: &Path) -> Result<Vec<Slot>> {
     let mut bytes = vec![0; len as usize];
     read_exact_at(&*file, &mut bytes, 0).map_err(|e| fail("read the older slot store", e))?;
     let slots = slots_json::decode(&bytes).map_err(|e| e.in_file(path))?;
-    Ok(slots.into_iter().map(newer).collect())
+    Ok(Some(slots.into_iter().map(newer).collect()))
 }
 
 /// More than any number of slots that is allowed takes.

@@ -402,9 +402,14 @@ pub fn saved(disk: &Disk, path: &Path) -> Result<Option<Saved>> {
         return Ok(None);
     };
     let reading = reading.sound()?;
-    let valid = reading.slots.values().filter(|s| s.is_valid());
     Ok(Some(Saved {
-        floor: valid.map(|s| s.restart_lsn).min(),
+        floor: floor(reading.slots.values()),
         quorum_lsn: reading.meta.quorum_lsn,
     }))
+}
+
+/// The lowest LSN that a valid slot stands at.
+pub(crate) fn floor<'a>(slots: impl IntoIterator<Item = &'a Slot>) -> Option<u64> {
+    let valid = slots.into_iter().filter(|s| s.is_valid());
+    valid.map(|s| s.restart_lsn).min()
 }

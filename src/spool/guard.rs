@@ -4,13 +4,12 @@ use super::Guard;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names::Names;
 use crate::log::Disk;
-use crate::primary::{Saved, saved, slot_store_path};
-use std::path::PathBuf;
+use crate::primary::{Saved, floor, older_slots, older_store_path, saved, slot_store_path};
 
 /// The slot store beside a spool that nobody has opened.
 pub(super) struct SlotsBeside {
     disk: Disk,
-    path: PathBuf,
+    names: Names,
     /// There was one when the spool was opened.
     had_one: bool,
 }
@@ -19,18 +18,26 @@ pub(super) struct SlotsBeside {
 pub(super) fn slots_beside(disk: &Disk, names: &Names, had_one: bool) -> SlotsBeside {
     SlotsBeside {
         disk: disk.clone(),
-        path: slot_store_path(names),
+        names: names.clone(),
         had_one,
     }
 }
 
 impl SlotsBeside {
     /// What the store says; a store that can't be read is an error, and so is
-    /// one that is gone.
+    /// one that is gone. An older store holds until a primary takes it in.
     fn saved(&self) -> Result<Option<Saved>> {
-        match saved(&self.disk, &self.path)? {
+        let path = slot_store_path(&self.names);
+        match saved(&self.disk, &path)? {
             None if self.had_one => {
-                Err(Error::corrupt("slot store: missing, but the log had one").in_file(&self.path))
+                Err(Error::corrupt("slot store: missing, but the log had one").in_file(&path))
+            }
+            None => {
+                let older = older_slots(&self.disk, &older_store_path(&self.names))?;
+                Ok(older.map(|slots| Saved {
+                    floor: floor(&slots),
+                    quorum_lsn: 0,
+                }))
             }
             saved => Ok(saved),
         }

@@ -257,3 +257,25 @@ fn an_older_slot_store_is_taken_in_once_and_a_damaged_one_stops_the_open() {
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     assert_eq!(error.path(), Some(Path::new(OLD_SLOTS)));
 }
+
+#[test]
+fn an_older_slot_store_holds_records_back_before_a_primary_takes_it_in() {
+    let wal = fs::read(golden().join("v3.rdb.logical.wal")).unwrap();
+    let json = fs::read(golden().join("slots-as-doubles.rdb.logical.slots.json")).unwrap();
+    let disk = SimStorage::new();
+    put(&disk, OLD, &wal);
+    put(&disk, OLD_SLOTS, &json);
+    let place = Place::sim(&disk);
+    let spool = open(&place, &small()).unwrap();
+    let lowest = "the lowest restart LSN of a valid slot";
+    assert_eq!(spool.prune_through(u64::MAX).unwrap(), 5, "{lowest}");
+    spool.close(PATIENCE).unwrap();
+
+    let damaged = fs::read(golden().join("slots-damaged.rdb.logical.slots.json")).unwrap();
+    put(&disk, OLD_SLOTS, &damaged);
+    let spool = open(&place, &small()).unwrap();
+    let error = spool.prune_through(u64::MAX).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert_eq!(error.path(), Some(Path::new(OLD_SLOTS)));
+    assert_eq!(spool.bounds().pruned_through, 5);
+}
