@@ -170,6 +170,17 @@ impl ReaderHold {
     }
 }
 
+/// Whether a writer lives. Takes no lock.
+pub(crate) fn writer_lives(disk: &Disk, path: &Path) -> Result<bool> {
+    match disk.open(path, OpenMode::Read) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(Error::io("open the lock file", path, &e)),
+        Ok(file) => file
+            .is_locked(WRITER.0, WRITER.1)
+            .map_err(|e| Error::io("ask for the writer's lock", path, &e)),
+    }
+}
+
 /// A lock of another process has no condition to wait on that would not block
 /// for ever with it, so it is asked again.
 fn wait_a_little(begun: Instant, what: &str, path: &Path) -> Result<()> {

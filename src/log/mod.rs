@@ -26,7 +26,7 @@ mod writer;
 
 pub(crate) use files::{LogFiles, Version};
 pub(crate) use identity::check_database_id;
-pub(crate) use lock::{ReaderHold, WriterLock};
+pub(crate) use lock::{ReaderHold, WriterLock, writer_lives};
 pub use open::TornTail;
 pub(crate) use open::{OpenedLog, last_epoch, open_log};
 pub use place::Verdict;

@@ -23,6 +23,7 @@ mod reader;
 mod session;
 mod shared;
 mod together;
+mod slots_beside;
 mod tools;
 mod truncate;
 #[path = "../crash/turns.rs"]
