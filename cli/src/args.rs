@@ -45,6 +45,9 @@ pub enum Command {
     /// The log of records beside the page log: DB.logical.wal-*
     #[command(subcommand, after_help = EXIT_CODES)]
     Spool(SpoolCommand),
+    /// The slots of a primary beside its spool: DB.logical.slots
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Slots(SlotsCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -64,6 +67,71 @@ pub enum SpoolCommand {
     /// Let records go; needs the writer's lock
     #[command(after_help = EXIT_CODES)]
     Prune(SpoolPruneArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SlotsCommand {
+    /// Show all slots, and how far they let a prune go
+    #[command(after_help = EXIT_CODES)]
+    List(SlotsArgs),
+    /// Show one slot
+    #[command(after_help = EXIT_CODES)]
+    Show(SlotArgs),
+    /// Drop a slot: it holds nothing back any more; needs the writer's lock
+    #[command(after_help = EXIT_CODES)]
+    Drop(SlotArgs),
+    /// Revive a slot whose replica was loaded anew; needs the writer's lock
+    #[command(after_help = EXIT_CODES)]
+    Reset(SlotResetArgs),
+    /// Print the slots as the JSON file that other software reads
+    #[command(after_help = EXIT_CODES)]
+    Export(SlotsExportArgs),
+    /// Go on with what can be read of a damaged store, which is kept aside;
+    /// needs the writer's lock
+    #[command(after_help = EXIT_CODES)]
+    Salvage(SlotsArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct SlotsArgs {
+    /// Path of the data file that the spool belongs to
+    pub db: PathBuf,
+    /// One JSON document; numbers are exact integers
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SlotArgs {
+    /// Path of the data file that the spool belongs to
+    pub db: PathBuf,
+    /// The slot's name
+    pub id: String,
+    /// One JSON document; numbers are exact integers
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SlotResetArgs {
+    /// Path of the data file that the spool belongs to
+    pub db: PathBuf,
+    /// The slot's name
+    pub id: String,
+    /// What its replica has now: records above it are kept for it
+    pub lsn: u64,
+    /// One JSON document; numbers are exact integers
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SlotsExportArgs {
+    /// Path of the data file that the spool belongs to
+    pub db: PathBuf,
+    /// Changes nothing: it is JSON either way
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

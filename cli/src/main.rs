@@ -9,6 +9,7 @@ mod exit;
 mod inspect;
 mod recover;
 mod show;
+mod slots;
 mod spool;
 mod verify;
 
@@ -45,6 +46,7 @@ fn run(command: Command, out: &mut impl Write) -> Exit {
         Command::Recover(args) => recover::run(&args, out),
         Command::Cat(args) => cat::run(&args, out),
         Command::Spool(command) => spool::run(&command, out),
+        Command::Slots(command) => slots::run(&command, out),
     };
     let result = result.and_then(|code| {
         out.flush()?;

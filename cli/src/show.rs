@@ -29,6 +29,48 @@ pub fn path_text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
+/// A time in milliseconds since the Unix epoch, as ISO 8601 has it.
+pub fn utc(ms: u64) -> String {
+    let (days, second) = (ms / 86_400_000, ms / 1000 % 86_400);
+    // Days since the 1st of March of the year 0; years begin in March, so that
+    // a leap day is the last of its year.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, later) = match month {
+        0..=9 => (month + 3, 0),
+        _ => (month - 9, 1),
+    };
+    format!(
+        "{:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+        era * 400 + year + later,
+        second / 3600,
+        second / 60 % 60,
+        second % 60,
+    )
+}
+
+/// Rows in columns as wide as they need to be; the last one is not filled up.
+pub fn write_table(rows: &[Vec<String>], out: &mut impl Write) -> io::Result<()> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |at: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(at));
+        cells.map(|c| c.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let _ = write!(line, "{cell:<width$}  ");
+        }
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
 /// `1-4, 7`; `none` where there is none.
 pub fn ranges_text(ranges: &[(u64, u64)]) -> String {
     let parts: Vec<String> = ranges
@@ -140,4 +182,41 @@ pub fn error_json(error: &Error) -> Value {
         "file": error.path().map(path_text),
         "offset": error.offset(),
     })
+}
+
+/// Adds the members of one JSON object to another.
+pub fn extend(document: &mut Value, more: Value) {
+    if let (Value::Object(members), Value::Object(more)) = (document, more) {
+        members.extend(more);
+    }
+}
+
+/// An LSN; they begin with 1.
+pub fn or_none(lsn: u64) -> String {
+    match lsn {
+        0 => "none".into(),
+        lsn => lsn.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::utc;
+
+    #[test]
+    fn times_are_those_of_the_calendar() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_709_164_800, "2024-02-29T00:00:00Z"),
+            (4_107_542_399, "2100-02-28T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (1_798_761_599, "2026-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(utc(seconds * 1000 + 999), text);
+        }
+        assert_eq!(utc(u64::MAX), "584556019-04-03T14:25:51Z");
+    }
 }

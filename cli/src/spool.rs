@@ -3,7 +3,8 @@
 
 use crate::args::{PayloadForm, SpoolArgs, SpoolCatArgs, SpoolCommand, SpoolPruneArgs};
 use crate::exit::{Exit, Failure};
-use crate::show::{self, hex};
+use crate::show::{self, extend, hex, or_none};
+use crate::slots;
 use epochwal::recovery::Verdict;
 use epochwal::spool::{
     Bounds, LostRange, Record, Spool, SpoolOptions, SpoolReader, SpoolReport, SpoolSegment,
@@ -11,7 +12,7 @@ use epochwal::spool::{
 use epochwal::{Error, ErrorKind};
 use serde_json::{Value, json};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub fn run(command: &SpoolCommand, out: &mut impl Write) -> Result<Exit, Failure> {
     match command {
@@ -37,7 +38,7 @@ fn open(db: &Path, since: Option<u64>) -> Result<SpoolReader, Failure> {
 }
 
 /// The library's answer, and what to do about it.
-fn advise(db: &Path, error: Error) -> Failure {
+pub fn advise(db: &Path, error: Error) -> Failure {
     let db = db.display();
     let lsn = error.lsn().unwrap_or(0);
     let advice = match error.kind() {
@@ -240,38 +241,45 @@ fn prune(args: &SpoolPruneArgs, out: &mut impl Write) -> Result<Exit, Failure> {
         let error = Error::new(ErrorKind::Locked, "a writer has the spool open");
         return Err(advise(&args.db, error));
     }
-    let spool = Spool::open(&args.db, &SpoolOptions::default()).map_err(|e| advise(&args.db, e))?;
-    if let Some(slots) = slots_beside(spool.path()) {
-        return Err(Failure::Missing(format!(
-            "{} says what replicas still need, which is not read here: prune through the primary",
-            slots.display()
-        )));
-    }
-    spool.prune_through(args.lsn)?;
+    let advised = |error| slots::advise(&args.db, error);
+    let spool = Spool::open(&args.db, &SpoolOptions::default()).map_err(advised)?;
+    let reached = spool.prune_through(args.lsn).map_err(advised)?;
     let bounds = spool.bounds();
+    let wanted = args.lsn.min(bounds.current_lsn);
+    let held_by = match reached < wanted {
+        true => slots::below(&args.db, wanted)?,
+        false => Vec::new(),
+    };
     spool.close(None)?;
     if args.json {
+        let held_by = held_by.iter();
         let document = json!({
             "database": show::path_text(&args.db),
             "bounds": bounds_json(&bounds),
+            "held_by": held_by
+                .map(|s| json!({ "id": s.id, "restart_lsn": s.restart_lsn }))
+                .collect::<Vec<_>>(),
         });
         writeln!(out, "{document:#}")?;
     } else {
         write!(out, "{}: pruned, ", args.db.display())?;
         write_bounds(&bounds, out)?;
+        for slot in held_by.iter().take(HOLDERS_SHOWN) {
+            writeln!(
+                out,
+                "held back by slot {}, which has LSN {}",
+                slot.id, slot.restart_lsn
+            )?;
+        }
+        if let Some(more @ 1..) = held_by.len().checked_sub(HOLDERS_SHOWN) {
+            writeln!(out, "and by {more} more")?;
+        }
     }
     Ok(Exit::Clean)
 }
 
-/// A file of replication slots, which hold records back.
-fn slots_beside(db: &Path) -> Option<PathBuf> {
-    let beside = [".logical.slots", ".logical.slots.json"].map(|end| {
-        let mut name = db.as_os_str().to_owned();
-        name.push(end);
-        PathBuf::from(name)
-    });
-    beside.into_iter().find(|path| path.exists())
-}
+/// How many slots are named that hold a prune back.
+const HOLDERS_SHOWN: usize = 10;
 
 fn write_bounds(bounds: &Bounds, out: &mut impl Write) -> io::Result<()> {
     writeln!(
@@ -372,18 +380,4 @@ fn segment_json(segment: &SpoolSegment) -> Value {
         "first_lsn": segment.first_lsn,
         "last_lsn": segment.last_lsn,
     })
-}
-
-fn extend(document: &mut Value, more: Value) {
-    if let (Value::Object(members), Value::Object(more)) = (document, more) {
-        members.extend(more);
-    }
-}
-
-/// LSNs begin with 1.
-fn or_none(lsn: u64) -> String {
-    match lsn {
-        0 => "none".into(),
-        lsn => lsn.to_string(),
-    }
 }

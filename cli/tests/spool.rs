@@ -1,6 +1,7 @@
 //! `epochwal spool` as a user meets it: the built binary, real spools, exit
 //! codes.
 
+use epochwal::primary::{Primary, PrimaryOptions};
 use epochwal::spool::{Record, Spool, SpoolOptions};
 use serde_json::Value;
 use std::fs;
@@ -238,21 +239,51 @@ fn a_living_writer_is_no_obstacle_to_looking() {
 }
 
 #[test]
-fn a_prune_lets_records_go_unless_slots_may_need_them() {
+fn a_prune_lets_records_go() {
     let dir = tempfile::tempdir().expect("tempdir");
     let db = example(dir.path());
-    let slots = dir.path().join("app.db.logical.slots");
-    fs::write(&slots, b"").expect("write");
-    let refused = tool(4, "prune", &db, &["10"]);
-    assert!(text(&refused.stderr).contains("prune through the primary"));
-    fs::remove_file(&slots).expect("remove");
     assert_eq!(lsns(&tool(0, "cat", &db, &["--json"]))[0], 6);
     let found = json(0, "prune", &db, &["10"]);
     let bounds = serde_json::json!({"oldest_lsn": 11, "current_lsn": 20, "pruned_through": 10});
     assert_eq!(found["bounds"], bounds);
+    assert_eq!(found["held_by"], Value::Array(vec![]));
     assert_eq!(lsns(&tool(0, "cat", &db, &["--json"]))[0], 11);
     let all = tool(0, "prune", &db, &["18446744073709551615"]);
     assert!(text(&all.stdout).contains("oldest LSN none current LSN 20 pruned through 20"));
+}
+
+#[test]
+fn a_prune_says_which_slots_held_it_back() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let db = example(dir.path());
+    let primary = Primary::open(&db, &options(), &PrimaryOptions::default()).expect("open");
+    for (id, lsn) in [("far", 18), ("near", 12), ("also", 12), ("fresh", 20)] {
+        primary.slot_create(id, Some(lsn), false).expect("slot");
+    }
+    primary.close().expect("close");
+    let found = json(0, "prune", &db, &["19"]);
+    assert_eq!(found["bounds"]["pruned_through"], 12);
+    let holders = serde_json::json!([
+        {"id": "also", "restart_lsn": 12},
+        {"id": "near", "restart_lsn": 12},
+        {"id": "far", "restart_lsn": 18},
+    ]);
+    assert_eq!(found["held_by"], holders);
+    let shown = text(&tool(0, "prune", &db, &["18446744073709551615"]).stdout);
+    assert!(shown.contains("pruned through 12\nheld back by slot also, which has LSN 12\n"));
+    // As far as it was asked to go.
+    let reached = json(0, "prune", &db, &["12"]);
+    assert_eq!(reached["held_by"], Value::Array(vec![]));
+
+    let store = dir.path().join("app.db.logical.slots");
+    let mut bytes = fs::read(&store).expect("read");
+    bytes[100] ^= 1;
+    fs::write(&store, &bytes).expect("write");
+    let refused = text(&tool(2, "prune", &db, &["20"]).stderr);
+    let place = format!("(file {}, offset 80)", store.display());
+    assert!(refused.contains(&place), "{refused}");
+    assert!(refused.contains("epochwal slots salvage"), "{refused}");
+    assert_eq!(lsns(&tool(0, "cat", &db, &["--json"]))[0], 13);
 }
 
 #[test]
