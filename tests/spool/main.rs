@@ -22,8 +22,8 @@ mod read;
 mod reader;
 mod session;
 mod shared;
-mod together;
 mod slots_beside;
+mod together;
 mod tools;
 mod truncate;
 #[path = "../crash/turns.rs"]
