@@ -61,6 +61,7 @@ from epochwal._errors import (
     WalRemovedError,
 )
 from epochwal._native import (
+    AckWatch,
     Coordinator,
     Cursor,
     Primary,
@@ -112,6 +113,7 @@ from epochwal._types import (
 
 __all__ = [
     "AckResult",
+    "AckWatch",
     "AheadError",
     "Batch",
     "Bounds",

@@ -32,6 +32,7 @@ from epochwal._types import (
 )
 
 __all__ = [
+    "AckWatch",
     "Coordinator",
     "Cursor",
     "Primary",
@@ -53,6 +54,14 @@ __all__ = [
 ]
 
 __version__: str
+
+@final
+class AckWatch:
+    def decided(self) -> bool: ...
+    def finish(self) -> AckResult: ...
+    def close(self) -> None: ...
+    @property
+    def local(self) -> bool: ...
 
 @final
 class Coordinator:
@@ -182,6 +191,15 @@ class Primary:
         *,
         degrade: bool = False,
     ) -> AckResult: ...
+    def watch_acks(
+        self,
+        lsn: int,
+        policy: str = "any 1",
+        level: Literal["written", "durable", "flushed", "applied"] = "durable",
+        *,
+        degrade: bool = False,
+    ) -> AckWatch: ...
+    def event_fd(self) -> int: ...
     def nth_highest(
         self,
         n: int,
@@ -200,7 +218,7 @@ class Primary:
     def save(self) -> None: ...
     def stats(self) -> PrimaryStats: ...
     def events_since(self, number: int = 0) -> list[Event]: ...
-    def close(self) -> None: ...
+    def close(self, timeout: float | None = None) -> None: ...
     @property
     def topology_epoch(self) -> int: ...
     @property

@@ -1,7 +1,7 @@
 """What the asyncio faces share: one event file descriptor that the loop watches.
 
-No thread is used for waiting. Whoever awaits something of a log has a future
-here, and the descriptor's turn is when they are looked at.
+No thread is used for waiting. Whoever awaits something has a future here, and
+the descriptor's turn is when they are looked at.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-__all__ = ["Native", "Watch", "check_timeout", "opened"]
+__all__ = ["Log", "Native", "Watch", "check_timeout", "heard", "opened"]
+
+
+_T = TypeVar("_T")
 
 
 class Native(Protocol):
-    """What the two logs have in common."""
+    """What is watched has these in common."""
 
     def event_fd(self) -> int: ...
     def close(self, timeout: float | None = None) -> None: ...
@@ -31,7 +34,7 @@ class Native(Protocol):
 
 
 class Watch:
-    """A log for one event loop: that of its first await."""
+    """An object of the core for one event loop: that of its first await."""
 
     #: In messages.
     _name: ClassVar[str]
@@ -41,42 +44,22 @@ class Watch:
         self._native = native
         self._loop: asyncio.AbstractEventLoop | None = None
         self._fd = -1
-        self._waiters: dict[int, set[asyncio.Future[None]]] = {}
         self._closing: asyncio.Future[None] | None = None
         self._open.add(self)
 
-    def _durable(self, epoch: int) -> bool:
-        """Whether an epoch is durable; raises where it will never be."""
-        raise NotImplementedError
+    def _settle(self) -> None:
+        """Look at whoever waits, after the descriptor has spoken."""
 
-    def _request(self, epoch: int) -> None:
-        """Start the flush of an epoch."""
-        raise NotImplementedError
+    def _abandon(self) -> None:
+        """Answer whoever still waits: it is closed."""
+
+    def _forget_waiters(self) -> None:
+        """Leave those who wait unanswered: they are the parent's."""
 
     @property
     def closed(self) -> bool:
         """Whether it has been closed."""
         return self._native.closed
-
-    async def _wait(self, epoch: int, timeout: float | None) -> None:
-        """Wait until an epoch is durable."""
-        check_timeout(timeout)
-        loop = self._bind()
-        if self._durable(epoch):
-            return
-        durable: asyncio.Future[None] = loop.create_future()
-        self._waiters.setdefault(epoch, set()).add(durable)
-        try:
-            self._request(epoch)
-            if timeout is None:
-                await durable
-            elif (await asyncio.wait((durable,), timeout=timeout))[0]:
-                durable.result()
-            else:
-                raise Timeout(f"epoch {epoch} is not durable after {timeout} s")
-        finally:
-            durable.cancel()
-            self._forget(epoch, durable)
 
     async def close(self, timeout: float | None = None) -> None:
         """Flush and close, in a thread. Closing again does nothing.
@@ -143,6 +126,91 @@ class Watch:
             os.read(self._fd, 8)
         self._settle()
 
+    async def _in_thread(self, call: Callable[[], _T]) -> _T:
+        loop = self._bind()
+        # Cancelled, it goes on; what comes of it is nobody's any more.
+        return await asyncio.shield(heard(loop.run_in_executor(None, call)))
+
+    def _closed(self, closing: asyncio.Future[None]) -> None:
+        self._closing = None
+        if not closing.cancelled():
+            # Whoever awaits it hears of it; nobody may.
+            closing.exception()
+        if self._native.closed:
+            self._unwatch()
+
+    def _unwatch(self) -> None:
+        """Stop watching, and leave no waiter behind."""
+        if self._fd >= 0:
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+        self._settle()
+        self._abandon()
+
+    _open: ClassVar[weakref.WeakSet[Watch]] = weakref.WeakSet()
+
+    @classmethod
+    def _forget_all(cls) -> None:
+        """Close a forked child's copies of the descriptors.
+
+        The loop is not told: its selector is shared with the parent, and so is
+        what is registered there.
+        """
+        for watch in list(cls._open):
+            if watch._fd >= 0:
+                os.close(watch._fd)
+                watch._fd = -1
+            watch._forget_waiters()
+        cls._open.clear()
+
+    def __del__(self) -> None:
+        # Nobody closed it: the descriptor at least is not left behind. The
+        # log itself warns.
+        fd = getattr(self, "_fd", -1)
+        if fd >= 0:
+            self._fd = -1
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.remove_reader(fd)
+            os.close(fd)
+
+
+class Log(Watch):
+    """What becomes durable by epochs, and those who wait for that."""
+
+    def _attach(self, native: Native) -> None:
+        super()._attach(native)
+        self._waiters: dict[int, set[asyncio.Future[None]]] = {}
+
+    def _durable(self, epoch: int) -> bool:
+        """Whether an epoch is durable; raises where it will never be."""
+        raise NotImplementedError
+
+    def _request(self, epoch: int) -> None:
+        """Start the flush of an epoch."""
+        raise NotImplementedError
+
+    async def _wait(self, epoch: int, timeout: float | None) -> None:
+        """Wait until an epoch is durable."""
+        check_timeout(timeout)
+        loop = self._bind()
+        if self._durable(epoch):
+            return
+        durable: asyncio.Future[None] = loop.create_future()
+        self._waiters.setdefault(epoch, set()).add(durable)
+        try:
+            self._request(epoch)
+            if timeout is None:
+                await durable
+            elif (await asyncio.wait((durable,), timeout=timeout))[0]:
+                durable.result()
+            else:
+                raise Timeout(f"epoch {epoch} is not durable after {timeout} s")
+        finally:
+            durable.cancel()
+            self._forget(epoch, durable)
+
     def _settle(self) -> None:
         """Answer every waiter of whose epoch something is known."""
         for epoch in sorted(self._waiters):
@@ -172,50 +240,12 @@ class Watch:
             if not waiters:
                 del self._waiters[epoch]
 
-    def _closed(self, closing: asyncio.Future[None]) -> None:
-        self._closing = None
-        if not closing.cancelled():
-            # Whoever awaits it hears of it; nobody may.
-            closing.exception()
-        if self._native.closed:
-            self._unwatch()
-
-    def _unwatch(self) -> None:
-        """Stop watching, and leave no waiter behind."""
-        if self._fd >= 0:
-            if self._loop is not None and not self._loop.is_closed():
-                self._loop.remove_reader(self._fd)
-            os.close(self._fd)
-            self._fd = -1
-        self._settle()
+    def _abandon(self) -> None:
         for epoch in list(self._waiters):
             self._answer(epoch, ClosedError(f"the {self._name} is closed"))
 
-    _open: ClassVar[weakref.WeakSet[Watch]] = weakref.WeakSet()
-
-    @classmethod
-    def _forget_all(cls) -> None:
-        """Close a forked child's copies of the descriptors.
-
-        The loop is not told: its selector is shared with the parent, and so is
-        what is registered there.
-        """
-        for watch in list(cls._open):
-            if watch._fd >= 0:
-                os.close(watch._fd)
-                watch._fd = -1
-            watch._waiters.clear()
-        cls._open.clear()
-
-    def __del__(self) -> None:
-        # Nobody closed it: the descriptor at least is not left behind. The
-        # log itself warns.
-        fd = getattr(self, "_fd", -1)
-        if fd >= 0:
-            self._fd = -1
-            if self._loop is not None and not self._loop.is_closed():
-                self._loop.remove_reader(fd)
-            os.close(fd)
+    def _forget_waiters(self) -> None:
+        self._waiters.clear()
 
 
 def check_timeout(timeout: float | None) -> None:
@@ -242,6 +272,12 @@ def _discard(opening: asyncio.Future[_N]) -> None:
     if not opening.cancelled() and opening.exception() is None:
         native = opening.result()
         opening.get_loop().run_in_executor(None, native.close)
+
+
+def heard(future: asyncio.Future[_T]) -> asyncio.Future[_T]:
+    """Keep the loop from complaining of an exception that nobody awaits."""
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future
 
 
 def _copy(error: Error) -> Error:

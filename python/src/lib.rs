@@ -6,6 +6,7 @@
 //! file runs detached from the interpreter; a panic becomes an exception; no
 //! thread of the core ever calls into Python.
 
+mod ack_watch;
 mod args;
 mod buffer;
 mod coordinator;
@@ -31,6 +32,8 @@ use pyo3::prelude::*;
 
 #[pymodule]
 mod _native {
+    #[pymodule_export]
+    use super::ack_watch::AckWatch;
     #[pymodule_export]
     use super::coordinator::Coordinator;
     #[pymodule_export]

@@ -1,15 +1,17 @@
 //! `epochwal.Primary`.
 
-use epochwal::primary::{Ack, AckPolicy, AckResult, Primary as Core};
+use epochwal::primary::{Ack, AckPolicy, AckResult, Primary as Core, Quorum};
 use epochwal::storage::fork_generation;
 use epochwal::{Error, ErrorKind};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyBytes, PyDict, PyList, PyType};
 use std::ffi::{OsStr, OsString};
+use std::os::fd::IntoRawFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::ack_watch::AckWatch;
 use crate::args;
 use crate::errors::{catch, detached, exception};
 use crate::handle;
@@ -334,6 +336,32 @@ impl Primary {
         outcome(py, result)
     }
 
+    /// Begins a commit wait that is looked at and not slept in, for event loops:
+    /// an AckWatch. event_fd says when to look.
+    #[pyo3(signature = (lsn, policy="any 1", level="durable", *, degrade=false))]
+    fn watch_acks(
+        slf: Py<Self>,
+        py: Python<'_>,
+        #[pyo3(from_py_with = args::lsn)] lsn: u64,
+        policy: &str,
+        level: &str,
+        degrade: bool,
+    ) -> PyResult<AckWatch> {
+        let policy = policy_of(py, policy, level, degrade)?;
+        let core = slf
+            .get()
+            .run(py, |core| Ok(core.watch_acks(lsn, &policy)?))?;
+        let local = policy.quorum == Quorum::Local;
+        Ok(AckWatch::new(slf, core, local))
+    }
+
+    /// A new file descriptor that becomes readable whenever an AckWatch is
+    /// decided, and on failure and close. Read 8 bytes to reset it. It is
+    /// non-blocking, and the caller's to close.
+    fn event_fd(&self, py: Python<'_>) -> PyResult<i32> {
+        self.attached(py, |core| Ok(core.event_fd()?.into_raw_fd()))
+    }
+
     /// The LSN that at least n replicas have at a level, without waiting; 0
     /// where there are fewer.
     #[pyo3(signature = (n, level="durable"))]
@@ -470,21 +498,33 @@ impl Primary {
         self.core().salvaged().map(PathBuf::into_os_string)
     }
 
-    /// Whether close has been called on this object.
+    /// Whether close has been called on this object and has succeeded.
     #[getter]
     pub(crate) fn closed(&self) -> bool {
         self.closed.load(Relaxed)
     }
 
-    /// Saves the slots, flushes the spool, and closes both; everyone who waits
-    /// is woken. Closing again does nothing.
-    fn close(&self, py: Python<'_>) -> PyResult<()> {
+    /// Flushes the spool, saves the slots, and closes both; everyone who waits is
+    /// woken. Closing again does nothing. A close that raises Timeout leaves it
+    /// open.
+    #[pyo3(signature = (timeout=None))]
+    fn close(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = args::timeout)] timeout: Option<Duration>,
+    ) -> PyResult<()> {
         if self.closed() {
             return Ok(());
         }
-        let result = self.detached(py, |core| Ok(core.close()?));
-        let forked = matches!(&result, Err(Ended::Failed(e)) if e.kind() == ErrorKind::Forked);
-        self.closed.store(!forked, Relaxed);
+        let result = self.detached(py, |core| close(core, timeout));
+        let open = match &result {
+            Ok(()) => false,
+            Err(Ended::Failed(error)) => {
+                matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Forked)
+            }
+            Err(Ended::Interrupted(_)) => true,
+        };
+        self.closed.store(!open, Relaxed);
         match result {
             // Another thread was faster.
             Err(Ended::Failed(error)) if error.kind() == ErrorKind::Closed => Ok(()),
@@ -512,7 +552,7 @@ impl Primary {
         traceback: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<()> {
         let _ = (kind, traceback);
-        handle::leave(py, "primary", self.close(py), value)
+        handle::leave(py, "primary", self.close(py, None), value)
     }
 
     fn __repr__(&self) -> String {
@@ -550,7 +590,7 @@ impl Primary {
     }
 
     /// A call that never blocks, without letting go of the interpreter.
-    fn attached<T>(
+    pub(crate) fn attached<T>(
         &self,
         py: Python<'_>,
         call: impl FnOnce(&Core) -> epochwal::Result<T>,
@@ -569,7 +609,7 @@ impl Primary {
     }
 
     /// As `detached`, with the exception made.
-    fn run<T: Send>(
+    pub(crate) fn run<T: Send>(
         &self,
         py: Python<'_>,
         call: impl FnOnce(&Core) -> Result<T, Ended> + Send,
@@ -609,6 +649,19 @@ impl Drop for Primary {
     }
 }
 
+/// The flush of what is staged may take its time; what is behind it may not be
+/// given up half way.
+fn close(core: &Core, timeout: Option<Duration>) -> Result<(), Ended> {
+    if let Some(spool) = core.spool() {
+        match waiting::in_slices(timeout, |slice| spool.flush(Some(slice))) {
+            // Whatever else it says, the close says again.
+            Err(Ended::Failed(error)) if error.kind() != ErrorKind::Timeout => {}
+            flushed => flushed?,
+        }
+    }
+    Ok(core.close()?)
+}
+
 fn policy_of(py: Python<'_>, policy: &str, level: &str, degrade: bool) -> PyResult<AckPolicy> {
     let parse = || -> epochwal::Result<AckPolicy> {
         Ok(AckPolicy {
@@ -621,7 +674,7 @@ fn policy_of(py: Python<'_>, policy: &str, level: &str, degrade: bool) -> PyResu
 }
 
 /// What a commit wait came to; an exception where the commit does not count.
-fn outcome(py: Python<'_>, result: AckResult) -> PyResult<Bound<'_, PyAny>> {
+pub(crate) fn outcome(py: Python<'_>, result: AckResult) -> PyResult<Bound<'_, PyAny>> {
     match result.ok() {
         Ok(result) => shaped::acks(py, result),
         Err(error) => {
