@@ -28,7 +28,7 @@ pub(crate) use files::{LogFiles, Version};
 pub(crate) use identity::check_database_id;
 pub(crate) use lock::{ReaderHold, WriterLock, writer_lives};
 pub use open::TornTail;
-pub(crate) use open::{OpenedLog, last_epoch, open_log};
+pub(crate) use open::{OnGroup, OpenedLog, last_epoch, open_log};
 pub use place::Verdict;
 pub use policy::{Knobs, SyncPolicy, SyncStyle};
 pub(crate) use retire::{cleanup, cleanup_locked};

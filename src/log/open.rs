@@ -11,7 +11,7 @@ use super::salvage;
 use super::segment_file::{SegmentFile, choose_style};
 use super::spare::SparePool;
 use super::state_file::{StateFile, sync_dir, sync_file};
-use super::walk::{End, Step, Walker};
+use super::walk::{End, Group, Step, Walker};
 use super::writer::{Active, LiveSegment, LogOptions, LogWriter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::{BLOCK, GroupHeader, GroupKind};
@@ -72,8 +72,18 @@ pub struct TornTail {
     pub reason: String,
 }
 
+/// Told of each group that an open follows, which the walker has in memory.
+/// Where the end is found further back than was thought, it begins anew: a
+/// segment's groups always come from its start.
+pub(crate) type OnGroup<'a> = &'a mut dyn FnMut(&mut Walker, &Group) -> Result<()>;
+
 /// Opens the log, making it where there is none. Takes the writer's lock.
-pub(crate) fn open_log(disk: &Disk, names: &Names, options: LogOptions) -> Result<OpenedLog> {
+pub(crate) fn open_log(
+    disk: &Disk,
+    names: &Names,
+    options: LogOptions,
+    on_group: OnGroup<'_>,
+) -> Result<OpenedLog> {
     if options.version_one && names.kind() == GroupKind::Records {
         return Err(Error::invalid("segment_format: version 1 has no records"));
     }
@@ -89,7 +99,7 @@ pub(crate) fn open_log(disk: &Disk, names: &Names, options: LogOptions) -> Resul
     };
     let files = LogFiles::list(disk, names)?;
     check_database_id(&files, options.database_id)?;
-    let tail = Tail::find(disk, files, options.knobs.checked_at_open)?;
+    let tail = Tail::find(disk, files, options.knobs.checked_at_open, on_group)?;
     if let Some(error) = tail.end.error() {
         return Err(error);
     }
@@ -254,12 +264,12 @@ struct Tail {
 }
 
 impl Tail {
-    fn find(disk: &Disk, files: LogFiles, checked: u64) -> Result<Tail> {
+    fn find(disk: &Disk, files: LogFiles, checked: u64, on_group: OnGroup<'_>) -> Result<Tail> {
         // A segment may begin with a torn group: then the end is further back.
         let mut limit = files.segments.len();
         loop {
             let start = start_segment(&files, limit, checked);
-            let tail = Tail::walk(disk, files.clone(), start)?;
+            let tail = Tail::walk(disk, files.clone(), start, on_group)?;
             if tail.used > start || start == 0 {
                 return Ok(tail);
             }
@@ -267,7 +277,7 @@ impl Tail {
         }
     }
 
-    fn walk(disk: &Disk, files: LogFiles, start: usize) -> Result<Tail> {
+    fn walk(disk: &Disk, files: LogFiles, start: usize, on_group: OnGroup<'_>) -> Result<Tail> {
         let saved = files.state.as_ref().map_or(0, |s| s.watermark);
         let clean = files.state.as_ref().is_some_and(|s| s.clean);
         // What was pruned was there, also where syncs were off and its record's own
@@ -287,7 +297,10 @@ impl Tail {
         };
         let end = loop {
             match walker.step(true)? {
-                Step::Group(group) => tail.group(group.segment, &group.header),
+                Step::Group(group) => {
+                    tail.group(group.segment, &group.header);
+                    on_group(&mut walker, &group)?;
+                }
                 Step::Epoch(_, index) => {
                     tail.used = index + 1;
                     tail.last_is_mark = false;

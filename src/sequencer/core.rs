@@ -12,7 +12,7 @@ use super::ticker::Ticker;
 use super::waiters::{WaitWord, Waiters};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names::Names;
-use crate::log::{Disk, LogOptions, OpenedLog, open_log};
+use crate::log::{Disk, LogOptions, OnGroup, OpenedLog, open_log};
 use crate::storage::fork_generation;
 use crate::sync::{
     AtomicBool, AtomicU8, AtomicU32, AtomicU64, Instant, Mutex, Ordering, thread_local,
@@ -132,12 +132,17 @@ impl Sequencer {
         names: &Names,
         options: &Options,
     ) -> Result<Sequencer> {
-        let opened = Self::open_log(disk, names, options)?;
+        let opened = Self::open_log(disk, names, options, &mut |_, _| Ok(()))?;
         Self::start(name, opened, names, options, None)
     }
 
     /// Checks the options, and opens the log as they say.
-    pub(crate) fn open_log(disk: &Disk, names: &Names, options: &Options) -> Result<OpenedLog> {
+    pub(crate) fn open_log(
+        disk: &Disk,
+        names: &Names,
+        options: &Options,
+        on_group: OnGroup<'_>,
+    ) -> Result<OpenedLog> {
         options.validate()?;
         let log_options = LogOptions {
             policy: options.sync_policy,
@@ -148,7 +153,7 @@ impl Sequencer {
             salvage: options.salvage,
             knobs: options.knobs,
         };
-        open_log(disk, names, log_options)
+        open_log(disk, names, log_options, on_group)
     }
 
     /// A sequencer over an open log.

@@ -8,8 +8,9 @@ use crate::format::names::Names;
 use crate::format::record::RecordHead;
 use crate::format::state::State;
 use crate::format::terms::Terms;
-use crate::log::{Disk, LogFiles, Step, Walker};
+use crate::log::{Disk, Group, LogFiles, Step, Walker};
 use crate::storage::{OpenMode, read_up_to};
+use std::collections::BTreeMap;
 
 /// A segment to be followed.
 #[derive(Clone, Copy, Debug)]
@@ -38,18 +39,7 @@ pub(super) fn follow(
     loop {
         match walker.step(true)? {
             Step::Group(group) if group.segment == 0 => {
-                let (payload, items) = walker.payload()?;
-                for (item, head) in items {
-                    note_item(
-                        &mut segment,
-                        payload,
-                        *item,
-                        head,
-                        group.header.position,
-                        terms,
-                    );
-                }
-                segment.reach(group.header.position + group.header.length);
+                note_group(&mut segment, &mut walker, &group, terms)?;
             }
             Step::Group(_) | Step::Epoch(..) => return Ok(segment),
             Step::End(end) => {
@@ -62,6 +52,55 @@ pub(super) fn follow(
             }
         }
     }
+}
+
+/// Where the records of the segments stand that an open has followed itself.
+#[derive(Default)]
+pub(super) struct Followed {
+    /// By first epoch.
+    segments: BTreeMap<u64, Segment>,
+    /// The walker's history, which may end with a term that has just begun:
+    /// whether a record is live it tells of all that came before.
+    terms: Terms,
+}
+
+impl Followed {
+    /// The next group.
+    pub(super) fn group(&mut self, walker: &mut Walker, group: &Group) -> Result<()> {
+        let entry = &walker.files.segments[group.segment];
+        if group.header.position == 0 {
+            let segment = Segment::new(entry.first_epoch, entry.path.clone());
+            self.segments.insert(entry.first_epoch, segment);
+        }
+        let Some(segment) = self.segments.get_mut(&entry.first_epoch) else {
+            return Ok(());
+        };
+        if self.terms != walker.order.terms {
+            self.terms = walker.order.terms.clone();
+        }
+        note_group(segment, walker, group, &self.terms)
+    }
+
+    /// The segment with this first epoch, if it was followed.
+    pub(super) fn take(&mut self, first_epoch: u64) -> Option<Segment> {
+        self.segments.remove(&first_epoch)
+    }
+}
+
+/// Notes the records of a group that the walker has just given.
+fn note_group(
+    segment: &mut Segment,
+    walker: &mut Walker,
+    group: &Group,
+    terms: &Terms,
+) -> Result<()> {
+    let position = group.header.position;
+    let (payload, items) = walker.payload()?;
+    for (item, head) in items {
+        note_item(segment, payload, *item, head, position, terms);
+    }
+    segment.reach(position + group.header.length);
+    Ok(())
 }
 
 fn note_item(

@@ -1,6 +1,6 @@
 //! Opening a spool: the log as it is found, its bounds, where its records are.
 
-use super::follow::{Part, first_lsn, follow};
+use super::follow::{Followed, Part, first_lsn, follow};
 use super::guard::slots_beside;
 use super::import::check_old;
 use super::index::Segment;
@@ -46,7 +46,10 @@ impl Spool {
         let names = spool_names(&storage, path)?;
         let old = check_old(&storage, &names, options.salvage)?;
         let sequencing = options.sequencer();
-        let opened = Sequencer::open_log(&storage, &names, &sequencing)?;
+        let mut followed = Followed::default();
+        let opened = Sequencer::open_log(&storage, &names, &sequencing, &mut |walker, group| {
+            followed.group(walker, group)
+        })?;
         let found = opened.records.clone().unwrap_or_default();
         let view = View::new(
             Some(names.clone()),
@@ -62,11 +65,12 @@ impl Spool {
             let mut inside = view.inside.lock();
             inside.terms = found.terms.clone();
             for (at, segment) in live.iter().enumerate() {
-                let newest = at + 1 == live.len();
-                let first = match newest {
-                    true => None,
-                    false => first_lsn(&storage, &names, segment.first_epoch, &found.terms)?,
-                };
+                // The newest always was.
+                if let Some(followed) = followed.take(segment.first_epoch) {
+                    inside.segments.push_back(followed);
+                    continue;
+                }
+                let first = first_lsn(&storage, &names, segment.first_epoch, &found.terms)?;
                 let part = Part {
                     first_epoch: segment.first_epoch,
                     generation: segment.generation,

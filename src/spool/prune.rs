@@ -110,6 +110,9 @@ impl Shared {
 
     /// The first durable LSN above `lsn` that can be read; 0 where there is none.
     pub(super) fn first_above(&self, lsn: u64) -> Result<u64> {
+        if let Some(first) = self.begins_above(lsn) {
+            return Ok(first);
+        }
         let one = ReadLimit {
             records: 1,
             bytes: 0,
@@ -129,6 +132,15 @@ impl Shared {
                 None => return Ok(first),
             }
         }
+    }
+
+    /// The same, where it is the first record of a segment: without a look into
+    /// one, which may have to be followed for it.
+    fn begins_above(&self, lsn: u64) -> Option<u64> {
+        let inside = self.view.inside.lock();
+        let mut live = inside.segments.iter().filter(|s| s.first_lsn.is_some());
+        let next = live.find(|s| s.last_lsn.is_none_or(|last| last > lsn))?;
+        next.first_lsn.filter(|first| *first > lsn)
     }
 
     /// The first epoch of the last segment that holds nothing above `lsn`, nor

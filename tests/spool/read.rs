@@ -3,7 +3,8 @@
 use super::common::{PATIENCE, Place};
 use super::tools::{append_all, open, read_all, small};
 use epochwal::ErrorKind;
-use epochwal::spool::ReadLimit;
+use epochwal::coordinator::Knobs;
+use epochwal::spool::{ReadLimit, SpoolOptions};
 use epochwal::storage::sim::{Call, FaultPlan, SimStorage};
 use epochwal::storage::{OpenMode, Storage, read_exact_at, write_all_at};
 use std::path::PathBuf;
@@ -107,6 +108,29 @@ fn damage_after_the_open_is_told_by_the_read_that_meets_it() {
     assert_eq!(error.path(), Some(all[all.len() - 1].as_path()));
     // It is of no matter to who writes.
     append_all(&spool, 1, &[401]).unwrap();
+}
+
+/// Opening takes as long as its end does, so nobody looks at the rest: neither
+/// for the first record nor for what becomes of it.
+#[test]
+fn an_open_follows_no_segment_but_those_at_the_end() {
+    let disk = SimStorage::new();
+    let place = filled(&disk);
+    let all = segments(&disk);
+    assert!(all.len() > 2);
+    flip(&disk, &all[0], 4096 + 200);
+    let options = SpoolOptions {
+        knobs: Knobs {
+            checked_at_open: 0,
+            ..small().knobs
+        },
+        ..small()
+    };
+    let spool = open(&place, &options).unwrap();
+    assert_eq!(spool.bounds().oldest_lsn, 1);
+    let error = read_all(&spool, 0, 1000).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert_eq!(error.path(), Some(all[0].as_path()));
 }
 
 #[test]

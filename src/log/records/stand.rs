@@ -43,7 +43,7 @@ pub(super) fn options(style: SyncStyle) -> LogOptions {
 }
 
 pub(super) fn open_with(sim: &SimStorage, options: LogOptions) -> Result<Session> {
-    let opened = open_log(&disk(sim), &names(), options)?;
+    let opened = open_log(&disk(sim), &names(), options, &mut |_, _| Ok(()))?;
     Ok(Session {
         epoch: opened.next_epoch,
         opened,

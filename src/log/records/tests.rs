@@ -464,7 +464,13 @@ fn each_kind_of_log_refuses_the_others_groups() {
     let pages = Names::new(Path::new("/app.db"));
     for (own, other) in [(&spool, &pages), (&pages, &spool)] {
         let sim = SimStorage::new();
-        let opened = crate::log::open_log(&disk(&sim), own, options(SyncStyle::Buffered)).unwrap();
+        let opened = crate::log::open_log(
+            &disk(&sim),
+            own,
+            options(SyncStyle::Buffered),
+            &mut |_, _| Ok(()),
+        )
+        .unwrap();
         let mut log = Session {
             epoch: opened.next_epoch,
             opened,
