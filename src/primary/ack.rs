@@ -40,10 +40,9 @@ impl Core {
     fn ack(&self, id: &str, generation: u64, ack: &Ack) -> Result<()> {
         self.check_fork()?;
         let written = ack.written.max(ack.durable).max(ack.applied);
-        // Read first: what was durable before the replica spoke still is.
-        let end = self.wal.bounds().current_lsn;
         let mut state = self.state.lock();
         state.check_usable()?;
+        let end = state.end(&*self.wal);
         let Ok(index) = state.find_replica(id) else {
             state.stats.acks_unknown += 1;
             return state.find_replica(id).map(|_| ());

@@ -1,7 +1,7 @@
 //! Limits on what slots may hold back, and what they rely on: who is healthy,
 //! which slots are given up, and how far the log may be pruned or cut.
 
-use super::slot::{self, Cause, Invalidation, SlotInfo};
+use super::slot::{self, Cause, Invalidation, Slot, SlotInfo};
 use super::state::Entry;
 use super::wal::Bounds;
 use super::{Core, Primary, passes};
@@ -189,10 +189,11 @@ impl Core {
     }
 
     fn truncate(&self, lsn: u64, cut: impl FnOnce() -> Result<()>) -> Result<()> {
-        let state = self.state.lock();
+        let kept = self.wal.quorum();
+        let mut state = self.state.lock();
         state.check_usable()?;
-        let quorum_lsn = state.quorum_lsn.max(self.wal.quorum());
-        drop(state);
+        let reached = state.quorum_lsn.max(state.waiters.highest_reached());
+        let quorum_lsn = reached.max(kept);
         if lsn < quorum_lsn {
             return Err(Error::new(
                 ErrorKind::Order,
@@ -200,22 +201,20 @@ impl Core {
             )
             .with_lsn(quorum_lsn));
         }
-        cut()?;
+        let before = state.begin_cut(lsn);
+        drop(state);
+        let done = cut();
         let now_ms = self.clock.unix_ms();
         let mut state = self.state.lock();
-        let mut beyond = Vec::new();
-        let all: Vec<u32> = state.entries().map(|(index, _)| index).collect();
-        for index in all {
-            let entry = state.entry_mut(index);
-            if let Some(replica) = &mut entry.replica {
-                // What they have above it is not in the log.
-                replica.sent = replica.sent.min(lsn);
-                replica.positions = replica.positions.map(|p| p.min(lsn));
-            }
-            if entry.slot.is_valid() && entry.slot.restart_lsn.max(entry.slot.confirmed_lsn) > lsn {
-                beyond.push(index);
-            }
+        if let Err(error) = done {
+            state.undo_cut(before);
+            return Err(error);
         }
+        state.cutting = None;
+        let is_beyond = |slot: &Slot| slot.restart_lsn.max(slot.confirmed_lsn) > lsn;
+        let all = state.entries();
+        let beyond = all.filter(|(_, e)| e.slot.is_valid() && is_beyond(&e.slot));
+        let beyond: Vec<u32> = beyond.map(|(index, _)| index).collect();
         drop(state);
         // The log is cut whether or not this can be saved: an open would find
         // them beyond its end.

@@ -189,6 +189,13 @@ impl Waiters {
         self.levels[place.level as usize].remove(&place.key);
     }
 
+    /// The highest LSN that was reached for one who has not woken yet; 0: none.
+    pub(super) fn highest_reached(&self) -> u64 {
+        let all = self.levels.iter().flatten();
+        let reached = all.filter(|(_, waiting)| waiting.count.fate() == Fate::Reached);
+        reached.map(|((lsn, _), _)| *lsn).max().unwrap_or(0)
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.levels.iter().map(|l| l.len() as u64).sum()
     }

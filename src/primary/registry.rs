@@ -194,9 +194,9 @@ impl Core {
 
     fn seen(&self, id: &str, generation: u64, sent_lsn: u64) -> Result<()> {
         self.check_fork()?;
-        let end = self.wal.bounds().current_lsn;
         let mut state = self.state.lock();
         state.check_usable()?;
+        let end = state.end(&*self.wal);
         let index = state.find_replica(id)?;
         check_session(state.entry(index), generation)?;
         if sent_lsn > end {

@@ -3,9 +3,10 @@
 //! does I/O, and an acknowledgement touches one entry.
 
 use super::policy::Level;
-use super::quorum::Waiters;
+use super::quorum::{Fate, Waiters};
 use super::slot::{Origin, Slot};
 use super::stats::{PrimaryStats, Trace};
+use super::wal::Wal;
 use crate::error::{Error, ErrorKind, Result};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -163,6 +164,9 @@ pub(super) struct State {
     pub(super) generation: Counter,
     /// The highest LSN that a commit wait called reached.
     pub(super) quorum_lsn: u64,
+    /// The log is being cut behind this LSN: until that is done nobody has
+    /// anything above it, so that nothing there is called reached.
+    pub(super) cutting: Option<u64>,
     pub(super) waiters: Waiters,
     pub(super) stats: PrimaryStats,
     pub(super) trace: Trace,
@@ -182,6 +186,7 @@ impl State {
             topology: Counter::unkept(),
             generation: Counter::unkept(),
             quorum_lsn: 0,
+            cutting: None,
             waiters: Waiters::default(),
             stats: PrimaryStats::default(),
             trace: Trace::new(trace_capacity),
@@ -298,6 +303,49 @@ impl State {
     pub(super) fn stored(&self) -> impl Iterator<Item = &Slot> {
         let slots = self.entries().map(|(_, entry)| &entry.slot);
         slots.filter(|slot| !slot.temporary)
+    }
+
+    /// A wait has found this fate: what is reached is not cut off from then on.
+    pub(super) fn note_reached(&mut self, lsn: u64, fate: Fate) {
+        if fate == Fate::Reached {
+            self.quorum_lsn = self.quorum_lsn.max(lsn);
+        }
+    }
+
+    /// A cut behind `lsn` begins. Gives what replicas had before.
+    pub(super) fn begin_cut(&mut self, lsn: u64) -> Vec<(u32, Replica)> {
+        self.cutting = Some(lsn);
+        let mut before = Vec::new();
+        for (index, entry) in self.entries.iter_mut().enumerate() {
+            if let Some(replica) = entry.as_mut().and_then(|e| e.replica.as_mut()) {
+                before.push((index as u32, replica.clone()));
+                replica.sent = replica.sent.min(lsn);
+                replica.positions = replica.positions.map(|p| p.min(lsn));
+            }
+        }
+        self.recount();
+        before
+    }
+
+    /// The cut that began has failed.
+    pub(super) fn undo_cut(&mut self, before: Vec<(u32, Replica)>) {
+        self.cutting = None;
+        for (index, had) in before {
+            if let Some(replica) = &mut self.entry_mut(index).replica {
+                replica.sent = replica.sent.max(had.sent);
+                let both = replica.positions.into_iter().zip(had.positions);
+                for (at, (now, had)) in both.enumerate() {
+                    replica.positions[at] = now.max(had);
+                }
+            }
+        }
+        self.recount();
+    }
+
+    /// How far the log goes for those who acknowledge.
+    pub(super) fn end(&self, wal: &dyn Wal) -> u64 {
+        let end = wal.bounds().current_lsn;
+        end.min(self.cutting.unwrap_or(u64::MAX))
     }
 
     /// Counts anew for all who wait, after the registry's shape has changed.

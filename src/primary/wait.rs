@@ -116,12 +116,9 @@ impl Core {
             };
             state.trace.add(self.clock.unix_ms(), kind);
         }
-        if result.outcome == Outcome::Reached && policy.quorum != Quorum::Local {
-            state.quorum_lsn = state.quorum_lsn.max(lsn);
-            drop(state);
-            if self.stored {
-                self.save_quorum(lsn)?;
-            }
+        drop(state);
+        if result.outcome == Outcome::Reached && policy.quorum != Quorum::Local && self.stored {
+            self.save_quorum(lsn)?;
         }
         Ok(result)
     }
@@ -167,6 +164,7 @@ impl Core {
         state.check_usable()?;
         let count = Count::of(&policy.quorum, policy.level, lsn, &state);
         if count.fate() != Fate::Pending || timeout == Some(Duration::ZERO) {
+            state.note_reached(lsn, count.fate());
             return Ok((count.fate(), count.figures()));
         }
         let bell = Arc::new(Condvar::default());
@@ -179,6 +177,7 @@ impl Core {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
             let failed = state.check_usable();
             if found.0 != Fate::Pending || failed.is_err() || left == Some(Duration::ZERO) {
+                state.note_reached(lsn, found.0);
                 state.waiters.remove(place);
                 // What was reached stays so.
                 return match found.0 {

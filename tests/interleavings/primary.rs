@@ -1,7 +1,7 @@
 //! Slots and commit waits: who acknowledges, waits, leaves, prunes and saves
 //! at the same time.
 
-use crate::harness::{Disk, explore, kind, threads};
+use crate::harness::{Disk, explore, kind, step, threads};
 use crate::site::{STORE, Site, applied};
 use epochwal::ErrorKind;
 use epochwal::primary::{AckPolicy, Level, Outcome, Parts, Primary};
@@ -183,5 +183,46 @@ fn a_look_at_the_limits_gives_up_nobody_who_keeps_up() {
             _ => _ = theirs.prune(None).expect("prune"),
         });
         assert!(primary.slot("a").expect("slot").slot.is_valid());
+    });
+}
+
+/// What a wait calls reached is not cut off, and nobody is said to have what
+/// was.
+#[test]
+fn a_cut_races_with_acknowledgements_and_waits() {
+    explore(400, || {
+        let site = Site::new(10);
+        let primary = open(&site);
+        let a = primary.register("a", None).expect("register").generation;
+        site.log.append_through(20);
+        let (ours, theirs) = (site.clone(), primary.clone());
+        let did = threads(3, move |i| match i {
+            1 => {
+                let acknowledged = theirs.ack("a", a, &applied(20));
+                let kinds = [None, Some(ErrorKind::Ahead), Some(ErrorKind::WalRemoved)];
+                assert!(kinds.contains(&kind(&acknowledged)), "{acknowledged:?}");
+                acknowledged.is_ok()
+            }
+            2 => {
+                let cut = theirs.truncate_with(15, || {
+                    step();
+                    ours.log.state().end = 15;
+                    step();
+                    Ok(())
+                });
+                assert!([None, Some(ErrorKind::Order)].contains(&kind(&cut)));
+                cut.is_ok()
+            }
+            _ => {
+                let looked = theirs.wait_acks(20, &policy("1"), Some(Duration::ZERO));
+                looked.expect("wait").outcome == Outcome::Reached
+            }
+        });
+        let (cut, reached) = (did[1], did[2]);
+        assert!(!(cut && reached), "cut off what was reached");
+        let slot = primary.slot("a").expect("slot").slot;
+        assert!(!cut || !slot.is_valid() || slot.restart_lsn <= 15);
+        let replica = &primary.replicas()[0];
+        assert!(!cut || replica.flushed_lsn <= 15, "{replica:?}");
     });
 }

@@ -266,6 +266,20 @@ fn a_cut_gives_up_what_is_beyond_and_never_goes_below_a_quorum() {
     let error = cut(103).unwrap_err();
     assert_eq!((error.kind(), error.lsn()), (ErrorKind::Order, Some(104)));
     assert_eq!(site.log.state().end, 120);
+    // A cut that fails changes nothing, but that nobody has what it takes while
+    // it is under way.
+    let failing = primary.truncate_with(110, || {
+        assert_eq!(primary.replicas()[0].flushed_lsn, 110);
+        let early = primary.ack("a", a.generation, &applied(111));
+        assert_eq!(kind(early), ErrorKind::Ahead);
+        Err(epochwal::Error::new(ErrorKind::Io, "no"))
+    });
+    assert_eq!(kind(failing), ErrorKind::Io);
+    assert_eq!(
+        (primary.replicas()[0].flushed_lsn, valid(&primary).len()),
+        (115, 3)
+    );
+    primary.ack("a", a.generation, &applied(116)).unwrap();
     cut(110).unwrap();
     assert_eq!(valid(&primary), [("b".into(), 105), ("low".into(), 70)]);
     let replicas = primary.replicas();
