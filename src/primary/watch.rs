@@ -68,8 +68,12 @@ impl AckWatch {
     /// Ends the wait as [`Primary::wait_acks`] does when its time is up. Blocks on
     /// the disk where the policy is met, so that it is known to be after a crash.
     pub fn finish(self) -> Result<AckResult> {
-        let state = self.lock()?;
+        let mut state = self.lock()?;
         let found = self.look(&state)?;
+        // Under the lock under which it was found: no cut comes between.
+        if self.place.is_some() {
+            state.note_reached(self.lsn, found.0);
+        }
         drop(state);
         self.core.settle(self.lsn, &self.policy, found)
     }
