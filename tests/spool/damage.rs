@@ -12,11 +12,11 @@ use epochwal::storage::sim::SimStorage;
 use epochwal::storage::{OpenMode, Storage, read_exact_at, write_all_at};
 use std::path::{Path, PathBuf};
 
-const BLOCK: usize = 4096;
+pub const BLOCK: usize = 4096;
 
 /// `checked_at_open`: bytes from the end that an open follows whatever the
 /// watermarks say; what lies before is verified when it is read.
-fn options(checked_at_open: u64) -> SpoolOptions {
+pub fn options(checked_at_open: u64) -> SpoolOptions {
     SpoolOptions {
         segment_size: 16 << 10,
         knobs: Knobs {
@@ -27,21 +27,21 @@ fn options(checked_at_open: u64) -> SpoolOptions {
     }
 }
 
-const ALL_AT_OPEN: u64 = 128 << 20;
+pub const ALL_AT_OPEN: u64 = 128 << 20;
 
 /// A spool with a history, its records, and how many of them are of the last
 /// group, which nothing vouches for before the close.
-struct Image {
-    disk: SimStorage,
-    truth: Vec<Name>,
+pub struct Image {
+    pub disk: SimStorage,
+    pub truth: Vec<Name>,
     in_last: usize,
-    current: u64,
+    pub current: u64,
     pruned: u64,
 }
 
 impl Image {
     /// Two terms, one of them cut, records pruned in mid-segment.
-    fn make(closed: bool, offset: u64) -> Image {
+    pub fn make(closed: bool, offset: u64) -> Image {
         let disk = SimStorage::new();
         let place = Place::sim(&disk);
         let spool = open(&place, &options(ALL_AT_OPEN)).unwrap();
@@ -80,7 +80,7 @@ impl Image {
         }
     }
 
-    fn files(&self) -> Vec<PathBuf> {
+    pub fn files(&self) -> Vec<PathBuf> {
         files(&self.disk)
     }
 
@@ -134,7 +134,7 @@ fn files(disk: &SimStorage) -> Vec<PathBuf> {
 }
 
 /// All above an LSN, and whether that is the end rather than damage.
-fn read(spool: &Spool, lsn: u64) -> (Vec<Name>, bool) {
+pub fn read(spool: &Spool, lsn: u64) -> (Vec<Name>, bool) {
     let (mut got, mut at) = (Vec::new(), lsn);
     loop {
         match spool.read_since(at, ALL) {
@@ -154,7 +154,7 @@ fn read(spool: &Spool, lsn: u64) -> (Vec<Name>, bool) {
     }
 }
 
-fn bytes_of(disk: &SimStorage, path: &Path) -> Vec<u8> {
+pub fn bytes_of(disk: &SimStorage, path: &Path) -> Vec<u8> {
     let file = disk.open(path, OpenMode::Read).unwrap();
     let mut bytes = vec![0; file.len().unwrap() as usize];
     read_exact_at(&*file, &mut bytes, 0).unwrap();
@@ -169,7 +169,7 @@ fn put(disk: &SimStorage, path: &Path, bytes: &[u8]) {
 }
 
 /// Says where the damage was when a check panics.
-struct Telling<F: Fn() -> String>(F);
+pub struct Telling<F: Fn() -> String>(pub F);
 
 impl<F: Fn() -> String> Drop for Telling<F> {
     fn drop(&mut self) {

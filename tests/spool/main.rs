@@ -9,6 +9,7 @@ mod append;
 mod coverage;
 mod crash;
 mod cursor;
+mod cut_short;
 mod damage;
 mod fails;
 mod faults;
