@@ -59,14 +59,27 @@ impl Finding {
                 figures.1.push(pair.1);
             }
         }
-        Ok(Finding {
+        let (subject, reference) = (subject.name, reference.name);
+        let sides = ((subject, figures.0), (reference, figures.1));
+        Ok(Finding::of(what, unit, goal, sides.0, sides.1))
+    }
+
+    /// Figures that both sides gave in the same rounds.
+    pub fn of(
+        what: impl Into<String>,
+        unit: &'static str,
+        goal: Option<Goal>,
+        subject: (&'static str, Vec<f64>),
+        reference: (&'static str, Vec<f64>),
+    ) -> Finding {
+        Finding {
             what: what.into(),
             unit,
-            ratio: ratios(&figures.0, &figures.1),
-            subject: (subject.name, Spread::of(figures.0)),
-            reference: Some((reference.name, Spread::of(figures.1))),
+            ratio: ratios(&subject.1, &reference.1),
+            subject: (subject.0, Spread::of(subject.1)),
+            reference: Some((reference.0, Spread::of(reference.1))),
             goal,
-        })
+        }
     }
 
     /// One figure beside a limit that needs no measuring.
