@@ -62,6 +62,7 @@ use state::{Counter, Entry, State};
 use stats::EventKind as Traced;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use store::{Files, Missing, Store};
 
 /// What a primary is made of, but for its options.
@@ -185,13 +186,29 @@ impl Primary {
 
     /// Saves what is not saved yet, and closes. Whoever waits is told.
     pub fn close(&self) -> Result<()> {
+        self.close_within(None)
+    }
+
+    /// As [`Primary::close`]; [`ErrorKind::Timeout`] where what is staged in the
+    /// spool does not become durable in time: it is still open then.
+    pub fn close_within(&self, timeout: Option<Duration>) -> Result<()> {
         self.0.check_fork()?;
+        if let Some(spool) = &self.1
+            && timeout.is_some()
+        {
+            match spool.flush(timeout) {
+                Err(e) if e.kind() == ErrorKind::Timeout => return Err(e),
+                // Whatever else comes up again when it closes.
+                Ok(()) | Err(_) => {}
+            }
+        }
         let slots = self.0.close();
-        let records = match &self.1 {
-            Some(spool) => spool.close(None),
-            None => Ok(()),
-        };
-        slots.and(records)
+        match (&slots, &self.1) {
+            // The call that closed the slots closes the spool, and tells of it.
+            (Err(e), _) if e.kind() == ErrorKind::Closed => slots,
+            (_, Some(spool)) => slots.and(spool.close(None)),
+            (_, None) => slots,
+        }
     }
 
     /// Where an open that salvaged left the damaged slot store.
@@ -313,5 +330,23 @@ fn passes(result: Result<()>) -> Result<()> {
     match result {
         Err(e) if heals(&e) => Ok(()),
         result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::SpoolOptions;
+
+    /// Of many calls at once one closes the slots. Were another to close the
+    /// spool, neither would be told that all is well.
+    #[test]
+    fn who_finds_the_slots_closed_leaves_the_spool_to_who_closed_them() {
+        let options = PrimaryOptions::default();
+        let primary = Primary::in_memory(&SpoolOptions::default(), &options).unwrap();
+        primary.0.close().unwrap();
+        let second = primary.close().unwrap_err();
+        assert_eq!(second.kind(), ErrorKind::Closed);
+        primary.spool().unwrap().close(None).unwrap();
     }
 }
