@@ -153,8 +153,9 @@ impl Core {
         };
         let now_ms = self.clock.unix_ms();
         if slot.is_valid() && lsn < slot.restart_lsn {
-            let what = format!("slot {id:?} is valid and stands at {}", slot.restart_lsn);
-            return Err(Error::new(ErrorKind::Order, what));
+            let at = slot.restart_lsn;
+            let what = format!("slot {id:?} is valid and stands at {at}");
+            return Err(Error::new(ErrorKind::Order, what).with_lsn(at));
         }
         set(&mut slot, now_ms);
         let mut changes = FrameWriter::new(FrameKind::Changes);

@@ -58,7 +58,9 @@ fn a_valid_slot_is_not_set_back() {
     let site = Site::new(200_000).with(|o| o.horizon_lsns = Some(100));
     let primary = site.open().unwrap();
     primary.slot_create("a", Some(199_950), false).unwrap();
-    assert_eq!(kind(primary.slot_reset("a", 199_949)), ErrorKind::Order);
+    let refused = primary.slot_reset("a", 199_949).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Order);
+    assert_eq!(refused.lsn(), Some(199_950));
     primary.slot_reset("a", 199_960).unwrap();
     assert_eq!(valid(&primary), [("a".into(), 199_960)]);
     site.log.append_through(200_061);
