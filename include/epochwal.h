@@ -5,7 +5,7 @@
  * whatever is staged and becomes durable with one write and one sync, and
  * committers wait for their epoch. After a crash, recovery gives back exactly
  * the committed prefix. Beside it the spool: a durable log of records, for log
- * shipping.
+ * shipping, and over it the primary, which knows how far its replicas are.
  *
  *     ewal_coordinator wal;
  *     ewal_error error = EWAL_ERROR_INIT;
@@ -38,8 +38,8 @@
  *   do not end a wait.
  * - Paths are bytes that end with NUL, in no particular encoding. Strings are
  *   UTF-8.
- * - In the child of a fork() every inherited coordinator and spool answers
- *   EWAL_E_FORKED, and touches no file; the child may open others.
+ * - In the child of a fork() every inherited coordinator, spool and primary
+ *   answers EWAL_E_FORKED, and touches no file; the child may open others.
  * - No function may be called from a signal handler, and no thread may be
  *   cancelled (pthread_cancel) inside one.
  *
@@ -1233,8 +1233,9 @@ ewal_status ewal_spool_open(const char *path,
 // Threads: any, also while others use it: their calls end with their own
 //   outcome or with CLOSED.
 // Blocking: up to timeout_ns (0 polls, negative waits for ever).
-// Errors: TIMEOUT, CLOSED, DEADLOCK from inside a callback, FORKED; closed all
-//   the same: NO_SPACE, IO, FAILED, OUTCOME_UNKNOWN.
+// Errors: TIMEOUT, CLOSED, DEADLOCK from inside a callback, FORKED; INVALID for
+//   the spool of a primary, which closes it; closed all the same: NO_SPACE,
+//   IO, FAILED, OUTCOME_UNKNOWN.
 ewal_status ewal_spool_close(ewal_spool spool,
                              int64_t timeout_ns,
                              ewal_error *error);
@@ -1564,6 +1565,445 @@ ewal_status ewal_spool_torn(ewal_spool spool,
 ewal_status ewal_spool_stats(ewal_spool spool,
                              ewal_stats *out,
                              ewal_error *error);
+
+/* ==========================================================================
+ * Primary
+ *
+ * A primary is a spool with the durable knowledge of how far each replica has
+ * come: its slots. It owns its spool; either of the two can be opened on one path
+ * at a time. A replica registers, is told where to go on, reads records from the
+ * spool, and acknowledges what it has. What a slot needs is not pruned.
+ *
+ * One session per id is alive: each registration gives a generation, and what an
+ * older one says is refused. A slot store that can't be read is an error and stops
+ * pruning: nothing begins anew by itself.
+ * ========================================================================== */
+
+// flags: where the slot store is damaged, keep it aside and take what can be
+// read of it; where it is gone, begin without slots. See
+// ewal_primary_salvaged.
+#define EWAL_SALVAGE_SLOTS 4
+
+// horizon_lsns, horizon_bytes: no slot is given up for what it holds back.
+#define EWAL_HORIZON_OFF UINT64_MAX
+
+// idle_timeout_ns: no slot is given up because it was not seen.
+#define EWAL_IDLE_TIMEOUT_OFF UINT64_MAX
+
+// The configuration of a primary. Begin with EWAL_PRIMARY_OPTIONS_INIT; zero
+// in a field is its default. A value out of range is EWAL_E_INVALID, with the
+// field's name in the message.
+typedef struct {
+  // sizeof(ewal_primary_options).
+  uint32_t struct_size;
+  // EWAL_SALVAGE_SLOTS or 0.
+  uint32_t flags;
+  // A replica is healthy while it was seen within this time: 1 ms to 1 day.
+  // Default 30 s.
+  uint64_t healthy_for_ns;
+  // A slot that holds back more LSNs than this is given up, or
+  // EWAL_HORIZON_OFF. Default 100,000.
+  uint64_t horizon_lsns;
+  // The same in bytes of log. Default off.
+  uint64_t horizon_bytes;
+  // A slot that was not seen for this long is given up: 1 ms to 10 years, or
+  // EWAL_IDLE_TIMEOUT_OFF. Default 24 hours.
+  uint64_t idle_timeout_ns;
+  // Acknowledgements are saved at the latest after this long, and not more
+  // often: 1 ms to 1 s. Default 1 s.
+  uint64_t save_interval_ns;
+  // The most slots, 1 to 50,000. Default 50,000.
+  uint32_t max_slots;
+  // Events that are kept for readers, 1 to 1,000,000. Default 1024.
+  uint32_t trace_capacity;
+  // The spool's; NULL: its defaults. Read during the call.
+  const ewal_spool_options *spool;
+} ewal_primary_options;
+
+#define EWAL_PRIMARY_OPTIONS_INIT \
+  { sizeof(ewal_primary_options), 0, 0, 0, 0, 0, 0, 0, 0, NULL }
+
+// A spool with its slots and replicas. A value, 0 is null; see
+// ewal_coordinator.
+typedef struct {
+  // Opaque; 0 is null.
+  uint64_t id;
+} ewal_primary;
+
+// Opens the primary of the data file at path: its spool, as ewal_spool_open
+// does, and the slots beside it; both are made where there are none. With a
+// NULL path records and slots live in memory, and nothing outlives the
+// handle. Slots of the older JSON store are taken in, once.
+//
+// Ownership: the caller closes *out. Nothing passed in is kept. NULL
+//   options are the defaults.
+// Threads: any.
+// Blocking: reads the log's tail and the slot store, writes and syncs.
+// Errors: LOCKED where another writer, of this process or another, has the
+//   spool, opened alone or not; CORRUPT or FORMAT for a damaged or newer spool
+//   or slot store, and CORRUPT for a slot store that is gone: a primary that
+//   began without it would prune what replicas need (see EWAL_OPEN_SALVAGE
+//   and EWAL_SALVAGE_SLOTS); INVALID, IO, NO_SPACE, UNSUPPORTED, DEADLOCK from
+//   inside a callback.
+ewal_status ewal_primary_open(const char *path_or_null,
+                              const ewal_primary_options *options,
+                              ewal_primary *out,
+                              ewal_error *error);
+
+// Saves what is not saved yet, makes what is staged durable, and closes.
+// Whoever waits, for replicas or for records, is woken with CLOSED. Of any
+// number of calls at once, one is told of the outcome and the rest get CLOSED.
+// One that has failed, or finds no disk space, closes too: the call then says
+// what is not durable.
+//
+// Ownership: ends the handle and that of its spool, but for TIMEOUT, DEADLOCK
+//   and FORKED, which leave both open. Cursors and records live on until they
+//   are closed and released.
+// Threads: any, also while others use it: their calls end with their own
+//   outcome or with CLOSED.
+// Blocking: up to timeout_ns (0 polls, negative waits for ever) for what is
+//   staged, and for saving the slots.
+// Errors: TIMEOUT, CLOSED, DEADLOCK from inside a callback, FORKED; closed all
+//   the same: NO_SPACE, IO, FAILED, OUTCOME_UNKNOWN.
+ewal_status ewal_primary_close(ewal_primary primary,
+                               int64_t timeout_ns,
+                               ewal_error *error);
+
+// The primary's spool, to append to and to read from: the same handle each
+// time.
+//
+// Ownership: *out is borrowed: it lives as long as the primary, and is CLOSED
+//   after it. ewal_spool_close refuses it.
+// Threads: any.
+// Blocking: never.
+// Errors: CLOSED, FORKED, INVALID where out is NULL.
+ewal_status ewal_primary_spool(ewal_primary primary, ewal_spool *out);
+
+// A number that rises with each change of who the members are, healthy, or
+// being rebootstrapped: not with a reconnect. It survives a restart, and never
+// comes back to what it was.
+//
+// Ownership: *out is the caller's.
+// Threads: any.
+// Blocking: never.
+// Errors: CLOSED, FORKED, INVALID where out is NULL.
+ewal_status ewal_primary_topology_epoch(ewal_primary primary, uint64_t *out);
+
+// The path where an open with EWAL_SALVAGE_SLOTS left the damaged slot store,
+// as snprintf writes it: cut to cap - 1 bytes and ended with NUL; *out_len is
+// its whole length.
+//
+// Ownership: buf is the caller's; NULL with a cap of 0 measures. out_len
+//   may be NULL.
+// Threads: any.
+// Blocking: never.
+// Errors: NOT_FOUND where nothing was left aside; INVALID, CLOSED, FORKED.
+ewal_status ewal_primary_salvaged(ewal_primary primary,
+                                  char *buf,
+                                  size_t cap,
+                                  size_t *out_len,
+                                  ewal_error *error);
+
+// What a replica is given when it registers.
+typedef struct {
+  // Its slot's restart LSN: for a new replica the end of the log.
+  uint64_t restart_lsn;
+  // Names the session: acknowledgements of any other are refused.
+  uint64_t generation;
+  // The slot was made now.
+  bool created;
+  // Zero.
+  uint8_t reserved[7];
+} ewal_registration;
+
+// Registers a replica, or connects it again: it keeps its slot and its
+// progress, and its older session ends. A new one pins the end of the log:
+// nothing above that is pruned before it says that it has it. With a NULL
+// region it keeps the one it has, if any.
+//
+// Ownership: nothing passed in is kept. out may be NULL.
+// Threads: any.
+// Blocking: writes and syncs where the replica is new, or has changed.
+// Errors: INVALID for a name that is NULL, empty, above 255 bytes, not UTF-8,
+//   or with a control character; TOO_LARGE above max_slots; IO, NO_SPACE,
+//   FAILED, CLOSED, FORKED, DEADLOCK from inside a callback.
+ewal_status ewal_primary_register(ewal_primary primary,
+                                  const char *id,
+                                  const char *region_or_null,
+                                  ewal_registration *out,
+                                  ewal_error *error);
+
+// As ewal_primary_register, but a session that there is goes on.
+//
+// Ownership: nothing passed in is kept. out may be NULL.
+// Threads: any.
+// Blocking: as ewal_primary_register.
+// Errors: those of ewal_primary_register.
+ewal_status ewal_primary_ensure_registered(ewal_primary primary,
+                                           const char *id,
+                                           const char *region_or_null,
+                                           ewal_registration *out,
+                                           ewal_error *error);
+
+// Takes a replica from the registry and ends its session: commits wait for it
+// no more. Its slot stays, and holds back what it held, unless it is a
+// temporary one; see ewal_primary_slot_drop.
+//
+// Ownership: nothing.
+// Threads: any.
+// Blocking: writes and syncs.
+// Errors: NOT_FOUND, INVALID; IO, NO_SPACE, FAILED, CLOSED, FORKED, DEADLOCK
+//   from inside a callback.
+ewal_status ewal_primary_unregister(ewal_primary primary,
+                                    const char *id,
+                                    ewal_error *error);
+
+// Notes that a replica is being loaded from a snapshot, or not any more.
+// Commits do not count on one that is. A restart keeps it.
+//
+// Ownership: nothing.
+// Threads: any.
+// Blocking: writes and syncs.
+// Errors: as ewal_primary_unregister.
+ewal_status ewal_primary_set_rebootstrapping(ewal_primary primary,
+                                             const char *id,
+                                             bool rebootstrapping,
+                                             ewal_error *error);
+
+// Notes that a replica was sent records up to an LSN, and so is there.
+//
+// Ownership: nothing.
+// Threads: any.
+// Blocking: never.
+// Errors: NOT_FOUND, FENCED for any session but the newest, AHEAD beyond the
+//   end (error->lsn is the end); INVALID, FAILED, CLOSED, FORKED.
+ewal_status ewal_primary_note_pull(ewal_primary primary,
+                                   const char *id,
+                                   uint64_t generation,
+                                   uint64_t sent_lsn,
+                                   ewal_error *error);
+
+// Notes that a replica was heard of.
+//
+// Ownership: nothing.
+// Threads: any.
+// Blocking: never.
+// Errors: as ewal_primary_note_pull, but for AHEAD.
+ewal_status ewal_primary_touch(ewal_primary primary,
+                               const char *id,
+                               uint64_t generation,
+                               ewal_error *error);
+
+// kind: read on above resume_lsn.
+#define EWAL_RESUME_PARTIAL 1
+
+// kind: be loaded from a snapshot; see cause.
+#define EWAL_RESUME_REBOOTSTRAP 2
+
+// kind: give up what is above common_lsn; the replica is ahead of the spool,
+// or on another branch of history.
+#define EWAL_RESUME_DIVERGED 3
+
+// cause: there is no slot.
+#define EWAL_CAUSE_UNKNOWN 1
+
+// cause: the records that are needed are gone.
+#define EWAL_CAUSE_WAL_REMOVED 2
+
+// cause: the slot held back more than the horizon.
+#define EWAL_CAUSE_HORIZON 3
+
+// cause: the slot was not seen for too long.
+#define EWAL_CAUSE_IDLE_TIMEOUT 4
+
+// What a replica is to do.
+typedef struct {
+  // EWAL_RESUME_*.
+  uint32_t kind;
+  // EWAL_CAUSE_* of a rebootstrap, else 0.
+  uint32_t cause;
+  // Partial: what it asked for, or its slot where that is further on. Else 0.
+  uint64_t resume_lsn;
+  // Diverged: the last LSN that both have. Else 0.
+  uint64_t common_lsn;
+} ewal_resume;
+
+// Says how a replica goes on that has everything up to since_lsn, the last of
+// it of that term (0: it does not say). It goes on from its slot where that is
+// further than what it asks for, but not while it is being rebootstrapped, nor
+// where the slot is only what its registration pinned.
+//
+// Ownership: *out is the caller's.
+// Threads: any.
+// Blocking: never.
+// Errors: INVALID, FAILED, CLOSED, FORKED. An id without a slot is none: it is
+//   told to be loaded from a snapshot.
+ewal_status ewal_primary_plan_resume(ewal_primary primary,
+                                     const char *id,
+                                     uint64_t since_lsn,
+                                     uint64_t term,
+                                     ewal_resume *out,
+                                     ewal_error *error);
+
+// The name of an EWAL_CAUSE_*, such as "wal-removed"; "" for 0, and for a
+// number that this library does not know.
+//
+// Ownership: a static string, never freed.
+// Threads: any.
+// Blocking: never.
+// Errors: none.
+const char *ewal_cause_name(uint32_t cause);
+
+/* ==========================================================================
+ * Acknowledgements, and commits that wait for them
+ *
+ * A commit that waits names its policy as text. What is not known is refused, and
+ * never read as "local".
+ *
+ *     ewal_ack_policy policy = EWAL_ACK_POLICY_INIT;
+ *     policy.policy = "any 1 (replica-1, replica-2)";
+ *     ewal_primary_wait_acks(primary, lsn, &policy, 1000000000, NULL, &error);
+ * ========================================================================== */
+
+// A replica has received a record.
+#define EWAL_LEVEL_WRITTEN 1
+
+// A replica has made a record durable. The default.
+#define EWAL_LEVEL_DURABLE 2
+
+// A replica has applied a record.
+#define EWAL_LEVEL_APPLIED 3
+
+// flags: a commit whose policy is not met in time, or can't be, counts all the
+// same where it is durable here, as degraded: EWAL_OK, counted, and an event.
+#define EWAL_ACK_DEGRADE 1
+
+// outcome: the policy is met.
+#define EWAL_ACK_REACHED 1
+
+// outcome: it was not met in time.
+#define EWAL_ACK_TIMED_OUT 2
+
+// outcome: it can't be met by the replicas there are.
+#define EWAL_ACK_UNMEETABLE 3
+
+// How far a replica has come. Begin with EWAL_ACK_INIT. All of it only rises:
+// what is below an earlier acknowledgement changes nothing.
+typedef struct {
+  // sizeof(ewal_ack).
+  uint32_t struct_size;
+  // Zero.
+  uint32_t reserved;
+  // The LSN through which it has received. What is durable or applied was.
+  uint64_t written;
+  // The LSN through which it has on stable storage: its slot's restart LSN
+  // follows.
+  uint64_t durable;
+  // The LSN through which it has applied: its slot's confirmed LSN follows.
+  uint64_t applied;
+  // Records that could not be applied, in all.
+  uint64_t apply_errors;
+  // Differences that it has found, in all.
+  uint64_t divergences;
+} ewal_ack;
+
+#define EWAL_ACK_INIT { sizeof(ewal_ack), 0, 0, 0, 0, 0, 0 }
+
+// Which replicas must have a record, and how surely, before a commit counts.
+// Begin with EWAL_ACK_POLICY_INIT.
+typedef struct {
+  // sizeof(ewal_ack_policy).
+  uint32_t struct_size;
+  // EWAL_LEVEL_*; 0 is EWAL_LEVEL_DURABLE.
+  uint32_t level;
+  // EWAL_ACK_DEGRADE or 0.
+  uint32_t flags;
+  // Zero.
+  uint32_t reserved;
+  // Whose acknowledgements are asked for, in any case of letters:
+  // "local" nobody's; "2" or "any 2" those of two, whichever; "any 2 (a, b,
+  // c)" two of these; "first 2 (a, b, c)" the first two of these that are
+  // there, healthy ones before others; "regions 1 (eu, us)" one in each of
+  // these regions. A name with , ( ) " or space at its ends stands in
+  // double quotes, and a quote in it twice. Never NULL.
+  const char *policy;
+} ewal_ack_policy;
+
+#define EWAL_ACK_POLICY_INIT { sizeof(ewal_ack_policy), 0, 0, 0, NULL }
+
+// What a commit wait came to, and by how much. Begin with EWAL_ACK_RESULT_INIT.
+typedef struct {
+  // sizeof(ewal_ack_result).
+  uint32_t struct_size;
+  // EWAL_ACK_REACHED, _TIMED_OUT or _UNMEETABLE; 0 where the call failed
+  // before there was any.
+  uint32_t outcome;
+  // Acknowledgements that count.
+  uint32_t observed;
+  // Acknowledgements that the policy asks for.
+  uint32_t required;
+  // The commit counts although the policy is not met: EWAL_ACK_DEGRADE.
+  bool degraded;
+  // Zero.
+  uint8_t reserved[7];
+} ewal_ack_result;
+
+#define EWAL_ACK_RESULT_INIT \
+  { sizeof(ewal_ack_result), 0, 0, 0, false, { 0 } }
+
+// Takes an acknowledgement of a session. It is in force at once, and saved a
+// little later: at the latest after save_interval_ns, and before a prune that
+// relies on it.
+//
+// Ownership: nothing passed in is kept.
+// Threads: any.
+// Blocking: never.
+// Errors, and nothing has changed: NOT_FOUND for an id that is not registered,
+//   FENCED for any session but the newest, AHEAD beyond the durable end of the
+//   spool (error->lsn is the end), WAL_REMOVED for a slot that was given up;
+//   INVALID, ABI, FAILED, CLOSED, FORKED.
+ewal_status ewal_primary_ack(ewal_primary primary,
+                             const char *id,
+                             uint64_t generation,
+                             const ewal_ack *ack,
+                             ewal_error *error);
+
+// Waits until the policy's replicas have the record at lsn, or it is known
+// that they can't, or the time is up. Replicas that leave stop counting, and
+// those who wait see it. What it calls reached is kept durably first: the
+// spool is never cut below it.
+//
+// Ownership: nothing passed in is kept. out may be NULL. It is filled also
+//   where the status is TIMEOUT or NOT_FOUND.
+// Threads: any number.
+// Blocking: up to timeout_ns (0 polls, negative waits for ever), and for
+//   saving what was reached.
+// Errors: OK: the policy is met, or the commit counts as degraded. TIMEOUT: it
+//   is not met yet. NOT_FOUND: the replicas that it asks for are not there
+//   (fewer than it needs, a region with none). INVALID for a policy that is
+//   none: an unknown one is never read as "local". IO, NO_SPACE, FAILED, ABI,
+//   CLOSED, FORKED, DEADLOCK from inside a callback.
+ewal_status ewal_primary_wait_acks(ewal_primary primary,
+                                   uint64_t lsn,
+                                   const ewal_ack_policy *policy,
+                                   int64_t timeout_ns,
+                                   ewal_ack_result *out,
+                                   ewal_error *error);
+
+// The LSN that at least n replicas have at a level (EWAL_LEVEL_*), without
+// waiting; 0 where there are fewer. Those that are being rebootstrapped, or
+// whose slot was given up, do not count.
+//
+// Ownership: *out is the caller's.
+// Threads: any.
+// Blocking: never.
+// Errors: INVALID for an n of 0, an unknown level, or where out is NULL;
+//   CLOSED, FORKED.
+ewal_status ewal_primary_quorum_lsn(ewal_primary primary,
+                                    size_t n,
+                                    uint32_t level,
+                                    uint64_t *out,
+                                    ewal_error *error);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -22,6 +22,32 @@ pub(super) unsafe fn path<'a>(text: *const c_char, name: &str) -> Result<&'a Pat
     Ok(Path::new(OsStr::from_bytes(bytes)))
 }
 
+/// A C string of UTF-8.
+///
+/// # Safety
+/// As for [`path`].
+pub(super) unsafe fn text<'a>(text: *const c_char, name: &str) -> Result<&'a str> {
+    if text.is_null() {
+        return Err(Error::invalid(format!("{name} is NULL")));
+    }
+    // SAFETY: not NULL, so the caller vouches for the string.
+    let text = unsafe { CStr::from_ptr(text) };
+    text.to_str()
+        .map_err(|_| Error::invalid(format!("{name} is not UTF-8")))
+}
+
+/// As [`text`]; none for NULL.
+///
+/// # Safety
+/// As for [`path`].
+pub(super) unsafe fn text_or_null<'a>(ptr: *const c_char, name: &str) -> Result<Option<&'a str>> {
+    if ptr.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: as promised by our caller.
+    unsafe { text(ptr, name) }.map(Some)
+}
+
 /// Nanoseconds of the ABI: 0 polls, negative waits for ever.
 pub(super) fn timeout(ns: i64) -> Option<Duration> {
     u64::try_from(ns).ok().map(Duration::from_nanos)

@@ -45,6 +45,13 @@ pub mod records;
 
 pub mod spool_keep;
 
+pub mod primary;
+pub mod primary_options;
+
+pub mod primary_ack;
+pub mod primary_registry;
+pub mod primary_resume;
+
 mod arg;
 mod callback;
 mod guard;

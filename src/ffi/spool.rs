@@ -34,8 +34,21 @@ pub struct ewal_spool_ticket {
     pub last_lsn: u64,
 }
 
-/// Cursors keep the spool beyond its handle, though closed.
-pub(super) static SPOOLS: Table<Arc<Spool>, 8> = Table::new(3, "spool");
+/// What a handle stands for. Cursors keep the spool beyond it, though closed.
+pub(super) struct Held {
+    spool: Arc<Spool>,
+    /// A primary's, which closes it.
+    borrowed: bool,
+}
+
+impl Held {
+    pub(super) fn of_a_primary(spool: Arc<Spool>) -> Held {
+        let borrowed = true;
+        Held { spool, borrowed }
+    }
+}
+
+pub(super) static SPOOLS: Table<Held, 8> = Table::new(3, "spool");
 
 /// Opens the spool of the data file at path, making it where there is none.
 /// It lies in files beside the data file, which itself is never touched and
@@ -65,9 +78,12 @@ pub unsafe extern "C" fn ewal_spool_open(
         let path = unsafe { arg::path(path, "path") }?;
         // SAFETY: as above.
         let options = unsafe { spool_options::read(options) }?;
-        let spool = Spool::open(path, &options)?;
+        let held = Held {
+            spool: Arc::new(Spool::open(path, &options)?),
+            borrowed: false,
+        };
         out.set(ewal_spool {
-            id: SPOOLS.insert(Arc::new(spool))?,
+            id: SPOOLS.insert(held)?,
         });
         Ok(Done::Ok)
     };
@@ -86,8 +102,9 @@ pub unsafe extern "C" fn ewal_spool_open(
 /// Threads: any, also while others use it: their calls end with their own
 ///   outcome or with CLOSED.
 /// Blocking: up to timeout_ns (0 polls, negative waits for ever).
-/// Errors: TIMEOUT, CLOSED, DEADLOCK from inside a callback, FORKED; closed all
-///   the same: NO_SPACE, IO, FAILED, OUTCOME_UNKNOWN.
+/// Errors: TIMEOUT, CLOSED, DEADLOCK from inside a callback, FORKED; INVALID for
+///   the spool of a primary, which closes it; closed all the same: NO_SPACE,
+///   IO, FAILED, OUTCOME_UNKNOWN.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ewal_spool_close(
     spool: ewal_spool,
@@ -97,7 +114,10 @@ pub unsafe extern "C" fn ewal_spool_close(
     let body = || {
         guard::refuse_in_callback("ewal_spool_close")?;
         let pin = SPOOLS.pin(spool.id)?;
-        let outcome = pin.close(arg::timeout(timeout_ns));
+        if pin.borrowed {
+            return Err(Error::invalid("spool: it is closed with its primary"));
+        }
+        let outcome = pin.spool.close(arg::timeout(timeout_ns));
         if ends_handle(&outcome) {
             SPOOLS.close(spool.id);
         }
@@ -341,12 +361,12 @@ pub(super) unsafe fn with_shared_spool(
     let body = || {
         let pin = SPOOLS.pin(handle.id)?;
         // Locks that are a parent's are never given back: none is touched.
-        pin.check_open()?;
-        body(&pin)
+        pin.spool.check_open()?;
+        body(&pin.spool)
     };
     let after_panic = |cause: &Error| {
         if let Ok(pin) = SPOOLS.pin(handle.id) {
-            pin.fail(cause.clone());
+            pin.spool.fail(cause.clone());
         }
     };
     // SAFETY: as promised by our caller.

@@ -7,6 +7,10 @@ use super::coordinator::*;
 use super::cursor::*;
 use super::error::ewal_error;
 use super::guard::inject;
+use super::primary::*;
+use super::primary_ack::*;
+use super::primary_registry::*;
+use super::primary_resume::*;
 use super::record::ewal_record;
 use super::records::*;
 use super::recovery::*;
@@ -42,6 +46,9 @@ fn h(id: u64, _: *mut ewal_error) -> ewal_coordinator {
 }
 fn s(id: u64, _: *mut ewal_error) -> ewal_spool {
     ewal_spool { id }
+}
+fn pr(id: u64, _: *mut ewal_error) -> ewal_primary {
+    ewal_primary { id }
 }
 fn c(id: u64, _: *mut ewal_error) -> ewal_cursor {
     ewal_cursor { id }
@@ -112,6 +119,27 @@ const OVER_A_SPOOL: &[Call] = calls![
 const OVER_A_SPOOL_WITHOUT_ERROR: &[Call] =
     calls![ewal_spool_bounds(s, m, m, m), ewal_spool_term(s, m)];
 
+/// Over a primary, with an error struct.
+const OVER_A_PRIMARY: &[Call] = calls![
+    ewal_primary_salvaged(pr, m, z, m, e),
+    ewal_primary_register(pr, p, p, m, e),
+    ewal_primary_ensure_registered(pr, p, p, m, e),
+    ewal_primary_unregister(pr, p, e),
+    ewal_primary_set_rebootstrapping(pr, p, z, e),
+    ewal_primary_note_pull(pr, p, z, z, e),
+    ewal_primary_touch(pr, p, z, e),
+    ewal_primary_plan_resume(pr, p, z, z, m, e),
+    ewal_primary_ack(pr, p, z, p, e),
+    ewal_primary_wait_acks(pr, z, p, z, m, e),
+    ewal_primary_quorum_lsn(pr, z, z, m, e),
+];
+
+/// Over a primary, without one.
+const OVER_A_PRIMARY_WITHOUT_ERROR: &[Call] = calls![
+    ewal_primary_spool(pr, m),
+    ewal_primary_topology_epoch(pr, m),
+];
+
 /// Over something else, without one.
 const THE_REST_WITHOUT_ERROR: &[Call] = calls![
     ewal_recovery_close(r),
@@ -142,6 +170,8 @@ const THE_REST: &[Call] = calls![
     ewal_spool_close(s, z, e),
     ewal_spool_salvage(p, m, e),
     ewal_cursor_next(c, z, z, z, m, e),
+    ewal_primary_open(p, p, m, e),
+    ewal_primary_close(pr, z, e),
 ];
 
 fn all() -> Vec<Call> {
@@ -149,13 +179,14 @@ fn all() -> Vec<Call> {
 }
 
 fn with_error() -> Vec<Call> {
-    [OVER_A_COORDINATOR, OVER_A_SPOOL, THE_REST].concat()
+    [OVER_A_COORDINATOR, OVER_A_SPOOL, OVER_A_PRIMARY, THE_REST].concat()
 }
 
 fn without_error() -> Vec<Call> {
     [
         WITHOUT_ERROR,
         OVER_A_SPOOL_WITHOUT_ERROR,
+        OVER_A_PRIMARY_WITHOUT_ERROR,
         THE_REST_WITHOUT_ERROR,
     ]
     .concat()
@@ -309,6 +340,45 @@ fn a_panic_over_a_spool_fails_it_and_it_still_closes() {
         let again = open_spool(dir.path(), name);
         assert_eq!(append_one(again, 1, &mut error), EWAL_OK, "{name}");
         assert_eq!(close_spool(again, &mut error), EWAL_OK, "{name}");
+    }
+}
+
+fn open_primary(dir: &std::path::Path, name: &str) -> (ewal_primary, ewal_spool) {
+    let path = CString::new(dir.join(name).as_os_str().as_bytes()).unwrap();
+    let mut out = ewal_primary { id: 0 };
+    let mut spool = ewal_spool { id: 0 };
+    let mut error = fresh_error();
+    // SAFETY: a string, defaults, and places of the right types.
+    let status = unsafe { ewal_primary_open(path.as_ptr(), null(), &mut out, &mut error) };
+    assert_eq!(status, EWAL_OK, "{}", message(&error));
+    // SAFETY: as above.
+    assert_eq!(unsafe { ewal_primary_spool(out, &mut spool) }, EWAL_OK);
+    (out, spool)
+}
+
+#[test]
+fn a_panic_over_a_primary_fails_it_and_its_spool_and_it_still_closes() {
+    let dir = tempfile::tempdir().unwrap();
+    let register = |primary, error: &mut ewal_error| {
+        // SAFETY: a string that ends with NUL, and a place of the right type.
+        unsafe { ewal_primary_register(primary, c"a".as_ptr(), null(), null_mut(), error) }
+    };
+    // SAFETY: a handle and a place of the right type.
+    let close = |primary, error: &mut ewal_error| unsafe { ewal_primary_close(primary, -1, error) };
+    for (name, call) in OVER_A_PRIMARY.iter().chain(OVER_A_PRIMARY_WITHOUT_ERROR) {
+        let (primary, spool) = open_primary(dir.path(), name);
+        let mut error = fresh_error();
+        inject::ask();
+        assert_eq!(call(primary.id, &mut error), EWAL_E_PANIC, "{name}");
+        assert_eq!(register(primary, &mut error), EWAL_E_FAILED, "{name}");
+        assert_eq!(append_one(spool, 1, &mut error), EWAL_E_FAILED, "{name}");
+        close(primary, &mut error);
+        assert_eq!(close(primary, &mut error), EWAL_E_CLOSED, "{name}");
+        assert_eq!(append_one(spool, 1, &mut error), EWAL_E_CLOSED, "{name}");
+        let (again, spool) = open_primary(dir.path(), name);
+        assert_eq!(append_one(spool, 1, &mut error), EWAL_OK, "{name}");
+        assert_eq!(register(again, &mut error), EWAL_OK, "{name}");
+        assert_eq!(close(again, &mut error), EWAL_OK, "{name}");
     }
 }
 

@@ -211,6 +211,21 @@ impl Primary {
         }
     }
 
+    /// Fails the primary and its spool for good, as a caught panic at a boundary
+    /// does.
+    pub fn fail(&self, cause: &Error) {
+        self.0.fail(cause);
+        if let Some(spool) = &self.1 {
+            spool.fail(cause.clone());
+        }
+    }
+
+    /// Whether it is this process's.
+    #[cfg(feature = "capi")]
+    pub(crate) fn check_fork(&self) -> Result<()> {
+        self.0.check_fork()
+    }
+
     /// Where an open that salvaged left the damaged slot store.
     pub fn salvaged(&self) -> Option<PathBuf> {
         self.0.salvaged.clone()

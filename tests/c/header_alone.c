@@ -11,6 +11,10 @@ int main(void) {
   ewal_segment_record record = EWAL_SEGMENT_RECORD_INIT;
   ewal_spool_options spool = EWAL_SPOOL_OPTIONS_INIT;
   ewal_salvage_report report = EWAL_SALVAGE_REPORT_INIT;
+  ewal_primary_options primary = EWAL_PRIMARY_OPTIONS_INIT;
+  ewal_ack ack = EWAL_ACK_INIT;
+  ewal_ack_policy policy = EWAL_ACK_POLICY_INIT;
+  ewal_ack_result result = EWAL_ACK_RESULT_INIT;
   int32_t status = EWAL_E_CORRUPT;
   switch (status) {
   case EWAL_OK:
@@ -27,5 +31,9 @@ int main(void) {
            summary.struct_size == sizeof(ewal_recovery_summary) &&
            stats.struct_size == sizeof(ewal_stats) && record.txn_id == 0 &&
            spool.struct_size == sizeof(ewal_spool_options) &&
-           report.struct_size == sizeof(ewal_salvage_report));
+           report.struct_size == sizeof(ewal_salvage_report) &&
+           primary.struct_size == sizeof(ewal_primary_options) &&
+           ack.struct_size == sizeof(ewal_ack) &&
+           policy.struct_size == sizeof(ewal_ack_policy) &&
+           result.struct_size == sizeof(ewal_ack_result));
 }

@@ -21,7 +21,7 @@ pub const BEGIN: &str = r#"/* epochwal.h: the C interface of libepochwal.
  * whatever is staged and becomes durable with one write and one sync, and
  * committers wait for their epoch. After a crash, recovery gives back exactly
  * the committed prefix. Beside it the spool: a durable log of records, for log
- * shipping.
+ * shipping, and over it the primary, which knows how far its replicas are.
  *
  *     ewal_coordinator wal;
  *     ewal_error error = EWAL_ERROR_INIT;
@@ -54,8 +54,8 @@ pub const BEGIN: &str = r#"/* epochwal.h: the C interface of libepochwal.
  *   do not end a wait.
  * - Paths are bytes that end with NUL, in no particular encoding. Strings are
  *   UTF-8.
- * - In the child of a fork() every inherited coordinator and spool answers
- *   EWAL_E_FORKED, and touches no file; the child may open others.
+ * - In the child of a fork() every inherited coordinator, spool and primary
+ *   answers EWAL_E_FORKED, and touches no file; the child may open others.
  * - No function may be called from a signal handler, and no thread may be
  *   cancelled (pthread_cancel) inside one.
  *
@@ -243,5 +243,56 @@ keeps. A spool pruned empty goes on after the last LSN that it ever had.
             r"#define EWAL_SALVAGE_REPORT_INIT \
   { sizeof(ewal_salvage_report), false, { 0 }, 0, 0, 0, 0, 0, 0 }",
         )],
+    },
+    Section {
+        title: "Primary",
+        prose: "
+A primary is a spool with the durable knowledge of how far each replica has
+come: its slots. It owns its spool; either of the two can be opened on one path
+at a time. A replica registers, is told where to go on, reads records from the
+spool, and acknowledges what it has. What a slot needs is not pruned.
+
+One session per id is alive: each registration gives a generation, and what an
+older one says is refused. A slot store that can't be read is an error and stops
+pruning: nothing begins anew by itself.
+",
+        files: &[
+            "primary_options.rs",
+            "primary.rs",
+            "primary_registry.rs",
+            "primary_resume.rs",
+        ],
+        macros: &[(
+            "ewal_primary_options",
+            r"#define EWAL_PRIMARY_OPTIONS_INIT \
+  { sizeof(ewal_primary_options), 0, 0, 0, 0, 0, 0, 0, 0, NULL }",
+        )],
+    },
+    Section {
+        title: "Acknowledgements, and commits that wait for them",
+        prose: "
+A commit that waits names its policy as text. What is not known is refused, and
+never read as \"local\".
+
+    ewal_ack_policy policy = EWAL_ACK_POLICY_INIT;
+    policy.policy = \"any 1 (replica-1, replica-2)\";
+    ewal_primary_wait_acks(primary, lsn, &policy, 1000000000, NULL, &error);
+",
+        files: &["primary_ack.rs"],
+        macros: &[
+            (
+                "ewal_ack",
+                r"#define EWAL_ACK_INIT { sizeof(ewal_ack), 0, 0, 0, 0, 0, 0 }",
+            ),
+            (
+                "ewal_ack_policy",
+                r"#define EWAL_ACK_POLICY_INIT { sizeof(ewal_ack_policy), 0, 0, 0, NULL }",
+            ),
+            (
+                "ewal_ack_result",
+                r"#define EWAL_ACK_RESULT_INIT \
+  { sizeof(ewal_ack_result), 0, 0, 0, false, { 0 } }",
+            ),
+        ],
     },
 ];

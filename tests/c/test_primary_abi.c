@@ -1,0 +1,393 @@
+/* Misuse of the primary: whatever a caller hands in, it gets a status. */
+#include "primary.h"
+
+#include <pthread.h>
+#include <stddef.h>
+
+static const ewal_primary no_primary;
+static const ewal_status bad = EWAL_E_INVALID;
+
+/* What other languages are told by hand. */
+static void structs_are_laid_out_as_documented(void) {
+  CHECK(sizeof(ewal_primary) == 8);
+  CHECK(sizeof(ewal_primary_options) == 56 + sizeof(void *));
+  CHECK(offsetof(ewal_primary_options, healthy_for_ns) == 8);
+  CHECK(offsetof(ewal_primary_options, max_slots) == 48);
+  CHECK(offsetof(ewal_primary_options, spool) == 56);
+  CHECK(sizeof(ewal_registration) == 24);
+  CHECK(offsetof(ewal_registration, generation) == 8);
+  CHECK(offsetof(ewal_registration, created) == 16);
+  CHECK(sizeof(ewal_ack) == 48);
+  CHECK(offsetof(ewal_ack, written) == 8 && offsetof(ewal_ack, durable) == 16);
+  CHECK(offsetof(ewal_ack, applied) == 24 && offsetof(ewal_ack, apply_errors) == 32);
+  CHECK(offsetof(ewal_ack, divergences) == 40);
+  CHECK(sizeof(ewal_ack_policy) == 16 + sizeof(char *));
+  CHECK(offsetof(ewal_ack_policy, level) == 4 && offsetof(ewal_ack_policy, flags) == 8);
+  CHECK(offsetof(ewal_ack_policy, policy) == 16);
+  CHECK(sizeof(ewal_ack_result) == 24);
+  CHECK(offsetof(ewal_ack_result, outcome) == 4);
+  CHECK(offsetof(ewal_ack_result, required) == 12);
+  CHECK(offsetof(ewal_ack_result, degraded) == 16);
+  CHECK(sizeof(ewal_resume) == 24);
+  CHECK(offsetof(ewal_resume, cause) == 4 && offsetof(ewal_resume, resume_lsn) == 8);
+  CHECK(offsetof(ewal_resume, common_lsn) == 16);
+}
+
+static void null_and_zero_are_refused(void) {
+  CHECK(ewal_primary_open(NULL, NULL, NULL, NULL) == bad);
+  CHECK(ewal_primary_close(no_primary, 0, NULL) == bad);
+  CHECK(ewal_primary_spool(no_primary, NULL) == bad);
+  CHECK(ewal_primary_topology_epoch(no_primary, NULL) == bad);
+  CHECK(ewal_primary_salvaged(no_primary, NULL, 0, NULL, NULL) == bad);
+  CHECK(ewal_primary_register(no_primary, NULL, NULL, NULL, NULL) == bad);
+  CHECK(ewal_primary_ensure_registered(no_primary, NULL, NULL, NULL, NULL) == bad);
+  CHECK(ewal_primary_unregister(no_primary, NULL, NULL) == bad);
+  CHECK(ewal_primary_set_rebootstrapping(no_primary, NULL, false, NULL) == bad);
+  CHECK(ewal_primary_note_pull(no_primary, NULL, 0, 0, NULL) == bad);
+  CHECK(ewal_primary_touch(no_primary, NULL, 0, NULL) == bad);
+  CHECK(ewal_primary_plan_resume(no_primary, NULL, 0, 0, NULL, NULL) == bad);
+  CHECK(ewal_primary_ack(no_primary, NULL, 0, NULL, NULL) == bad);
+  CHECK(ewal_primary_wait_acks(no_primary, 0, NULL, 0, NULL, NULL) == bad);
+  CHECK(ewal_primary_quorum_lsn(no_primary, 0, 0, NULL, NULL) == bad);
+  CHECK(ewal_cause_name(0)[0] == 0 && ewal_cause_name(UINT32_MAX)[0] == 0);
+}
+
+/* The same over a living handle: that is not what is refused. */
+static void null_is_refused_over_a_living_handle_too(void) {
+  ewal_primary primary = open_primary(NULL, NULL);
+  ewal_error error = EWAL_ERROR_INIT;
+  ewal_ack ack = EWAL_ACK_INIT;
+  ewal_ack_policy policy = EWAL_ACK_POLICY_INIT;
+  ewal_resume resume;
+  uint64_t lsn;
+#define REFUSE(call, word)                                                   \
+  do {                                                                       \
+    EXPECT(bad, call, &error);                                               \
+    CHECK(strstr(error.message, word) != NULL);                              \
+  } while (0)
+  CHECK(ewal_primary_spool(primary, NULL) == bad);
+  CHECK(ewal_primary_topology_epoch(primary, NULL) == bad);
+  REFUSE(ewal_primary_salvaged(primary, NULL, 1, NULL, &error), "buf");
+  REFUSE(ewal_primary_register(primary, NULL, NULL, NULL, &error), "id is NULL");
+  REFUSE(ewal_primary_ensure_registered(primary, NULL, NULL, NULL, &error), "id");
+  REFUSE(ewal_primary_unregister(primary, NULL, &error), "id");
+  REFUSE(ewal_primary_set_rebootstrapping(primary, NULL, true, &error), "id");
+  REFUSE(ewal_primary_note_pull(primary, NULL, 1, 0, &error), "id");
+  REFUSE(ewal_primary_touch(primary, NULL, 1, &error), "id");
+  REFUSE(ewal_primary_plan_resume(primary, NULL, 0, 0, &resume, &error), "id");
+  REFUSE(ewal_primary_plan_resume(primary, "a", 0, 0, NULL, &error), "out");
+  REFUSE(ewal_primary_ack(primary, NULL, 1, &ack, &error), "id");
+  REFUSE(ewal_primary_ack(primary, "a", 1, NULL, &error), "ack is NULL");
+  REFUSE(ewal_primary_wait_acks(primary, 1, NULL, 0, NULL, &error), "policy is NULL");
+  REFUSE(ewal_primary_wait_acks(primary, 1, &policy, 0, NULL, &error),
+         "policy is NULL");
+  REFUSE(ewal_primary_quorum_lsn(primary, 1, 0, NULL, &error), "out");
+  REFUSE(ewal_primary_quorum_lsn(primary, 0, 0, &lsn, &error), "n: ");
+  REFUSE(ewal_primary_quorum_lsn(primary, 1, 4, &lsn, &error), "level: ");
+#undef REFUSE
+  close_primary(primary);
+}
+
+static void names_that_can_not_be_are_refused(void) {
+  ewal_primary primary = open_primary(NULL, NULL);
+  ewal_error error = EWAL_ERROR_INIT;
+  char name[257];
+  memset(name, 'x', sizeof name);
+  name[256] = 0;
+  EXPECT(bad, ewal_primary_register(primary, "", NULL, NULL, &error), &error);
+  EXPECT(bad, ewal_primary_register(primary, name, NULL, NULL, &error), &error);
+  EXPECT(bad, ewal_primary_register(primary, "a\nb", NULL, NULL, &error), &error);
+  EXPECT(bad, ewal_primary_register(primary, "\xff", NULL, NULL, &error), &error);
+  CHECK(strstr(error.message, "UTF-8") != NULL);
+  EXPECT(bad, ewal_primary_register(primary, "a", "", NULL, &error), &error);
+  EXPECT(bad, ewal_primary_register(primary, "a", "\xc3(", NULL, &error), &error);
+  CHECK(strstr(error.message, "region") != NULL);
+  name[255] = 0;
+  EXPECT(EWAL_OK, ewal_primary_register(primary, name, "\xc3\xa9", NULL, &error),
+         &error);
+  close_primary(primary);
+}
+
+static void out_parameters_are_zeroed_on_failure(void) {
+  ewal_primary primary = {7};
+  ewal_spool spool = {7};
+  ewal_registration registration = {7, 7, true, {7}};
+  ewal_ack_result result = EWAL_ACK_RESULT_INIT;
+  ewal_resume resume = {7, 7, 7, 7};
+  uint64_t a = 7;
+  size_t n = 7;
+  char text[4] = "old";
+  ewal_primary_open("", NULL, &primary, NULL);
+  CHECK(primary.id == 0);
+  ewal_primary_spool(primary, &spool);
+  CHECK(spool.id == 0);
+  ewal_primary_topology_epoch(primary, &a);
+  CHECK(a == 0);
+  ewal_primary_salvaged(primary, text, sizeof text, &n, NULL);
+  CHECK(text[0] == 0 && n == 0);
+  ewal_primary_register(primary, "a", NULL, &registration, NULL);
+  CHECK(registration.generation == 0 && !registration.created);
+  registration.generation = 7;
+  ewal_primary_ensure_registered(primary, "a", NULL, &registration, NULL);
+  CHECK(registration.generation == 0);
+  ewal_primary_plan_resume(primary, "a", 1, 1, &resume, NULL);
+  CHECK(resume.kind == 0 && resume.cause == 0);
+  CHECK(resume.resume_lsn == 0 && resume.common_lsn == 0);
+  result.outcome = result.observed = 7;
+  ewal_primary_wait_acks(primary, 1, NULL, 0, &result, NULL);
+  CHECK(result.outcome == 0 && result.observed == 0);
+  CHECK(result.struct_size == sizeof result);
+  a = 7;
+  ewal_primary_quorum_lsn(primary, 1, 0, &a, NULL);
+  CHECK(a == 0);
+}
+
+static void the_size_rule_holds(void) {
+  const ewal_primary_options init = EWAL_PRIMARY_OPTIONS_INIT;
+  ewal_primary primary = open_primary(NULL, NULL), other;
+  ewal_registration a = join(primary, "a", NULL);
+  ewal_error error = EWAL_ERROR_INIT;
+  ewal_ack_result result = EWAL_ACK_RESULT_INIT;
+  ewal_spool_options spool = EWAL_SPOOL_OPTIONS_INIT;
+  struct {
+    ewal_primary_options known;
+    unsigned char tail[64];
+  } options;
+  struct {
+    ewal_ack known;
+    unsigned char tail[64];
+  } ack;
+  struct {
+    ewal_ack_policy known;
+    unsigned char tail[64];
+  } policy;
+  memset(&options, 0, sizeof options);
+  memset(&ack, 0, sizeof ack);
+  memset(&policy, 0, sizeof policy);
+  options.known = init;
+  policy.known.policy = "local";
+#define OPEN() ewal_primary_open(NULL, &options.known, &other, &error)
+#define ACK() ewal_primary_ack(primary, "a", a.generation, &ack.known, &error)
+#define WAIT() ewal_primary_wait_acks(primary, 0, &policy.known, 0, &result, &error)
+#define SIZES(it, call)                                                      \
+  do {                                                                       \
+    it.known.struct_size = sizeof it.known - 1;                              \
+    EXPECT(bad, call, &error);                                               \
+    CHECK(strstr(error.message, "struct_size") != NULL);                     \
+    it.known.struct_size = UINT32_MAX;                                       \
+    EXPECT(bad, call, &error);                                               \
+    it.known.struct_size = sizeof it;                                        \
+    it.tail[63] = 1;                                                         \
+    EXPECT(EWAL_E_ABI, call, &error);                                        \
+    it.tail[63] = 0;                                                         \
+    EXPECT(EWAL_OK, call, &error);                                           \
+  } while (0)
+  SIZES(options, OPEN());
+  close_primary(other);
+  SIZES(ack, ACK());
+  SIZES(policy, WAIT());
+#undef SIZES
+  result.struct_size--;
+  EXPECT(bad, WAIT(), &error);
+  ack.known.reserved = 1;
+  EXPECT(bad, ACK(), &error);
+  policy.known.reserved = 1;
+  result.struct_size++;
+  EXPECT(bad, WAIT(), &error);
+  CHECK(strstr(error.message, "reserved") != NULL);
+  spool.struct_size = 8;
+  options.known.spool = &spool;
+  EXPECT(bad, OPEN(), &error);
+  CHECK(strstr(error.message, "spool: ") == error.message);
+  close_primary(primary);
+}
+
+static void options_out_of_range_are_named(void) {
+  ewal_error error = EWAL_ERROR_INIT;
+  ewal_primary primary;
+#define REFUSE(field, value, name)                                           \
+  do {                                                                       \
+    ewal_primary_options options = EWAL_PRIMARY_OPTIONS_INIT;                \
+    options.field = value;                                                   \
+    EXPECT(bad, ewal_primary_open(NULL, &options, &primary, &error), &error); \
+    CHECK(strncmp(error.message, name ": ", strlen(name) + 2) == 0);         \
+  } while (0)
+  REFUSE(flags, EWAL_OPEN_SALVAGE, "flags");
+  REFUSE(flags, 0x80000000u, "flags");
+  REFUSE(healthy_for_ns, 1, "healthy_for");
+  REFUSE(healthy_for_ns, UINT64_MAX, "healthy_for");
+  REFUSE(idle_timeout_ns, 1, "idle_timeout");
+  REFUSE(idle_timeout_ns, UINT64_MAX - 1, "idle_timeout");
+  REFUSE(save_interval_ns, 1, "save_interval");
+  REFUSE(save_interval_ns, UINT64_MAX, "save_interval");
+  REFUSE(max_slots, UINT32_MAX, "max_slots");
+  REFUSE(trace_capacity, UINT32_MAX, "trace_capacity");
+#undef REFUSE
+}
+
+/* What is not known is never "local". */
+static void policies_that_are_none_are_refused(void) {
+  ewal_primary primary = open_primary(NULL, NULL);
+  const char *const texts[] = {"",      "loca",    "local 1",         "none", "0",
+                               "all",   "any 0",   "any 2 (a)",       "-1",   "any 1 (a,)",
+                               "first", "\xff", "quorum 1 (a)", "any 1 (a"};
+  ewal_ack_policy policy = EWAL_ACK_POLICY_INIT;
+  ewal_ack_result result = EWAL_ACK_RESULT_INIT;
+  ewal_error error = EWAL_ERROR_INIT;
+  size_t i;
+  for (i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+    result.outcome = 7;
+    EXPECT(bad, wait_for(primary, 0, texts[i], 0, &result, &error), &error);
+    CHECK(result.outcome == 0 && strstr(error.message, "policy") != NULL);
+  }
+  policy.policy = "local";
+  policy.level = 4;
+  EXPECT(bad, ewal_primary_wait_acks(primary, 0, &policy, 0, NULL, &error), &error);
+  policy.level = EWAL_LEVEL_APPLIED;
+  policy.flags = 2;
+  EXPECT(bad, ewal_primary_wait_acks(primary, 0, &policy, 0, NULL, &error), &error);
+  close_primary(primary);
+}
+
+/* Its spool is lent: it ends with the primary, and by no other way. */
+static void the_spool_is_borrowed(void) {
+  ewal_primary primary = open_primary("borrowed", NULL);
+  ewal_spool spool = spool_of(primary), other;
+  ewal_error error = EWAL_ERROR_INIT;
+  ewal_record record = make_record(1, 2, "x");
+  ewal_records records;
+  ewal_cursor cursor;
+  uint64_t lsn;
+  CHECK(spool_of(primary).id == spool.id);
+  EXPECT(bad, ewal_spool_close(spool, -1, &error), &error);
+  append(spool, 1, 1);
+  EXPECT(EWAL_OK, ewal_cursor_open(spool, 0, &cursor, &error), &error);
+  EXPECT(EWAL_OK, ewal_spool_read_since(spool, 0, 9, 99, &records, &error), &error);
+  EXPECT(EWAL_E_LOCKED, ewal_spool_open(in_scratch("borrowed"), NULL, &other, &error),
+         &error);
+  close_primary(primary);
+  CHECK(ewal_primary_spool(primary, &other) == EWAL_E_CLOSED && other.id == 0);
+  EXPECT(EWAL_E_CLOSED, ewal_spool_append(spool, &record, 1, -1, &error), &error);
+  EXPECT(EWAL_E_CLOSED, ewal_spool_close(spool, -1, &error), &error);
+  CHECK(ewal_spool_bounds(spool, &lsn, NULL, NULL) == EWAL_E_CLOSED);
+  EXPECT(EWAL_E_CLOSED, ewal_cursor_next(cursor, 1, 1, -1, &records, &error), &error);
+  CHECK(ewal_cursor_close(cursor) == EWAL_OK);
+  /* Opened alone it is somebody else's, and closes. */
+  spool = open_spool("borrowed", NULL);
+  EXPECT(EWAL_E_LOCKED, ewal_primary_open(in_scratch("borrowed"), NULL, &primary, &error),
+         &error);
+  CHECK(primary.id == 0);
+  close_spool(spool);
+}
+
+static void foreign_numbers_are_no_handles(void) {
+  ewal_primary primary = open_primary(NULL, NULL), odd;
+  ewal_spool spool = spool_of(primary), no_spool;
+  uint64_t bit, n;
+  no_spool.id = primary.id;
+  CHECK(ewal_spool_bounds(no_spool, &n, NULL, NULL) == bad);
+  odd.id = spool.id;
+  CHECK(ewal_primary_topology_epoch(odd, &n) == bad);
+  for (bit = 1; bit != 0; bit <<= 1) {
+    odd.id = primary.id ^ bit;
+    CHECK(ewal_primary_topology_epoch(odd, &n) < 0);
+    CHECK(ewal_primary_close(odd, 0, NULL) < 0);
+  }
+  close_primary(primary);
+}
+
+static pthread_barrier_t gate;
+static void *close_at_once(void *handle) {
+  pthread_barrier_wait(&gate);
+  return (void *)(intptr_t)ewal_primary_close(*(ewal_primary *)handle, -1, NULL);
+}
+static void *poll_close(void *handle) {
+  pthread_barrier_wait(&gate);
+  return (void *)(intptr_t)ewal_primary_close(*(ewal_primary *)handle, 0, NULL);
+}
+
+/* Closes it from many threads at once, and counts how they end. */
+static int closed_by(int n, void *(*close)(void *), ewal_primary primary, int *late) {
+  pthread_t threads[64];
+  int i, ok = 0;
+  *late = 0;
+  pthread_barrier_init(&gate, NULL, (unsigned)n);
+  for (i = 0; i < n; i++)
+    CHECK(pthread_create(&threads[i], NULL, close, &primary) == 0);
+  for (i = 0; i < n; i++) {
+    void *status;
+    pthread_join(threads[i], &status);
+    CHECK((intptr_t)status == EWAL_OK || (intptr_t)status == EWAL_E_CLOSED ||
+          (intptr_t)status == EWAL_TIMEOUT);
+    ok += (intptr_t)status == EWAL_OK;
+    *late += (intptr_t)status == EWAL_TIMEOUT;
+  }
+  pthread_barrier_destroy(&gate);
+  return ok;
+}
+
+static void of_64_closes_one_succeeds(void) {
+  int round, late;
+  for (round = 0; round < 10; round++) {
+    ewal_primary primary = open_primary(round % 2 ? "close64" : NULL, NULL);
+    fill(primary, 1 + (uint64_t)round);
+    CHECK(closed_by(64, close_at_once, primary, &late) == 1 && late == 0);
+  }
+}
+
+/* A close that is not in time leaves it open, whoever closes beside it. */
+static void a_close_that_is_not_in_time_takes_nothing(void) {
+  int round, late;
+  for (round = 0; round < 50; round++) {
+    ewal_primary primary = open_primary("in_time", NULL);
+    ewal_record record = make_record(1, 1 + (uint64_t)round, "x");
+    ewal_registration a = join(primary, "a", NULL);
+    int ok;
+    CHECK(a.generation > 0);
+    CHECK(ewal_spool_submit(spool_of(primary), &record, 1, NULL, NULL) == EWAL_OK);
+    ok = closed_by(4, poll_close, primary, &late);
+    CHECK(ok <= 1);
+    if (!ok)
+      CHECK(ewal_primary_touch(primary, "a", a.generation, NULL) == EWAL_OK);
+    CHECK(ewal_primary_close(primary, -1, NULL) == (ok ? EWAL_E_CLOSED : EWAL_OK));
+  }
+}
+
+static void many_handles_leave_no_memory_behind_and_never_alias(void) {
+  static ewal_primary stale[1000];
+  const int rounds = times(1000);
+  long before = 0;
+  uint64_t epoch;
+  int i, j;
+  for (i = 0; i < rounds; i++) {
+    stale[i] = open_primary(NULL, NULL);
+    join(stale[i], "a", NULL);
+    close_primary(stale[i]);
+    if (i == rounds / 4)
+      before = resident_kib();
+  }
+  CHECK(resident_kib() < before + 4096);
+  for (i = 0; i < rounds; i++) {
+    CHECK(ewal_primary_topology_epoch(stale[i], &epoch) == EWAL_E_CLOSED);
+    for (j = 0; j < i; j += 97)
+      CHECK(stale[i].id != stale[j].id);
+  }
+}
+
+int main(int argc, char **argv) {
+  start(argc, argv);
+  RUN(structs_are_laid_out_as_documented);
+  RUN(null_and_zero_are_refused);
+  RUN(null_is_refused_over_a_living_handle_too);
+  RUN(names_that_can_not_be_are_refused);
+  RUN(out_parameters_are_zeroed_on_failure);
+  RUN(the_size_rule_holds);
+  RUN(options_out_of_range_are_named);
+  RUN(policies_that_are_none_are_refused);
+  RUN(the_spool_is_borrowed);
+  RUN(foreign_numbers_are_no_handles);
+  RUN(of_64_closes_one_succeeds);
+  RUN(a_close_that_is_not_in_time_takes_nothing);
+  RUN(many_handles_leave_no_memory_behind_and_never_alias);
+  return 0;
+}
