@@ -4,8 +4,8 @@
 #   bindings/install.sh PREFIX [BUILD_DIR]
 #
 # PREFIX gets include/, lib/ (shared and static library, pkg-config file,
-# CMake package) and bin/epochwal. BUILD_DIR is where cargo left the library,
-# target/release by default. DESTDIR is put before PREFIX in paths that are
+# CMake package), and bin/epochwal with its manual and completions in share/.
+# BUILD_DIR is where cargo left the library, target/release by default. DESTDIR is put before PREFIX in paths that are
 # written, not in those that are written down.
 
 set -eu
@@ -54,6 +54,13 @@ install -m 644 "$build/libepochwal.a" "$dest/lib/"
 if [ -f "$build/epochwal" ]; then
     mkdir -p "$dest/bin"
     install -m 755 "$build/epochwal" "$dest/bin/"
+    share=$dest/share
+    mkdir -p "$share/man/man1" "$share/bash-completion/completions" \
+        "$share/zsh/site-functions" "$share/fish/vendor_completions.d"
+    "$build/epochwal" man "$share/man/man1"
+    "$build/epochwal" completions bash >"$share/bash-completion/completions/epochwal"
+    "$build/epochwal" completions zsh >"$share/zsh/site-functions/_epochwal"
+    "$build/epochwal" completions fish >"$share/fish/vendor_completions.d/epochwal.fish"
 fi
 
 # '|' is taken as sed's delimiter; a prefix with one, or with what sed reads as

@@ -1,20 +1,9 @@
 //! The command line.
 
+use crate::exit;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use std::path::PathBuf;
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0   done; for `verify`: the log is clean
-  1   `verify`: the log ends in a torn tail, which the next open drops
-  2   corrupt: something acknowledged is damaged
-  3   a newer format, or a log of another database
-  4   an I/O error, a lock that another process holds, or any other failure
-  64  the command line is wrong
-
-`inspect`, `recover` and `cat` exit 0 on a torn tail: it holds nothing that
-was ever acknowledged. `inspect` exits 0 on a corrupt log too; its output
-carries the verdict.";
 
 /// Looks at the log of a database: what is in it, whether it is whole, and
 /// what recovery makes of it.
@@ -22,7 +11,7 @@ carries the verdict.";
 /// DB is the database's path; the log lies beside it as DB-wal-*. The
 /// database file itself is not opened, but by `recover` where it is the target.
 #[derive(Debug, Parser)]
-#[command(name = "epochwal", version, after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
+#[command(name = "epochwal", version, after_help = exit::help())]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -31,64 +20,82 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show segments, their groups and certificates, and the state file
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit::help())]
     Inspect(InspectArgs),
     /// Read and check everything; the exit code is the verdict
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit::help())]
     Verify(VerifyArgs),
     /// Apply the log to a database file, and sync it
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit::help())]
     Recover(RecoverArgs),
     /// Print the recovered batches in replay order
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit::help())]
     Cat(CatArgs),
     /// The log of records beside the page log: DB.logical.wal-*
-    #[command(subcommand, after_help = EXIT_CODES)]
+    #[command(subcommand, after_help = exit::help())]
     Spool(SpoolCommand),
     /// The slots of a primary beside its spool: DB.logical.slots
-    #[command(subcommand, after_help = EXIT_CODES)]
+    #[command(subcommand, after_help = exit::help())]
     Slots(SlotsCommand),
+    /// Print a shell's completion script
+    #[command(after_help = exit::help())]
+    Completions(CompletionsArgs),
+    /// Write the manual, a page for each command, into a folder
+    #[command(hide = true, after_help = exit::help())]
+    Man(ManArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// For which shell
+    pub shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The folder, which must be there
+    pub dir: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum SpoolCommand {
     /// Show bounds, terms and segments
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit::help())]
     Inspect(SpoolArgs),
     /// Print the records, oldest first
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit::help())]
     Cat(SpoolCatArgs),
     /// Read and check everything; the exit code is the verdict
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit::help())]
     Verify(SpoolArgs),
     /// Move what is damaged, and all beyond it, aside; needs the writer's lock
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit::help())]
     Salvage(SpoolArgs),
     /// Let records go; needs the writer's lock
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit::help())]
     Prune(SpoolPruneArgs),
 }
 
 #[derive(Debug, Subcommand)]
 pub enum SlotsCommand {
     /// Show all slots, and how far they let a prune go
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit::help())]
     List(SlotsArgs),
     /// Show one slot
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit::help())]
     Show(SlotArgs),
     /// Drop a slot: it holds nothing back any more; needs the writer's lock
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit::help())]
     Drop(SlotArgs),
     /// Revive a slot whose replica was loaded anew; needs the writer's lock
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit::help())]
     Reset(SlotResetArgs),
     /// Print the slots as the JSON file that other software reads
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit::help())]
     Export(SlotsExportArgs),
     /// Go on with what can be read of a damaged store, which is kept aside;
     /// needs the writer's lock
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = exit::help())]
     Salvage(SlotsArgs),
 }
 

@@ -3,9 +3,10 @@
 use epochwal::ErrorKind;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// What the process says to its caller. The help text lists the same codes.
+/// What the process says to its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -21,6 +22,37 @@ pub enum Exit {
     Error = 4,
     /// The command line is wrong (`EX_USAGE` of sysexits).
     Usage = 64,
+}
+
+/// What each code means, for the help and the manual.
+pub const MEANINGS: [(Exit, &str); 6] = [
+    (Exit::Clean, "done; for `verify`: the log is clean"),
+    (
+        Exit::Torn,
+        "`verify`: the log ends in a torn tail, which the next open drops",
+    ),
+    (Exit::Corrupt, "corrupt: something acknowledged is damaged"),
+    (Exit::Format, "a newer format, or a log of another database"),
+    (
+        Exit::Error,
+        "an I/O error, a lock that another process holds, or any other failure",
+    ),
+    (Exit::Usage, "the command line is wrong"),
+];
+
+/// What they leave open.
+pub const REMARK: &str = "\
+Only `verify` exits 1 on a torn tail: it holds nothing that was ever
+acknowledged. `inspect` exits 0 on a corrupt log too; its output carries the
+verdict.";
+
+/// The same as the end of a help text.
+pub fn help() -> String {
+    let mut text = "Exit codes:\n".to_owned();
+    for (exit, meaning) in MEANINGS {
+        text += &format!("  {:<2}  {meaning}\n", exit as u8);
+    }
+    text + "\n" + REMARK
 }
 
 impl Exit {
@@ -58,6 +90,8 @@ pub enum Failure {
     Engine(epochwal::Error),
     /// Writing to stdout failed.
     Output(io::Error),
+    /// Writing a file failed.
+    File(PathBuf, io::Error),
     /// The library's answer, and what to do about it.
     Advised(epochwal::Error, String),
     /// The log is readable, but does not have what was asked for.
@@ -72,7 +106,7 @@ impl Failure {
         match self {
             Failure::Engine(error) | Failure::Advised(error, _) => Exit::of(error.kind()),
             Failure::Usage(_) => Exit::Usage,
-            Failure::Output(_) | Failure::Missing(_) => Exit::Error,
+            Failure::Output(_) | Failure::File(..) | Failure::Missing(_) => Exit::Error,
         }
     }
 }
@@ -82,6 +116,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Engine(error) => error.fmt(f),
             Failure::Output(error) => write!(f, "writing the output: {error}"),
+            Failure::File(path, error) => write!(f, "writing {}: {error}", path.display()),
             Failure::Advised(error, advice) => write!(f, "{error}; {advice}"),
             Failure::Missing(what) | Failure::Usage(what) => f.write_str(what),
         }

@@ -7,6 +7,7 @@ mod args;
 mod cat;
 mod exit;
 mod inspect;
+mod manual;
 mod recover;
 mod show;
 mod slots;
@@ -47,6 +48,8 @@ fn run(command: Command, out: &mut impl Write) -> Exit {
         Command::Cat(args) => cat::run(&args, out),
         Command::Spool(command) => spool::run(&command, out),
         Command::Slots(command) => slots::run(&command, out),
+        Command::Completions(args) => manual::completions(&args, out),
+        Command::Man(args) => manual::write_pages(&args),
     };
     let result = result.and_then(|code| {
         out.flush()?;

@@ -1,0 +1,74 @@
+//! What a packager installs beside the tool: manual pages and completions, both
+//! made from the command line's own description.
+
+use crate::args::{Cli, CompletionsArgs, ManArgs};
+use crate::exit::{self, Exit, Failure};
+use clap::{Command, CommandFactory};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+/// `completions`.
+pub fn completions(args: &CompletionsArgs, out: &mut impl Write) -> Result<Exit, Failure> {
+    let mut script = Vec::new();
+    let mut command = Cli::command();
+    let name = command.get_name().to_owned();
+    clap_complete::generate(args.shell, &mut command, name, &mut script);
+    out.write_all(&script)?;
+    Ok(Exit::Clean)
+}
+
+/// `man`.
+pub fn write_pages(args: &ManArgs) -> Result<Exit, Failure> {
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    pages(&command, &args.dir)?;
+    Ok(Exit::Clean)
+}
+
+/// The page of a command, and those of the commands in it.
+fn pages(command: &Command, dir: &Path) -> Result<(), Failure> {
+    for inner in command.get_subcommands().filter(|c| !c.is_hide_set()) {
+        pages(inner, dir)?;
+    }
+    let man = Man::new(command.clone())
+        .source(concat!("epochwal ", env!("CARGO_PKG_VERSION")))
+        .manual("epochwal");
+    let path = dir.join(man.get_filename());
+    let page = page(command, &man)?;
+    fs::write(&path, page).map_err(|e| Failure::File(path, e))
+}
+
+fn page(command: &Command, man: &Man) -> io::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut page)?;
+    }
+    rest(command).to_writer(&mut page)?;
+    Ok(page)
+}
+
+/// What clap knows nothing of.
+fn rest(command: &Command) -> Roff {
+    let mut rest = Roff::new();
+    rest.control("SH", ["EXIT STATUS"]);
+    for (exit, meaning) in exit::MEANINGS {
+        rest.control("TP", ["4"]);
+        rest.text([bold((exit as u8).to_string())]);
+        rest.text([roman(meaning)]);
+    }
+    rest.control("PP", []);
+    rest.text([roman(exit::REMARK)]);
+    if command.get_name() != "epochwal" {
+        rest.control("SH", ["SEE ALSO"]);
+        rest.text([bold("epochwal"), roman("(1)")]);
+    }
+    rest
+}
