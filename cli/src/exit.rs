@@ -1,5 +1,6 @@
 //! Exit codes, and the failures that lead to them.
 
+use crate::paint::{self, Painted};
 use epochwal::ErrorKind;
 use std::fmt;
 use std::io;
@@ -74,6 +75,18 @@ impl Exit {
             Exit::Format => "format",
             Exit::Error | Exit::Usage => "error",
         }
+    }
+}
+
+impl Exit {
+    /// [`Exit::verdict`] for people.
+    pub fn painted(self) -> Painted<&'static str> {
+        let style = match self {
+            Exit::Clean => paint::GOOD,
+            Exit::Torn => paint::DOUBTFUL,
+            _ => paint::BAD,
+        };
+        paint::on_stdout(style, self.verdict())
     }
 }
 

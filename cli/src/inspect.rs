@@ -23,7 +23,7 @@ fn write_text(db: &Path, log: &Inspection, out: &mut impl Write) -> io::Result<(
         out,
         "{}: {}, {} segments, last epoch {}",
         db.display(),
-        show::verdict_name(log.verdict),
+        show::verdict(log.verdict),
         log.segments.len(),
         or_none(log.last_epoch)
     )?;

@@ -8,6 +8,7 @@ mod cat;
 mod exit;
 mod inspect;
 mod manual;
+mod paint;
 mod recover;
 mod show;
 mod slots;
@@ -61,7 +62,8 @@ fn run(command: Command, out: &mut impl Write) -> Exit {
         Err(failure) => {
             // What was found before the failure is data all the same.
             let _ = out.flush();
-            let _ = writeln!(io::stderr(), "epochwal: {failure}");
+            let who = paint::on_stderr(paint::BAD, "epochwal:");
+            let _ = writeln!(io::stderr(), "{who} {failure}");
             failure.exit()
         }
     }

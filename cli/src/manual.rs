@@ -55,6 +55,14 @@ fn page(command: &Command, man: &Man) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
+const ENVIRONMENT: [(&str, &str); 2] = [
+    ("NO_COLOR", "Where it is set and not empty: no colours."),
+    (
+        "CLICOLOR_FORCE",
+        "Where it is set and not 0: colours also where the output is no terminal.",
+    ),
+];
+
 /// What clap knows nothing of.
 fn rest(command: &Command) -> Roff {
     let mut rest = Roff::new();
@@ -66,6 +74,12 @@ fn rest(command: &Command) -> Roff {
     }
     rest.control("PP", []);
     rest.text([roman(exit::REMARK)]);
+    rest.control("SH", ["ENVIRONMENT"]);
+    for (name, meaning) in ENVIRONMENT {
+        rest.control("TP", []);
+        rest.text([bold(name)]);
+        rest.text([roman(meaning)]);
+    }
     if command.get_name() != "epochwal" {
         rest.control("SH", ["SEE ALSO"]);
         rest.text([bold("epochwal"), roman("(1)")]);

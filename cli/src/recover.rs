@@ -31,7 +31,7 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<Exit, Failure> {
             out,
             "{}: {}, applied to {}",
             args.db.display(),
-            show::verdict_name(report.verdict),
+            show::verdict(report.verdict),
             args.target.display()
         )?;
         show::write_report(&report, out)?;

@@ -1,5 +1,7 @@
 //! What several commands show in the same way.
 
+use crate::paint::{self, Painted};
+use anstyle::Style;
 use epochwal::recovery::{SuspectFile, Verdict};
 use epochwal::{Error, RecoveryReport};
 use serde_json::{Map, Value, json};
@@ -13,6 +15,19 @@ pub fn verdict_name(verdict: Verdict) -> &'static str {
         Verdict::Clean => "clean",
         Verdict::Torn => "torn",
         Verdict::Corrupt => "corrupt",
+    }
+}
+
+/// The same for people.
+pub fn verdict(verdict: Verdict) -> Painted<&'static str> {
+    paint::on_stdout(verdict_style(verdict), verdict_name(verdict))
+}
+
+fn verdict_style(verdict: Verdict) -> Style {
+    match verdict {
+        Verdict::Clean => paint::GOOD,
+        Verdict::Torn => paint::DOUBTFUL,
+        Verdict::Corrupt => paint::BAD,
     }
 }
 
@@ -53,20 +68,30 @@ pub fn utc(ms: u64) -> String {
     )
 }
 
-/// Rows in columns as wide as they need to be; the last one is not filled up.
-pub fn write_table(rows: &[Vec<String>], out: &mut impl Write) -> io::Result<()> {
+/// Rows in columns as wide as they need to be. `style` gives a cell's, by its
+/// row and column.
+pub fn write_table(
+    rows: &[Vec<String>],
+    style: impl Fn(usize, usize) -> Style,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |at: usize| {
         let cells = rows.iter().filter_map(|row| row.get(at));
         cells.map(|c| c.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
-    for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            let _ = write!(line, "{cell:<width$}  ");
+    for (number, row) in rows.iter().enumerate() {
+        let last = row.iter().rposition(|cell| !cell.is_empty());
+        let row = &row[..last.map_or(0, |last| last + 1)];
+        for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let painted = paint::on_stdout(style(number, at), cell);
+            match at + 1 == row.len() {
+                true => write!(out, "{painted}")?,
+                false => write!(out, "{painted}{:1$}", "", width + 2 - cell.chars().count())?,
+            }
         }
-        writeln!(out, "{}", line.trim_end())?;
+        writeln!(out)?;
     }
     Ok(())
 }
@@ -103,7 +128,7 @@ pub fn write_suspects(suspects: &[SuspectFile], out: &mut impl Write) -> io::Res
         writeln!(
             out,
             "{}: {} at offset {}: {}",
-            verdict_name(suspect.verdict),
+            verdict(suspect.verdict),
             suspect.path.display(),
             suspect.offset,
             suspect.reason,

@@ -3,8 +3,10 @@
 
 use crate::args::{SlotArgs, SlotResetArgs, SlotsArgs, SlotsCommand, SlotsExportArgs};
 use crate::exit::{Exit, Failure};
+use crate::paint;
 use crate::show::{self, extend};
 use crate::spool;
+use anstyle::Style;
 use epochwal::primary::{Origin, Primary, PrimaryOptions, Slot, SlotReport, StoreKind};
 use epochwal::spool::{SpoolOptions, SpoolReader};
 use epochwal::{Error, ErrorKind};
@@ -115,6 +117,13 @@ impl View<'_> {
         }
     }
 
+    fn style(&self, slot: &Slot) -> Style {
+        match self.state(slot) {
+            "valid" => paint::GOOD,
+            _ => paint::BAD,
+        }
+    }
+
     fn slot_json(&self, slot: &Slot) -> Value {
         json!({
             "id": slot.id,
@@ -153,7 +162,11 @@ impl View<'_> {
         if let Some(invalidation) = slot.invalidation {
             rows.push(vec!["invalidated".into(), show::utc(invalidation.at_ms)]);
         }
-        show::write_table(&rows, out)
+        let style = |row, column| match (row, column) {
+            (1, 1) => self.style(slot),
+            _ => Style::new(),
+        };
+        show::write_table(&rows, style, out)
     }
 }
 
@@ -197,7 +210,7 @@ fn write_list(db: &Path, view: &View<'_>, out: &mut impl Write) -> io::Result<()
         out,
         "{}: {}, {}{place}",
         db.display(),
-        show::verdict_name(report.verdict),
+        show::verdict(report.verdict),
         count(report.slots.len()),
     )?;
     write_floor(report.floor(), out)?;
@@ -217,7 +230,12 @@ fn write_list(db: &Path, view: &View<'_>, out: &mut impl Write) -> io::Result<()
                 slot.region.clone().unwrap_or_default(),
             ]
         }));
-        show::write_table(&rows, out)?;
+        let style = |row: usize, column| match (row.checked_sub(1), column) {
+            (None, _) => paint::TITLE,
+            (Some(slot), 1) => view.style(&report.slots[slot]),
+            _ => Style::new(),
+        };
+        show::write_table(&rows, style, out)?;
     }
     show::write_suspects(&report.suspects, out)
 }

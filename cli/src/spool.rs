@@ -73,7 +73,7 @@ fn inspect(args: &SpoolArgs, out: &mut impl Write) -> Result<Exit, Failure> {
         extend(&mut document, report_json(&report));
         writeln!(out, "{document:#}")?;
     } else {
-        let verdict = show::verdict_name(report.verdict);
+        let verdict = show::verdict(report.verdict);
         writeln!(out, "{}: {verdict}", args.db.display())?;
         write_report(&report, out)?;
         write_segments(&report.segments, out)?;
@@ -110,7 +110,7 @@ fn verify(args: &SpoolArgs, out: &mut impl Write) -> Result<Exit, Failure> {
         );
         writeln!(out, "{document:#}")?;
     } else {
-        writeln!(out, "{}: {}", args.db.display(), exit.verdict())?;
+        writeln!(out, "{}: {}", args.db.display(), exit.painted())?;
         if report.exists {
             write_report(&report, out)?;
         }

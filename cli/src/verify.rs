@@ -95,7 +95,7 @@ impl Finding {
         } else {
             ""
         };
-        writeln!(out, "{}: {}{note}", db.display(), self.exit.verdict())?;
+        writeln!(out, "{}: {}{note}", db.display(), self.exit.painted())?;
         // After anything but damage there are no figures to show.
         if matches!(self.exit, Exit::Clean | Exit::Torn | Exit::Corrupt) {
             show::write_report(&self.report, out)?;
