@@ -31,13 +31,14 @@ PYTHON_SOURCES := python/pyproject.toml python/Cargo.toml \
 HEADERS := $(shell find include bindings/cpp/include -name '*.h' -o -name '*.hpp')
 C_EXAMPLES := $(patsubst examples/c/%.c,$(EXAMPLES)/c/%,$(wildcard examples/c/*.c))
 CPP_EXAMPLES := $(patsubst examples/cpp/%.cpp,$(EXAMPLES)/cpp/%,$(wildcard examples/cpp/*.cpp))
+REPLICAS := $(EXAMPLES)/replication/replica
 
 # What the test scripts of C and C++ and the cross-language tests are told.
 TEST_ENV := CC='$(CC)' CXX='$(CXX)' EPOCHWAL_LIB_DIR='$(LIB)' EPOCHWAL_EXAMPLES='$(EXAMPLES)'
 
 .PHONY: help
 help:
-	@echo 'make demo          real SQLite commits, a SIGKILL, and what comes back'
+	@echo 'make demo          real SQLite commits, kills, three replicas, and what comes back'
 	@echo 'make test          lint, then all tests: test-rust test-c test-cpp test-python test-cross'
 	@echo 'make lint          rustfmt, clippy, ruff, mypy, stubtest, pyright'
 	@echo 'make bench         bench-commits and bench-paths: all figures, into build/bench'
@@ -81,6 +82,22 @@ $(EXAMPLES)/cpp/%: examples/cpp/%.cpp build/lib.stamp $(HEADERS)
 	@mkdir -p $(@D)
 	$(CXX) -std=c++17 $(WARNINGS) $(CXXFLAGS) $(INCLUDES) $< -o $@ $(LINK)
 
+# The demo's replicas in C and C++, with SQLite from its sources: those that
+# cargo fetches are the same everywhere, and no header need be installed.
+build/sqlite/sqlite3.o: examples/demo/sqlite/Cargo.toml examples/demo/sqlite/Cargo.lock
+	@mkdir -p $(@D)
+	$(CARGO) metadata --locked --format-version 1 --manifest-path $< \
+	    | $(PYTHON) examples/demo/sqlite/take.py $(@D)
+	$(CC) -O1 -DSQLITE_THREADSAFE=0 -DSQLITE_OMIT_LOAD_EXTENSION -c $(@D)/sqlite3.c -o $@
+
+$(REPLICAS)-c: examples/demo/replication/replica.c build/sqlite/sqlite3.o build/lib.stamp $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) $(INCLUDES) -Ibuild/sqlite $< build/sqlite/sqlite3.o -o $@ $(LINK) -lm
+
+$(REPLICAS)-cpp: examples/demo/replication/replica.cpp build/sqlite/sqlite3.o build/lib.stamp $(HEADERS)
+	@mkdir -p $(@D)
+	$(CXX) -std=c++17 $(WARNINGS) $(CXXFLAGS) $(INCLUDES) -Ibuild/sqlite $< build/sqlite/sqlite3.o -o $@ $(LINK) -lm
+
 build/many_threads.stamp: examples/many_threads.rs $(RUST_SOURCES)
 	@mkdir -p $(EXAMPLES)
 	$(CARGO) build --example many_threads
@@ -89,12 +106,12 @@ build/many_threads.stamp: examples/many_threads.rs $(RUST_SOURCES)
 
 .PHONY: build examples
 build: build/lib.stamp build/python.stamp
-examples: $(C_EXAMPLES) $(CPP_EXAMPLES) build/many_threads.stamp
+examples: $(C_EXAMPLES) $(CPP_EXAMPLES) $(REPLICAS)-c $(REPLICAS)-cpp build/many_threads.stamp
 
 # What is shown
 
 .PHONY: demo
-demo: build/python.stamp $(C_EXAMPLES) $(CPP_EXAMPLES)
+demo: build/python.stamp $(C_EXAMPLES) $(CPP_EXAMPLES) $(REPLICAS)-c $(REPLICAS)-cpp
 	$(BIN)/python examples/demo/demo.py --examples $(EXAMPLES) $(DEMO_ARGS)
 
 # What is tested

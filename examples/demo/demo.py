@@ -5,8 +5,12 @@ SQLite databases run a workload in WAL mode; the frames of every commit are cut
 out of their `-wal` files and committed to epochwal by a process with a thread
 for each database. That process is killed at a random moment. Each database is
 then recovered into a fresh file and compared with SQLite's own state after the
-last recovered transaction. At the end the same frames go through the programs
-of examples/c and examples/cpp.
+last recovered transaction. Then the same frames go through the programs of
+examples/c and examples/cpp.
+
+The second part, in replication/, ships the logical changes of a SQLite database
+to three replicas, in Python, C and C++, of which one is killed, one stays away for
+too long, and none is spared the death of the primary.
 
 Exit status 0 only if every check held.
 """
@@ -26,6 +30,7 @@ from pathlib import Path
 
 import epochwal
 from check import Mismatch, same_content
+from replication.story import Story
 from workload import Source, capture
 
 PAGE_SIZES = [4096, 1024, 8192, 4096]
@@ -147,12 +152,28 @@ def demo(arguments: argparse.Namespace, directory: Path) -> None:
     if arguments.examples:
         print("the same frames from C and C++:")
         other_languages(databases, arguments.examples, directory)
+    if arguments.examples and arguments.replicated:
+        replicate(arguments, directory / "replication")
+
+
+def replicate(arguments: argparse.Namespace, directory: Path) -> None:
+    """The second part."""
+    print("logical changes of a SQLite database, followed by three replicas:")
+    directory.mkdir()
+    programs = arguments.examples.resolve() / "replication"
+    Story(directory, programs, arguments.seed, arguments.replicated).run()
 
 
 def main() -> int:
     """Parses the command line and runs the demo."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--transactions", type=int, default=2400, help="of each database")
+    parser.add_argument(
+        "--replicated",
+        type=int,
+        default=1000,
+        help="transactions of the second part, 50 or more; 0 leaves it out",
+    )
     parser.add_argument("--databases", type=int, default=4)
     parser.add_argument("--seed", type=int, help="default: a random one, printed")
     parser.add_argument("--examples", type=Path, help="folder of the built C and C++ programs")
@@ -160,6 +181,8 @@ def main() -> int:
         "--dir", type=Path, help="where to work; kept. Default: a temporary one"
     )
     arguments = parser.parse_args()
+    if 0 < arguments.replicated < 50:
+        parser.error("--replicated: not enough for all that is to happen")
     if arguments.seed is None:
         arguments.seed = random.SystemRandom().randrange(10**6)
     directory = arguments.dir or Path(tempfile.mkdtemp(prefix="epochwal-demo-"))
