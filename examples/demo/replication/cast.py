@@ -17,7 +17,7 @@ from typing import Any
 from check import Mismatch
 
 #: Where nothing is heard of the primary for so many seconds, it hangs.
-PATIENCE = 120.0
+PATIENCE = 120
 Event = dict[str, Any]
 
 
@@ -156,13 +156,7 @@ class Cast:
 
     def _hear(self) -> bool:
         """Hears one thing of the primary; false once it is dead."""
-        try:
-            line = self._told.get(timeout=PATIENCE)
-        except queue.Empty:
-            raise self.mismatch(f"nothing was heard for {PATIENCE} s") from None
-        for replica in self.replicas.values():
-            if replica.process and replica.process.poll():
-                raise self.mismatch(f"{replica.name} failed")
+        line = self._next_line()
         if not line:
             return False
         event: Event = json.loads(line)
@@ -180,6 +174,16 @@ class Cast:
             case _:
                 self.replicas[event["id"]].events.append(event)
         return True
+
+    def _next_line(self) -> bytes:
+        """What the primary tells next, unless a replica fails before."""
+        for _ in range(PATIENCE):
+            with contextlib.suppress(queue.Empty):
+                return self._told.get(timeout=1.0)
+            for replica in self.replicas.values():
+                if replica.process and replica.process.poll():
+                    raise self.mismatch(f"{replica.name} failed")
+        raise self.mismatch(f"nothing was heard for {PATIENCE} s")
 
 
 def _read(primary: subprocess.Popen[bytes], told: queue.Queue[bytes]) -> None:
