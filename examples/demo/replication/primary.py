@@ -135,15 +135,15 @@ class Session:
             self._primary.slot_reset(self._id, spool.current_lsn)
         copy.unlink(missing_ok=True)
         lsn = snapshot(self._shop.path, copy)
-        # Until the spool has it, a primary that dies could come back without.
+        # The replica will acknowledge it, which is refused beyond the end.
         spool.wait_after(lsn - 1)
         wire.send(self._connection, wire.SNAPSHOT, struct.pack("<Q", lsn) + copy.read_bytes())
         copy.unlink()
-        kind, _ = message = wire.receive(self._connection)
+        kind, body = wire.receive(self._connection)
         if kind != wire.ACK:
             raise wire.Gone(f"{kind!r} instead of an acknowledgement")
         self._primary.set_rebootstrapping(self._id, False)
-        self._ack(message[1])
+        self._ack(body)
         return lsn
 
     def _answer(self, cursor: epochwal.Cursor) -> None:

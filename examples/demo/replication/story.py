@@ -42,8 +42,7 @@ class Story:
             cast.start_primary()
             for name in cast.replicas:
                 cast.start(name)
-            for replica in cast.replicas.values():
-                cast.hear_until(lambda r=replica: bool(r.events))  # type: ignore[misc]
+            cast.hear_until(lambda: all(r.events for r in cast.replicas.values()))
             self._work(1)
             self._work(2)
             self._kill_one()
