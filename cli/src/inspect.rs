@@ -2,6 +2,7 @@
 
 use crate::args::InspectArgs;
 use crate::exit::{Exit, Failure};
+use crate::progress::{Log, Progress};
 use crate::show::{self, hex};
 use epochwal::recovery::{self, GroupInfo, Inspection, SegmentInspection, StateInfo};
 use serde_json::{Value, json};
@@ -9,7 +10,9 @@ use std::io::{self, Write};
 use std::path::Path;
 
 pub fn run(args: &InspectArgs, out: &mut impl Write) -> Result<Exit, Failure> {
-    let log = recovery::inspect(&args.db)?;
+    let progress = Progress::reading(Log::Pages, &args.db, 1);
+    let log = recovery::inspect_on(progress.disk(), &args.db)?;
+    progress.done();
     if args.json {
         writeln!(out, "{:#}", to_json(&args.db, &log))?;
     } else {

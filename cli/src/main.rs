@@ -9,6 +9,7 @@ mod exit;
 mod inspect;
 mod manual;
 mod paint;
+mod progress;
 mod recover;
 mod show;
 mod slots;

@@ -2,9 +2,10 @@
 
 use crate::args::RecoverArgs;
 use crate::exit::{Exit, Failure};
+use crate::progress::{Log, Progress};
 use crate::show;
 use epochwal::RecoveryOptions;
-use epochwal::recovery::recover_into_file;
+use epochwal::recovery::recover_into_file_on;
 use serde_json::{Value, json};
 use std::io::Write;
 
@@ -14,7 +15,11 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<Exit, Failure> {
         delete_segments: args.delete_segments,
         ..RecoveryOptions::default()
     };
-    let report = recover_into_file(&args.db, &args.target, args.page_size, &options)?;
+    // The log is checked as a whole first.
+    let progress = Progress::reading(Log::Pages, &args.db, 2);
+    let (disk, target) = (progress.disk(), &args.target);
+    let report = recover_into_file_on(disk, &args.db, target, args.page_size, &options)?;
+    progress.done();
     if args.json {
         let mut document = json!({
             "database": show::path_text(&args.db),

@@ -3,16 +3,19 @@
 
 use crate::args::{PayloadForm, SpoolArgs, SpoolCatArgs, SpoolCommand, SpoolPruneArgs};
 use crate::exit::{Exit, Failure};
+use crate::progress::{Log, Progress};
 use crate::show::{self, extend, hex, or_none};
 use crate::slots;
 use epochwal::recovery::Verdict;
 use epochwal::spool::{
     Bounds, LostRange, Record, Spool, SpoolOptions, SpoolReader, SpoolReport, SpoolSegment,
 };
+use epochwal::storage::{RealStorage, Storage};
 use epochwal::{Error, ErrorKind};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 pub fn run(command: &SpoolCommand, out: &mut impl Write) -> Result<Exit, Failure> {
     match command {
@@ -26,7 +29,11 @@ pub fn run(command: &SpoolCommand, out: &mut impl Write) -> Result<Exit, Failure
 
 /// A reader of a spool that is there: a path that is spelled wrong has none.
 fn open(db: &Path, since: Option<u64>) -> Result<SpoolReader, Failure> {
-    let reader = SpoolReader::open(db, since).map_err(|e| advise(db, e))?;
+    open_on(Arc::new(RealStorage), db, since)
+}
+
+fn open_on(disk: Arc<dyn Storage>, db: &Path, since: Option<u64>) -> Result<SpoolReader, Failure> {
+    let reader = SpoolReader::open_on(disk, db, since).map_err(|e| advise(db, e))?;
     match reader.report().exists {
         true => Ok(reader),
         false => Err(Failure::Missing(format!(
@@ -57,8 +64,10 @@ pub fn advise(db: &Path, error: Error) -> Failure {
 
 /// What the whole log says, and the error that ended it.
 fn read_all(db: &Path) -> Result<(SpoolReport, Option<Error>), Failure> {
-    let mut reader = open(db, None)?;
+    let progress = Progress::reading(Log::Records, db, 1);
+    let mut reader = open_on(progress.disk(), db, None)?;
     let error = reader.read_to_end().err();
+    progress.done();
     Ok((reader.report().clone(), error))
 }
 

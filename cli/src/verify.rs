@@ -2,6 +2,7 @@
 
 use crate::args::VerifyArgs;
 use crate::exit::{Exit, Failure};
+use crate::progress::{Log, Progress};
 use crate::show;
 use epochwal::recovery::{RecoveryReport, SuspectFile, Verdict};
 use epochwal::{Error, ErrorKind, Recovery, RecoveryOptions};
@@ -33,7 +34,8 @@ fn check(db: &Path, durable_prefix: bool) -> epochwal::Result<RecoveryReport> {
         verify_only: true,
         ..RecoveryOptions::default()
     };
-    let mut recovery = Recovery::open(db, &options)?;
+    let progress = Progress::reading(Log::Pages, db, 1);
+    let mut recovery = Recovery::open_on(progress.disk(), db, &options)?;
     while recovery.next_batch()?.is_some() {}
     Ok(recovery.report().clone())
 }

@@ -11,6 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "epochwal"
 GREEN = "\x1b[32m"
+BAR = "reading ["
+CLEARED = "\r\x1b[2K"
 
 
 @pytest.fixture
@@ -47,4 +49,42 @@ def test_colours_are_for_terminals_and_no_color_is_heard(database: Path) -> None
     assert f"{GREEN}clean" in on_terminal("verify", database)
     assert ": clean" in on_terminal("verify", database, NO_COLOR="1")
     assert ": clean" in on_terminal("verify", database, TERM="dumb")
-    assert "\x1b" not in on_terminal("verify", database, "--json")
+    document = on_terminal("verify", database, "--json")
+    assert "\x1b" not in document.rpartition(CLEARED)[2]
+
+
+@pytest.mark.parametrize("command", ["verify", "inspect", "recover"])
+def test_a_bar_shows_how_far_a_log_is_read_and_goes(
+    database: Path, tmp_path: Path, command: str
+) -> None:
+    more = [tmp_path / "target", "--page-size", 4096] if command == "recover" else []
+    for form in ([], ["--json"]):
+        shown = on_terminal(command, database, *more, *form)
+        bar, cleared, result = shown.rpartition(CLEARED)
+        assert BAR in bar and cleared, shown
+        assert "clean" in result and BAR not in result
+
+
+def test_there_is_no_bar_where_anything_is_piped(database: Path) -> None:
+    ours, theirs = pty.openpty()
+    environment = {"TERM": "xterm-256color"}
+    try:
+        for out, err in ((theirs, subprocess.PIPE), (subprocess.PIPE, theirs)):
+            command = [str(TOOL), "verify", str(database)]
+            done = subprocess.run(
+                command, stdout=out, stderr=err, check=True, env=environment, timeout=60
+            )
+            piped = done.stdout or done.stderr or b""
+            assert b"reading" not in piped and b"\x1b" not in piped
+            os.write(theirs, b"end")
+            shown = b""
+            while not shown.endswith(b"end"):
+                shown += os.read(ours, 65536)
+            assert b"reading" not in shown
+    finally:
+        os.close(theirs)
+        os.close(ours)
+
+
+def test_what_prints_data_has_no_bar(database: Path) -> None:
+    assert BAR not in on_terminal("cat", database)
