@@ -34,6 +34,21 @@ fn child(body: impl FnOnce() -> bool) -> libc::pid_t {
     pid
 }
 
+/// As [`child`], but by a call of which no handler hears: a child as another
+/// thread's spawn has it until it executes. It waits for the end of a pipe.
+fn unheard_child(gate: RawFd, other_end: RawFd) -> libc::pid_t {
+    // SAFETY: as `fork`, without the handlers; all other arguments are 0.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
+    assert!(pid >= 0, "clone: {}", std::io::Error::last_os_error());
+    if pid == 0 {
+        close(other_end);
+        await_byte(gate);
+        // SAFETY: ends the process at once.
+        unsafe { libc::_exit(0) };
+    }
+    pid as libc::pid_t
+}
+
 /// Waits for a child; whether it exited with 0.
 fn succeeded(pid: libc::pid_t) -> bool {
     let mut status = 0;
@@ -281,4 +296,23 @@ fn a_spool_of_the_parent_answers_whatever_it_was_doing() {
         cut.join().unwrap().unwrap();
     });
     assert_eq!(spool.term(), 2);
+}
+
+/// Nor does a child that no handler emptied, for as long as it is there.
+#[test]
+fn what_is_closed_is_free_whoever_else_has_its_descriptors() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("app.db");
+    let open = || Spool::open(&db, &SpoolOptions::default());
+    let spool = open().unwrap();
+    let (gate, other_end) = pipe();
+    let child = unheard_child(gate, other_end);
+    assert_eq!(open().unwrap_err().kind(), ErrorKind::Locked);
+    spool.close(None).unwrap();
+    drop(spool);
+    let again = open();
+    close(other_end);
+    assert!(succeeded(child));
+    again.expect("its lock was given back").close(None).unwrap();
 }

@@ -93,6 +93,15 @@ impl WriterLock {
     }
 }
 
+impl Drop for WriterLock {
+    /// Closing gives a lock back only once nobody has the descriptor any more,
+    /// and a child that another thread is just spawning has it until it executes.
+    fn drop(&mut self) {
+        // Where this fails the close does it.
+        let _ = self.file.unlock(0, 0);
+    }
+}
+
 /// A reader's shared hold on the segments: while it lives none is reused.
 #[derive(Debug)]
 pub(crate) struct ReaderHold {
