@@ -31,6 +31,9 @@ pub enum Command {
     /// Print the recovered batches in replay order
     #[command(after_help = exit::help())]
     Cat(CatArgs),
+    /// Show the figures of the page log and of the spool as they lie on the disk
+    #[command(after_help = exit::help())]
+    Stats(StatsArgs),
     /// The log of records beside the page log: DB.logical.wal-*
     #[command(subcommand, after_help = exit::help())]
     Spool(SpoolCommand),
@@ -201,6 +204,15 @@ pub struct VerifyArgs {
     /// Path of the database
     pub db: PathBuf,
     /// One JSON document; numbers are exact integers
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct StatsArgs {
+    /// Path of the data file
+    pub db: PathBuf,
+    /// One JSON document; numbers are exact integers, but for means
     #[arg(long)]
     pub json: bool,
 }

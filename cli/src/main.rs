@@ -14,6 +14,7 @@ mod recover;
 mod show;
 mod slots;
 mod spool;
+mod stats;
 mod verify;
 
 use args::{Cli, Command};
@@ -48,6 +49,7 @@ fn run(command: Command, out: &mut impl Write) -> Exit {
         Command::Verify(args) => verify::run(&args, out),
         Command::Recover(args) => recover::run(&args, out),
         Command::Cat(args) => cat::run(&args, out),
+        Command::Stats(args) => stats::run(&args, out),
         Command::Spool(command) => spool::run(&command, out),
         Command::Slots(command) => slots::run(&command, out),
         Command::Completions(args) => manual::completions(&args, out),

@@ -4,11 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-const COMMANDS: [&str; 7] = [
+const COMMANDS: [&str; 8] = [
     "inspect",
     "verify",
     "recover",
     "cat",
+    "stats",
     "spool",
     "slots",
     "completions",

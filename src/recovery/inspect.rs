@@ -1,10 +1,12 @@
 //! A look at a log for people: segments, groups, certificates.
 
 use super::report::{SegmentInfo, SuspectFile, Verdict};
-use super::{list_segments_on, real};
+use super::{list_log, real};
 use crate::error::Result;
 use crate::format::group::GroupKind;
+use crate::format::names::Names;
 use crate::log::{Disk, Step, names_of, read_walker};
+use crate::spool::spool_names;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -103,8 +105,24 @@ pub fn inspect(db_path: &Path) -> Result<Inspection> {
 /// [`inspect`] on a given storage.
 pub fn inspect_on(disk: Disk, db_path: &Path) -> Result<Inspection> {
     let names = names_of(&disk, db_path)?;
-    let infos = list_segments_on(disk.clone(), db_path)?;
-    let mut walker = read_walker(&disk, &names)?;
+    inspect_log(&disk, &names)
+}
+
+/// As [`inspect`], of the data file's spool: items are records, and the
+/// sequences their LSNs. Records that a later term has cut off are counted.
+pub fn inspect_spool(db_path: &Path) -> Result<Inspection> {
+    inspect_spool_on(real(), db_path)
+}
+
+/// [`inspect_spool`] on a given storage.
+pub fn inspect_spool_on(disk: Disk, db_path: &Path) -> Result<Inspection> {
+    let names = spool_names(&disk, db_path)?;
+    inspect_log(&disk, &names)
+}
+
+fn inspect_log(disk: &Disk, names: &Names) -> Result<Inspection> {
+    let infos = list_log(disk, names)?;
+    let mut walker = read_walker(disk, names)?;
     let mut groups: BTreeMap<usize, Vec<GroupInfo>> = BTreeMap::new();
     let end = loop {
         match walker.step(true)? {

@@ -6,6 +6,7 @@ mod report;
 mod stream;
 
 pub use inspect::{GroupInfo, Inspection, SegmentInspection, StateInfo, inspect, inspect_on};
+pub use inspect::{inspect_spool, inspect_spool_on};
 pub use into::{
     PageMap, recover_into_file, recover_into_file_on, recover_into_map, recover_into_map_on,
 };
@@ -13,6 +14,7 @@ pub use report::{EpochRanges, RecoveryReport, SegmentInfo, SuspectFile, Verdict}
 pub use stream::{RecoveredBatch, Recovery};
 
 use crate::error::{Error, Result};
+use crate::format::names::Names;
 use crate::log::{Disk, Step, Version, cleanup, last_epoch, names_of, read_walker};
 use crate::storage::RealStorage;
 use std::collections::BTreeMap;
@@ -68,7 +70,11 @@ pub fn list_segments(db_path: &Path) -> Result<Vec<SegmentInfo>> {
 /// [`list_segments`] on a given storage.
 pub fn list_segments_on(disk: Disk, db_path: &Path) -> Result<Vec<SegmentInfo>> {
     let names = names_of(&disk, db_path)?;
-    let mut walker = read_walker(&disk, &names)?;
+    list_log(&disk, &names)
+}
+
+fn list_log(disk: &Disk, names: &Names) -> Result<Vec<SegmentInfo>> {
+    let mut walker = read_walker(disk, names)?;
     let mut last: BTreeMap<usize, u64> = BTreeMap::new();
     loop {
         match walker.step(false)? {
