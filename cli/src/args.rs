@@ -34,6 +34,9 @@ pub enum Command {
     /// Show the figures of the page log and of the spool as they lie on the disk
     #[command(after_help = exit::help())]
     Stats(StatsArgs),
+    /// Measure durable commits on a disk, beside what it gives without a log
+    #[command(after_help = exit::help())]
+    Bench(BenchArgs),
     /// The log of records beside the page log: DB.logical.wal-*
     #[command(subcommand, after_help = exit::help())]
     Spool(SpoolCommand),
@@ -215,6 +218,35 @@ pub struct StatsArgs {
     /// One JSON document; numbers are exact integers, but for means
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// A folder on the disk; what is written goes to a folder in it, and is
+    /// removed
+    pub dir: PathBuf,
+    /// How many threads commit, one run each
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,16",
+          value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: Vec<u32>,
+    /// Bytes of the page that each commit writes
+    #[arg(long, value_name = "BYTES", default_value_t = 4096,
+          value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub size: u32,
+    /// How long each run takes
+    #[arg(long, value_name = "S", default_value_t = 3.0, value_parser = seconds)]
+    pub seconds: f64,
+    /// One JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "is no number".to_owned())?;
+    match (0.01..=3600.0).contains(&seconds) {
+        true => Ok(seconds),
+        false => Err("is not within 0.01 and 3600".to_owned()),
+    }
 }
 
 #[derive(Debug, Args)]

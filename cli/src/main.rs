@@ -4,6 +4,7 @@
 //! code says which kind of trouble it was (see [`exit`]).
 
 mod args;
+mod bench;
 mod cat;
 mod exit;
 mod inspect;
@@ -50,6 +51,7 @@ fn run(command: Command, out: &mut impl Write) -> Exit {
         Command::Recover(args) => recover::run(&args, out),
         Command::Cat(args) => cat::run(&args, out),
         Command::Stats(args) => stats::run(&args, out),
+        Command::Bench(args) => bench::run(&args, out),
         Command::Spool(command) => spool::run(&command, out),
         Command::Slots(command) => slots::run(&command, out),
         Command::Completions(args) => manual::completions(&args, out),

@@ -32,15 +32,31 @@ impl Progress {
     /// For reading a log so many times. Segments have room left at their end, so
     /// this is the most that may have to be read.
     pub fn reading(log: Log, db: &Path, times: u64) -> Progress {
+        let total = || bytes(log, db).unwrap_or(0) * times;
+        let shown = "reading [{bar:32}] {binary_bytes} of at most {binary_total_bytes}";
+        Progress::new(total, shown)
+    }
+
+    /// For a number of runs.
+    pub fn steps(number: u64) -> Progress {
+        let progress = Progress::new(|| number, "measuring [{bar:32}] run {pos} of {len}");
+        progress.0.tick();
+        progress
+    }
+
+    /// One run is over.
+    pub fn step(&self) {
+        self.0.inc(1);
+    }
+
+    fn new(total: impl Fn() -> u64, shown: &str) -> Progress {
         // Beside a pipe it would stand in the way of what reads that.
         if !(io::stdout().is_terminal() && io::stderr().is_terminal()) {
             return Progress(ProgressBar::hidden());
         }
-        let total = bytes(log, db).unwrap_or(0) * times;
         let target = ProgressDrawTarget::stderr();
-        let bar = ProgressBar::with_draw_target(Some(total), target);
-        let style = "reading [{bar:32}] {binary_bytes} of at most {binary_total_bytes}";
-        let style = ProgressStyle::with_template(style).expect("a right template");
+        let bar = ProgressBar::with_draw_target(Some(total()), target);
+        let style = ProgressStyle::with_template(shown).expect("a right template");
         bar.set_style(style.progress_chars("=> "));
         Progress(bar.with_finish(ProgressFinish::AndClear))
     }

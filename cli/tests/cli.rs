@@ -177,7 +177,7 @@ fn wrong_command_lines_exit_64_and_say_why_on_stderr() {
 #[test]
 fn help_and_version_exit_0_and_every_help_lists_the_exit_codes() {
     expect_code(&tool(&[&"--version"]), 0);
-    for command in ["inspect", "verify", "recover", "cat", "stats"] {
+    for command in ["inspect", "verify", "recover", "cat", "stats", "bench"] {
         let output = tool(&[&command, &"--help"]);
         expect_code(&output, 0);
         assert!(text(&output.stdout).contains("Exit codes:"), "{command}");

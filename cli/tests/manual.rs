@@ -4,12 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 9] = [
     "inspect",
     "verify",
     "recover",
     "cat",
     "stats",
+    "bench",
     "spool",
     "slots",
     "completions",

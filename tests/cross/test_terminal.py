@@ -86,5 +86,12 @@ def test_there_is_no_bar_where_anything_is_piped(database: Path) -> None:
         os.close(ours)
 
 
+def test_a_bar_counts_the_runs_of_a_measurement(tmp_path: Path) -> None:
+    shown = on_terminal("bench", tmp_path, "--threads", "1", "--seconds", "0.01")
+    bar, cleared, result = shown.rpartition(CLEARED)
+    assert "run 0 of 2" in bar and cleared, shown
+    assert "commit" in result and "measuring" not in result
+
+
 def test_what_prints_data_has_no_bar(database: Path) -> None:
     assert BAR not in on_terminal("cat", database)
