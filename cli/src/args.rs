@@ -67,7 +67,7 @@ pub struct ManArgs {
 pub enum SpoolCommand {
     /// Show bounds, terms and segments
     #[command(after_help = exit::help())]
-    Inspect(SpoolArgs),
+    Inspect(SpoolInspectArgs),
     /// Print the records, oldest first
     #[command(after_help = exit::help())]
     Cat(SpoolCatArgs),
@@ -200,6 +200,26 @@ pub struct InspectArgs {
     /// One JSON document; numbers are exact integers
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub page: PageArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct PageArgs {
+    /// Draw the log on one page that needs nothing else, for a browser
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// On it also the latencies that `bench --json` has measured and this file has
+    #[arg(long, value_name = "FILE", requires = "html")]
+    pub bench: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct SpoolInspectArgs {
+    #[command(flatten)]
+    pub spool: SpoolArgs,
+    #[command(flatten)]
+    pub page: PageArgs,
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 use crate::args::InspectArgs;
 use crate::exit::{Exit, Failure};
+use crate::html::{self, Page};
 use crate::progress::{Log, Progress};
 use crate::show::{self, hex};
 use epochwal::recovery::{self, GroupInfo, Inspection, SegmentInspection, StateInfo};
@@ -10,13 +11,28 @@ use std::io::{self, Write};
 use std::path::Path;
 
 pub fn run(args: &InspectArgs, out: &mut impl Write) -> Result<Exit, Failure> {
+    if let Some(file) = &args.page.html {
+        html::check_name(file)?;
+    }
+    let bench = args.page.bench.as_deref().map(html::read_bench);
+    let bench = bench.transpose()?;
     let progress = Progress::reading(Log::Pages, &args.db, 1);
     let log = recovery::inspect_on(progress.disk(), &args.db)?;
     progress.done();
-    if args.json {
-        writeln!(out, "{:#}", to_json(&args.db, &log))?;
-    } else {
-        write_text(&args.db, &log, out)?;
+    if let Some(file) = &args.page.html {
+        let page = Page {
+            db: &args.db,
+            kind: Log::Pages,
+            log: &log,
+            times: None,
+            bench,
+        };
+        page.write(file)?;
+    }
+    match (args.json, &args.page.html) {
+        (true, _) => writeln!(out, "{:#}", to_json(&args.db, &log))?,
+        (false, Some(file)) => writeln!(out, "{}: written", file.display())?,
+        (false, None) => write_text(&args.db, &log, out)?,
     }
     Ok(Exit::Clean)
 }

@@ -6,7 +6,9 @@
 mod args;
 mod bench;
 mod cat;
+mod chart;
 mod exit;
+mod html;
 mod inspect;
 mod manual;
 mod paint;

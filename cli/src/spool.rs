@@ -1,12 +1,16 @@
 //! `spool`: the log of records, read beside its writer or without one, and
 //! salvaged or pruned in the writer's place.
 
-use crate::args::{PayloadForm, SpoolArgs, SpoolCatArgs, SpoolCommand, SpoolPruneArgs};
+use crate::args::{
+    PayloadForm, SpoolArgs, SpoolCatArgs, SpoolCommand, SpoolInspectArgs, SpoolPruneArgs,
+};
+use crate::chart::Timeline;
 use crate::exit::{Exit, Failure};
+use crate::html::{self, Page};
 use crate::progress::{Log, Progress};
 use crate::show::{self, extend, hex, or_none};
 use crate::slots;
-use epochwal::recovery::Verdict;
+use epochwal::recovery::{self, Verdict};
 use epochwal::spool::{
     Bounds, LostRange, Record, Spool, SpoolOptions, SpoolReader, SpoolReport, SpoolSegment,
 };
@@ -71,7 +75,16 @@ fn read_all(db: &Path) -> Result<(SpoolReport, Option<Error>), Failure> {
     Ok((reader.report().clone(), error))
 }
 
-fn inspect(args: &SpoolArgs, out: &mut impl Write) -> Result<Exit, Failure> {
+fn inspect(args: &SpoolInspectArgs, out: &mut impl Write) -> Result<Exit, Failure> {
+    let page = &args.page;
+    let args = &args.spool;
+    if let Some(file) = &page.html {
+        draw(&args.db, file, page.bench.as_deref())?;
+        if !args.json {
+            writeln!(out, "{}: written", file.display())?;
+            return Ok(Exit::Clean);
+        }
+    }
     let (report, error) = read_all(&args.db)?;
     // A corrupt log is shown as far as it goes; its output has the verdict.
     if let Some(error) = error.filter(|e| e.kind() != ErrorKind::Corrupt) {
@@ -89,6 +102,34 @@ fn inspect(args: &SpoolArgs, out: &mut impl Write) -> Result<Exit, Failure> {
         show::write_suspects(&report.suspects, out)?;
     }
     Ok(Exit::Clean)
+}
+
+/// The spool on a page.
+fn draw(db: &Path, file: &Path, bench: Option<&Path>) -> Result<(), Failure> {
+    html::check_name(file)?;
+    let bench = bench.map(html::read_bench).transpose()?;
+    let progress = Progress::reading(Log::Records, db, 2);
+    let mut times = Timeline::new();
+    let mut reader = open_on(progress.disk(), db, None)?;
+    loop {
+        match reader.next_record() {
+            Ok(Some(record)) => times.add(record.timestamp_ms),
+            Ok(None) => break,
+            // The page shows the damage.
+            Err(error) if error.kind() == ErrorKind::Corrupt => break,
+            Err(error) => return Err(advise(db, error)),
+        }
+    }
+    let log = recovery::inspect_spool_on(progress.disk(), db).map_err(|e| advise(db, e))?;
+    progress.done();
+    let page = Page {
+        db,
+        kind: Log::Records,
+        log: &log,
+        times: Some(times),
+        bench,
+    };
+    page.write(file)
 }
 
 fn verify(args: &SpoolArgs, out: &mut impl Write) -> Result<Exit, Failure> {
