@@ -1,5 +1,6 @@
 //! `cat`: the batches that recovery hands out, one after the other.
 
+use crate::advice;
 use crate::args::CatArgs;
 use crate::exit::{Exit, Failure};
 use crate::show::hex;
@@ -16,9 +17,10 @@ pub fn run(args: &CatArgs, out: &mut impl Write) -> Result<Exit, Failure> {
         durable_prefix: args.prefix,
         ..RecoveryOptions::default()
     };
-    let mut recovery = Recovery::open(&args.db, &options)?;
+    let advised = |error| advice::on_pages(&args.db, error);
+    let mut recovery = Recovery::open(&args.db, &options).map_err(advised)?;
     let mut found = false;
-    while let Some(batch) = recovery.next_batch()? {
+    while let Some(batch) = recovery.next_batch().map_err(advised)? {
         match args.epoch {
             Some(wanted) if batch.epoch < wanted => continue,
             Some(wanted) if batch.epoch > wanted => break,

@@ -1,5 +1,6 @@
 //! `inspect`: segments, groups, certificates, the state file.
 
+use crate::advice;
 use crate::args::InspectArgs;
 use crate::exit::{Exit, Failure};
 use crate::html::{self, Page};
@@ -17,7 +18,8 @@ pub fn run(args: &InspectArgs, out: &mut impl Write) -> Result<Exit, Failure> {
     let bench = args.page.bench.as_deref().map(html::read_bench);
     let bench = bench.transpose()?;
     let progress = Progress::reading(Log::Pages, &args.db, 1);
-    let log = recovery::inspect_on(progress.disk(), &args.db)?;
+    let log = recovery::inspect_on(progress.disk(), &args.db)
+        .map_err(|e| advice::on_pages(&args.db, e))?;
     progress.done();
     if let Some(file) = &args.page.html {
         let page = Page {

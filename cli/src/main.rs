@@ -3,6 +3,7 @@
 //! Data goes to stdout, everything that went wrong to stderr, and the exit
 //! code says which kind of trouble it was (see [`exit`]).
 
+mod advice;
 mod args;
 mod bench;
 mod cat;

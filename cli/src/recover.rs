@@ -1,5 +1,6 @@
 //! `recover`: applies the log to a database file.
 
+use crate::advice;
 use crate::args::RecoverArgs;
 use crate::exit::{Exit, Failure};
 use crate::progress::{Log, Progress};
@@ -18,7 +19,8 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<Exit, Failure> {
     // The log is checked as a whole first.
     let progress = Progress::reading(Log::Pages, &args.db, 2);
     let (disk, target) = (progress.disk(), &args.target);
-    let report = recover_into_file_on(disk, &args.db, target, args.page_size, &options)?;
+    let report = recover_into_file_on(disk, &args.db, target, args.page_size, &options)
+        .map_err(|e| advice::on_pages(&args.db, e))?;
     progress.done();
     if args.json {
         let mut document = json!({

@@ -1,11 +1,11 @@
 //! `slots`: the slot store beside a spool, read from outside, or changed in its
 //! primary's place.
 
+use crate::advice;
 use crate::args::{SlotArgs, SlotResetArgs, SlotsArgs, SlotsCommand, SlotsExportArgs};
 use crate::exit::{Exit, Failure};
 use crate::paint;
 use crate::show::{self, extend};
-use crate::spool;
 use anstyle::Style;
 use epochwal::primary::{Origin, Primary, PrimaryOptions, Slot, SlotReport, StoreKind};
 use epochwal::spool::{SpoolOptions, SpoolReader};
@@ -25,28 +25,10 @@ pub fn run(command: &SlotsCommand, out: &mut impl Write) -> Result<Exit, Failure
     }
 }
 
-/// The library's answer, and what to do about it.
-pub fn advise(db: &Path, error: Error) -> Failure {
-    let file = error.path().map(show::path_text).unwrap_or_default();
-    let corrupt = error.kind() == ErrorKind::Corrupt;
-    let db_shown = db.display();
-    let advice = if corrupt && file.ends_with(".logical.slots") {
-        format!(
-            "`epochwal slots list {db_shown}` shows what can be read, `epochwal slots salvage \
-             {db_shown}` goes on with that; slots that it has lost hold nothing back"
-        )
-    } else if corrupt && file.ends_with(".logical.slots.json") {
-        "mend the file, or move it away to go on without its slots".to_owned()
-    } else {
-        return spool::advise(db, error);
-    };
-    Failure::Advised(error, advice)
-}
-
 /// What lies beside a data file: a path that is spelled wrong has neither
 /// spool nor slots.
 fn look(db: &Path) -> Result<SlotReport, Failure> {
-    let report = SlotReport::read(db).map_err(|e| advise(db, e))?;
+    let report = SlotReport::read(db).map_err(|e| advice::on_slots(db, e))?;
     match report.spool || report.store.is_some() {
         true => Ok(report),
         false => Err(Failure::Missing(format!(
@@ -73,7 +55,7 @@ fn find<'a>(report: &'a SlotReport, id: &str) -> Result<&'a Slot, Failure> {
 
 /// The valid slots that stand below an LSN, the lowest first.
 pub fn below(db: &Path, lsn: u64) -> Result<Vec<Slot>, Failure> {
-    let report = SlotReport::read(db).map_err(|e| advise(db, e))?;
+    let report = SlotReport::read(db).map_err(|e| advice::on_slots(db, e))?;
     let held = report.slots.into_iter();
     let mut held: Vec<_> = held
         .filter(|s| s.is_valid() && s.restart_lsn < lsn)
@@ -194,7 +176,7 @@ fn list(args: &SlotsArgs, out: &mut impl Write) -> Result<Exit, Failure> {
         false => write_list(&args.db, &view, out)?,
     }
     match report.error {
-        Some(error) => Err(advise(&args.db, error)),
+        Some(error) => Err(advice::on_slots(&args.db, error)),
         None => Ok(Exit::Clean),
     }
 }
@@ -276,7 +258,7 @@ fn show_one(args: &SlotArgs, out: &mut impl Write) -> Result<Exit, Failure> {
         (Err(missing), None) => return Err(missing),
     }
     match report.error {
-        Some(error) => Err(advise(&args.db, error)),
+        Some(error) => Err(advice::on_slots(&args.db, error)),
         None => Ok(Exit::Clean),
     }
 }
@@ -307,7 +289,7 @@ fn export(args: &SlotsExportArgs, out: &mut impl Write) -> Result<Exit, Failure>
     let report = look(&args.db)?;
     // Whoever reads an export takes it for all there is.
     if let Some(error) = report.error {
-        return Err(advise(&args.db, error));
+        return Err(advice::on_slots(&args.db, error));
     }
     // The output is the file.
     show::write_suspects(&report.suspects, &mut io::stderr())?;
@@ -321,7 +303,7 @@ fn to_change(db: &Path) -> Result<SlotReport, Failure> {
     let report = look(db)?;
     if report.writer {
         let error = Error::new(ErrorKind::Locked, "a primary has the slots open");
-        return Err(advise(db, error));
+        return Err(advice::on_slots(db, error));
     }
     match &report.store {
         Some((_, StoreKind::Native)) => Ok(report),
@@ -343,19 +325,19 @@ fn open(db: &Path, salvage: bool) -> Result<Primary, Failure> {
         salvage_slots: salvage,
         ..PrimaryOptions::default()
     };
-    Primary::open(db, &SpoolOptions::default(), &options).map_err(|e| advise(db, e))
+    Primary::open(db, &SpoolOptions::default(), &options).map_err(|e| advice::on_slots(db, e))
 }
 
 fn drop_one(args: &SlotArgs, out: &mut impl Write) -> Result<Exit, Failure> {
     let report = to_change(&args.db)?;
     if let Some(error) = report.error {
-        return Err(advise(&args.db, error));
+        return Err(advice::on_slots(&args.db, error));
     }
     find(&report, &args.id)?;
     let primary = open(&args.db, false)?;
     primary
         .slot_drop(&args.id)
-        .map_err(|e| advise(&args.db, e))?;
+        .map_err(|e| advice::on_slots(&args.db, e))?;
     primary.close()?;
     let floor = look(&args.db)?.floor();
     if args.json {
@@ -375,7 +357,7 @@ fn drop_one(args: &SlotArgs, out: &mut impl Write) -> Result<Exit, Failure> {
 fn reset(args: &SlotResetArgs, out: &mut impl Write) -> Result<Exit, Failure> {
     let report = to_change(&args.db)?;
     if let Some(error) = report.error {
-        return Err(advise(&args.db, error));
+        return Err(advice::on_slots(&args.db, error));
     }
     find(&report, &args.id)?;
     let primary = open(&args.db, false)?;
@@ -391,7 +373,7 @@ fn reset(args: &SlotResetArgs, out: &mut impl Write) -> Result<Exit, Failure> {
                 "to set it back, drop it (`epochwal slots drop {db} ...`) and let its replica \
                  register again"
             ),
-            _ => return advise(&args.db, error),
+            _ => return advice::on_slots(&args.db, error),
         };
         Failure::Advised(error, advice)
     })?;

@@ -1,6 +1,7 @@
 //! `spool`: the log of records, read beside its writer or without one, and
 //! salvaged or pruned in the writer's place.
 
+use crate::advice;
 use crate::args::{
     PayloadForm, SpoolArgs, SpoolCatArgs, SpoolCommand, SpoolInspectArgs, SpoolPruneArgs,
 };
@@ -37,7 +38,7 @@ fn open(db: &Path, since: Option<u64>) -> Result<SpoolReader, Failure> {
 }
 
 fn open_on(disk: Arc<dyn Storage>, db: &Path, since: Option<u64>) -> Result<SpoolReader, Failure> {
-    let reader = SpoolReader::open_on(disk, db, since).map_err(|e| advise(db, e))?;
+    let reader = SpoolReader::open_on(disk, db, since).map_err(|e| advice::on_spool(db, e))?;
     match reader.report().exists {
         true => Ok(reader),
         false => Err(Failure::Missing(format!(
@@ -46,24 +47,6 @@ fn open_on(disk: Arc<dyn Storage>, db: &Path, since: Option<u64>) -> Result<Spoo
             db.display()
         ))),
     }
-}
-
-/// The library's answer, and what to do about it.
-pub fn advise(db: &Path, error: Error) -> Failure {
-    let db = db.display();
-    let lsn = error.lsn().unwrap_or(0);
-    let advice = match error.kind() {
-        ErrorKind::WalRemoved => format!("--since {} gives all there is", lsn.saturating_sub(1)),
-        ErrorKind::Ahead => format!("--since {lsn} is the highest that there is"),
-        ErrorKind::Diverged => "read it again".to_owned(),
-        ErrorKind::Corrupt => format!(
-            "`epochwal spool verify {db}` says what is readable, `epochwal spool salvage {db}` \
-             moves the rest aside"
-        ),
-        ErrorKind::Locked => "close the process that has it open, or ask that one".to_owned(),
-        _ => return Failure::Engine(error),
-    };
-    Failure::Advised(error, advice)
 }
 
 /// What the whole log says, and the error that ended it.
@@ -88,7 +71,7 @@ fn inspect(args: &SpoolInspectArgs, out: &mut impl Write) -> Result<Exit, Failur
     let (report, error) = read_all(&args.db)?;
     // A corrupt log is shown as far as it goes; its output has the verdict.
     if let Some(error) = error.filter(|e| e.kind() != ErrorKind::Corrupt) {
-        return Err(advise(&args.db, error));
+        return Err(advice::on_spool(&args.db, error));
     }
     if args.json {
         let mut document = json!({ "database": show::path_text(&args.db) });
@@ -117,10 +100,11 @@ fn draw(db: &Path, file: &Path, bench: Option<&Path>) -> Result<(), Failure> {
             Ok(None) => break,
             // The page shows the damage.
             Err(error) if error.kind() == ErrorKind::Corrupt => break,
-            Err(error) => return Err(advise(db, error)),
+            Err(error) => return Err(advice::on_spool(db, error)),
         }
     }
-    let log = recovery::inspect_spool_on(progress.disk(), db).map_err(|e| advise(db, e))?;
+    let log =
+        recovery::inspect_spool_on(progress.disk(), db).map_err(|e| advice::on_spool(db, e))?;
     progress.done();
     let page = Page {
         db,
@@ -167,7 +151,7 @@ fn verify(args: &SpoolArgs, out: &mut impl Write) -> Result<Exit, Failure> {
         show::write_suspects(&report.suspects, out)?;
     }
     match error {
-        Some(error) => Err(advise(&args.db, error)),
+        Some(error) => Err(advice::on_spool(&args.db, error)),
         None => Ok(exit),
     }
 }
@@ -182,7 +166,9 @@ fn cat(args: &SpoolCatArgs, out: &mut impl Write) -> Result<Exit, Failure> {
     let limit = args.limit.unwrap_or(u64::MAX);
     let mut given = 0;
     while given < limit {
-        let record = reader.next_record().map_err(|e| advise(&args.db, e))?;
+        let record = reader
+            .next_record()
+            .map_err(|e| advice::on_spool(&args.db, e))?;
         let Some(record) = record else { break };
         given += 1;
         match (args.json, args.payload) {
@@ -242,7 +228,7 @@ fn salvage(args: &SpoolArgs, out: &mut impl Write) -> Result<Exit, Failure> {
             "{} has no spool; give the path of the data file, not of the log",
             args.db.display()
         )),
-        _ => advise(&args.db, error),
+        _ => advice::on_spool(&args.db, error),
     })?;
     let suspects = before.unwrap_or_default();
     if args.json {
@@ -289,9 +275,9 @@ fn prune(args: &SpoolPruneArgs, out: &mut impl Write) -> Result<Exit, Failure> {
     let writer = open(&args.db, None)?.report().writer;
     if writer {
         let error = Error::new(ErrorKind::Locked, "a writer has the spool open");
-        return Err(advise(&args.db, error));
+        return Err(advice::on_spool(&args.db, error));
     }
-    let advised = |error| slots::advise(&args.db, error);
+    let advised = |error| advice::on_slots(&args.db, error);
     let spool = Spool::open(&args.db, &SpoolOptions::default()).map_err(advised)?;
     let reached = spool.prune_through(args.lsn).map_err(advised)?;
     let bounds = spool.bounds();

@@ -1,10 +1,10 @@
 //! `stats`: the figures of both logs of a data file, as they lie on the disk.
 
+use crate::advice;
 use crate::args::StatsArgs;
 use crate::exit::{Exit, Failure};
 use crate::progress::{Log, Progress};
 use crate::show::{self, extend};
-use crate::spool;
 use epochwal::ErrorKind;
 use epochwal::recovery::{self, Inspection};
 use epochwal::spool::{SpoolReader, SpoolReport};
@@ -135,7 +135,7 @@ impl Spread {
 
 fn pages(db: &Path) -> Result<Option<(Inspection, Figures)>, Failure> {
     let progress = Progress::reading(Log::Pages, db, 1);
-    let log = recovery::inspect_on(progress.disk(), db)?;
+    let log = recovery::inspect_on(progress.disk(), db).map_err(|e| advice::on_pages(db, e))?;
     progress.done();
     let there = log.state.is_some() || !log.segments.is_empty();
     let figures = Figures::of(&log);
@@ -151,7 +151,7 @@ struct Records {
 
 fn records(db: &Path) -> Result<Option<Records>, Failure> {
     let progress = Progress::reading(Log::Records, db, 2);
-    let advised = |error| spool::advise(db, error);
+    let advised = |error| advice::on_spool(db, error);
     let log = recovery::inspect_spool_on(progress.disk(), db).map_err(advised)?;
     if log.state.is_none() {
         return Ok(None);

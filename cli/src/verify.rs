@@ -1,5 +1,6 @@
 //! `verify`: reads and checks the whole log.
 
+use crate::advice;
 use crate::args::VerifyArgs;
 use crate::exit::{Exit, Failure};
 use crate::progress::{Log, Progress};
@@ -23,7 +24,7 @@ pub fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<Exit, Failure> {
         finding.write_text(&args.db, out)?;
     }
     match finding.error {
-        Some(error) => Err(error.into()),
+        Some(error) => Err(advice::on_pages(&args.db, error)),
         None => Ok(finding.exit),
     }
 }

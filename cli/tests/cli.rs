@@ -28,6 +28,13 @@ fn expect_code(output: &Output, code: i32) {
     );
 }
 
+/// An error says what to do next.
+#[track_caller]
+fn expect_advice(output: &Output, advice: &str) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains(advice), "{advice:?} in {stderr}");
+}
+
 fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).expect("one JSON document")
 }
@@ -271,7 +278,10 @@ fn damage_to_acknowledged_bytes_exits_2_and_names_file_and_offset() {
     let target = dir.path().join("out.db");
     let output = tool(&[&"recover", &db, &target, &"--page-size", &"512"]);
     expect_code(&output, 2);
-    expect_code(&tool(&[&"cat", &db]), 2);
+    expect_advice(&output, "epochwal recover --prefix ");
+    let output = tool(&[&"cat", &db]);
+    expect_code(&output, 2);
+    expect_advice(&output, "epochwal inspect ");
     // Asked for the prefix, both give what lies before the damage.
     let output = tool(&[
         &"recover",
@@ -307,6 +317,7 @@ fn a_newer_format_exits_3() {
     expect_code(&output, 3);
     assert_eq!(json(&output)["verdict"], "format");
     assert_eq!(json(&output)["error"]["kind"], "Format");
+    expect_advice(&output, "the version that wrote it");
     expect_code(&tool(&[&"cat", &db]), 3);
 }
 
@@ -340,9 +351,12 @@ fn a_database_without_a_log_is_clean_and_the_text_says_so() {
 
 #[test]
 fn a_missing_directory_exits_4_and_names_it() {
-    let output = tool(&[&"verify", &"/nonexistent-directory/app.db"]);
-    expect_code(&output, 4);
-    assert!(text(&output.stderr).contains("nonexistent-directory"));
+    for command in ["verify", "inspect", "cat", "stats"] {
+        let output = tool(&[&command, &"/nonexistent-directory/app.db"]);
+        expect_code(&output, 4);
+        assert!(text(&output.stderr).contains("nonexistent-directory"));
+        expect_advice(&output, "in a folder that is there");
+    }
 }
 
 #[test]
@@ -362,6 +376,7 @@ fn verify_works_beside_a_writer_and_deleting_does_not() {
         &"--delete-segments",
     ]);
     expect_code(&output, 4);
+    expect_advice(&output, "close the process that has it open");
     wal.close(None).expect("close");
     // Nothing was lost, and now it may.
     let output = tool(&[
