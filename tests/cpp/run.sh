@@ -203,6 +203,18 @@ soname_and_links() {
 }
 expect "the shared library has its name and links" soname_and_links
 
+# The tool is installed where it was built, with what its shells and man read.
+the_tool() {
+    test -f "$build/epochwal" || return 0
+    "$prefix/bin/epochwal" --version | grep -q '^epochwal ' &&
+        grep -q 'EXIT STATUS' "$prefix/share/man/man1/epochwal.1" &&
+        test -s "$prefix/share/man/man1/epochwal-spool-cat.1" &&
+        grep -q epochwal "$prefix/share/bash-completion/completions/epochwal" &&
+        grep -q epochwal "$prefix/share/zsh/site-functions/_epochwal" &&
+        grep -q epochwal "$prefix/share/fish/vendor_completions.d/epochwal.fish"
+}
+expect "the tool has its manual and its completions" the_tool
+
 consumer() {
     db=$(mktemp -d "$SCRATCH/consumer-XXXXXX")/db
     "$1" "$db" "$SCRATCH/frames"
