@@ -415,3 +415,29 @@ fn a_store_that_is_gone_is_damage_and_salvage_goes_on_without_it() {
     assert!(salvaged.contains("salvaged, 0 slots"), "{salvaged}");
     assert_eq!(ids(&json_of(0, "list", &db, &[])), Vec::<&str>::new());
 }
+
+#[test]
+fn a_damaged_older_store_says_where_and_is_left_alone() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let db = dir.path().join("app.db");
+    let store = beside(&db, ".logical.slots.json");
+    let damaged = r#"{"slots": [{"id": "a", "restart_lsn": 1.5}]}"#;
+    fs::write(&store, damaged).expect("write");
+    for (command, rest) in [
+        ("list", &[][..]),
+        ("show", &["a"]),
+        ("drop", &["a"]),
+        ("export", &[]),
+    ] {
+        let refused = slots(CORRUPT, command, &db, rest);
+        let stderr = text(&refused.stderr);
+        assert!(refused.stdout.is_empty());
+        assert!(stderr.contains("restart_lsn is 1.5"), "{command}: {stderr}");
+        assert!(stderr.contains(&*store.to_string_lossy()), "{stderr}");
+        assert!(
+            stderr.contains("mend the file, or move it away"),
+            "{stderr}"
+        );
+    }
+    assert_eq!(fs::read_to_string(&store).expect("read"), damaged);
+}
