@@ -56,9 +56,10 @@ impl SlotReport {
     /// Reads the slots of the data file at `path`. A damaged store is no error
     /// of the call: [`SlotReport::error`] has it, beside what could be read.
     ///
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) where the disk gives an error, [`ErrorKind::Format`]
-    /// for a newer format, [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) for an older store or a spool's
-    /// state that can't be read. Blocks on reads.
+    /// An [I/O error](crate::ErrorKind::Io) where the disk gives one, a [format
+    /// error](crate::ErrorKind::Format) for a newer format, and
+    /// [corrupt](crate::ErrorKind::Corrupt) for an older store or a spool's state
+    /// that can't be read. Blocks on reads.
     pub fn read(path: &Path) -> Result<SlotReport> {
         SlotReport::read_on(Arc::new(RealStorage), path)
     }
