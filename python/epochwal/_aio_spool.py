@@ -48,6 +48,13 @@ class Spool(Log):
         self._take(spool)
         return self
 
+    @classmethod
+    def in_memory(cls, **options: Unpack[SpoolOptions]) -> Self:
+        """Make a spool without files; see ``epochwal.Spool.in_memory``."""
+        self = cls.__new__(cls)
+        self._take(_native.Spool.in_memory(**options))
+        return self
+
     def _take(self, spool: _native.Spool) -> None:
         self._spool = spool
         self._arrivals: set[asyncio.Future[None]] = set()

@@ -41,7 +41,7 @@ pub(crate) fn torn_of<'py>(py: Python<'py>, torn: &TornTail) -> PyResult<Bound<'
 
 /// Moves what is damaged in a spool, and all beyond it, aside, so that it opens
 /// with what lies before; one without damage is left as it is. Returns
-/// SpoolSalvage(moved, torn, bounds). Raises NotFoundError where there is no
+/// SpoolSalvage(moved, torn, bounds, lost). Raises NotFoundError where there is no
 /// spool, LockedError while a writer or a reader lives.
 #[pyfunction]
 pub(crate) fn spool_salvage<'py>(

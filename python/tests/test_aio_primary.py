@@ -13,7 +13,7 @@ import pytest
 from support import PATIENCE, child
 
 import epochwal
-from epochwal.aio import Primary
+from epochwal.aio import Primary, Spool
 
 
 def test_a_commit_waits_for_those_who_follow(db: Path) -> None:
@@ -135,6 +135,33 @@ def test_the_log_alone_may_be_enough(db: Path) -> None:
                 await primary.wait_acks(2, "local", timeout=0.01)
             await primary.spool.flush()
             assert (await wait).outcome == "reached"
+
+    asyncio.run(main())
+
+
+def test_nothing_of_it_needs_files(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Primary(None) as primary, Spool.in_memory() as other:
+            assert (primary.path, other.path) == (None, None)
+            r = await primary.register("a")
+
+            async def replica() -> None:
+                async for record in primary.spool.follow(0):
+                    await other.append_batch([record])
+                    primary.ack("a", r.generation, durable=record.lsn)
+
+            following = asyncio.create_task(replica())
+            for lsn in range(1, 11):
+                local = asyncio.create_task(primary.wait_acks(lsn, "local"))
+                await asyncio.sleep(0)
+                await primary.spool.append(term=1, lsn=lsn, payload=b"x")
+                assert (await local).outcome == "reached"
+                assert (await primary.wait_acks(lsn, timeout=PATIENCE)).outcome == "reached"
+            await other.wait_after(9, timeout=PATIENCE)
+            assert other.current_lsn == 10
+        with pytest.raises(epochwal.ClosedError):
+            await following
+        assert list(tmp_path.iterdir()) == []
 
     asyncio.run(main())
 

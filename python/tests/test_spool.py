@@ -342,14 +342,16 @@ def test_a_spool_in_memory_has_no_files(tmp_path: Path) -> None:
             spool.read_since(0)
         spool.wait(spool.submit(term=1, lsn=31, payload=b""))
         assert (spool.path, spool.stats()) == (None, None)
-        with pytest.raises(epochwal.UnsupportedError):
-            spool.event_fd()
+        fd = spool.event_fd()
+        spool.append(term=1, lsn=32, payload=b"")
+        assert os.read(fd, 8)
+        os.close(fd)
         with pytest.raises(epochwal.UnsupportedError):
             spool.truncate_after(30, 5)
         assert "in memory" in repr(spool)
         cursor = spool.cursor(29)
-        assert lsns(cursor.next_batch()) == [30, 31]
-        waiter = Thread(lambda: spool.wait_after(31))
+        assert lsns(cursor.next_batch()) == [30, 31, 32]
+        waiter = Thread(lambda: spool.wait_after(32))
     with pytest.raises(epochwal.ClosedError):
         waiter.get()
     with pytest.raises(epochwal.ClosedError):
@@ -423,7 +425,7 @@ def test_damage_is_named_and_salvaged(db: Path) -> None:
         for lsn in range(1, 21):
             spool.append(term=1, lsn=lsn, payload=page(lsn, size=1500))
     whole = epochwal.spool_salvage(db)
-    assert whole == ([], None, (1, 20, 0))
+    assert whole == epochwal.SpoolSalvage([], None, epochwal.Bounds(1, 20, 0), [])
     victim = sorted(db.parent.glob("*.logical.wal-seg-*"))[1]
     image = bytearray(victim.read_bytes())
     image[5000] ^= 1
@@ -441,8 +443,13 @@ def test_damage_is_named_and_salvaged(db: Path) -> None:
         kept = lsns(spool.read_since(0))
         assert kept == list(range(1, len(kept) + 1))
         assert 0 < len(kept) < 20
+        assert salvage.lost == [(len(kept), 20)]
         spool.append(term=1, lsn=21, payload=b"x")
-        assert lsns(spool.read_since(0)) == [*kept, 21]
+        # Nobody reads across what is lost unawares.
+        with pytest.raises(epochwal.WalRemovedError) as removed:
+            spool.read_since(len(kept))
+        assert removed.value.lsn == 21
+        assert lsns(spool.read_since(20)) == [21]
 
 
 def test_a_forked_child_is_told_and_touches_nothing(db: Path) -> None:

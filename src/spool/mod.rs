@@ -339,11 +339,16 @@ impl Spool {
     }
 
     /// A new eventfd (non-blocking, close-on-exec, the caller's to close) that
-    /// becomes readable each time records become durable, and when the spool
-    /// fails or closes.
+    /// becomes readable each time records become durable (or, in memory, are
+    /// there), and when the spool fails or closes.
     pub fn event_fd(&self) -> Result<OwnedFd> {
-        let core = self.log()?;
-        core.events.add(|| core.phase() != Phase::Open)
+        match self.live()? {
+            Some(core) => core.events.add(|| core.phase() != Phase::Open),
+            None => {
+                let view = &self.shared.view;
+                view.events.add(|| view.ended.load(Ordering::SeqCst))
+            }
+        }
     }
 
     /// The term of now: that of the last record, or the one that a truncation

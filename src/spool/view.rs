@@ -11,7 +11,7 @@ use crate::format::lost::{Lost, LostRange};
 use crate::format::names::Names;
 use crate::format::record::RecordHead;
 use crate::format::terms::Terms;
-use crate::sequencer::{DurableGroup, Sink, WaitWord};
+use crate::sequencer::{DurableGroup, Events, Sink, WaitWord};
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::wrong::{self, Wrong};
 use std::collections::VecDeque;
@@ -60,6 +60,8 @@ pub(super) struct View {
     pub(super) ended: AtomicBool,
     /// Where those sleep who wait for records.
     pub(super) arrivals: WaitWord,
+    /// Descriptors for a spool in memory; a log has its sequencer's.
+    pub(super) events: Events,
 }
 
 impl View {
@@ -90,6 +92,7 @@ impl View {
             wanted: AtomicBool::new(in_memory),
             ended: AtomicBool::new(false),
             arrivals: WaitWord::default(),
+            events: Events::default(),
         }
     }
 
@@ -222,6 +225,7 @@ impl View {
         }
         drop(inside);
         self.arrivals.wake_all();
+        self.events.signal();
     }
 
     /// Moves the bounds on and notes new terms.
@@ -342,6 +346,7 @@ impl Sink for View {
     fn ended(&self) {
         self.ended.store(true, Ordering::SeqCst);
         self.arrivals.wake_all();
+        self.events.finish();
     }
 }
 

@@ -244,3 +244,20 @@ fn a_spool_in_memory_keeps_the_newest_and_says_what_is_gone() {
     assert_eq!(&*held[0].payload, payload(250));
     assert_eq!(kind(append(&spool, 1, 251)), ErrorKind::Closed);
 }
+
+/// Of records and of the end, as that of a log does.
+#[test]
+fn a_descriptor_tells_of_records_in_memory() {
+    use std::io::Read;
+    let spool = Spool::in_memory(&SpoolOptions::default()).unwrap();
+    let mut fd = std::fs::File::from(spool.event_fd().unwrap());
+    let mut rang = || fd.read(&mut [0; 8]).is_ok();
+    assert!(!rang());
+    append(&spool, 1, 1).unwrap();
+    assert!(rang() && !rang());
+    append(&spool, 1, 1).unwrap_err();
+    assert!(!rang(), "nothing was taken");
+    spool.close(PATIENCE).unwrap();
+    assert!(rang());
+    assert_eq!(spool.event_fd().unwrap_err().kind(), ErrorKind::Closed);
+}
