@@ -3,33 +3,38 @@
 A ``Coordinator`` is a parallel page WAL with epoch group commit: threads stage
 the page frames of their transactions, whatever is staged reaches the disk as
 one group with one sync, and committers wait for their epoch. After a crash
-``recover`` gives back exactly the committed prefix::
+``recover`` gives back exactly the committed prefix.
 
-    with epochwal.Coordinator("app.db") as wal:
-        ticket = wal.commit([(1, page1), (2, page2, 2)], txn_id=7, commit_seq=1)
-
-    for batch in epochwal.recover("app.db"):
-        for page_number, data, db_size_if_commit in batch.frames:
-            ...
+>>> page1, page2 = bytes(4096), bytes([1]) * 4096
+>>> with epochwal.Coordinator("app.db") as wal:
+...     ticket = wal.commit([(1, page1), (2, page2, 2)], txn_id=7, commit_seq=1)
+>>> for batch in epochwal.recover("app.db"):
+...     for page_number, data, db_size_if_commit in batch.frames:
+...         print(batch.txn_id, page_number, len(data), db_size_if_commit)
+7 1 4096 0
+7 2 4096 2
 
 A ``Spool`` is a durable log of records for replication: each has an LSN, a term
-and a payload, and is read back from any point::
+and a payload, and is read back from any point.
 
-    with epochwal.Spool("app.db") as spool:
-        spool.append(term=1, lsn=1, payload=b"...")
-        for record in spool.read_since(0):
-            ...
+>>> with epochwal.Spool("app.db") as spool:
+...     ticket = spool.append(term=1, lsn=1, payload=b"insert a")
+...     for record in spool.read_since(0):
+...         print(record.lsn, record.term, record.payload)
+1 1 b'insert a'
 
 A ``Primary`` is a spool with those who follow it: slots keep what each replica
-still needs, and a commit can wait for them::
+still needs, and a commit can wait for them.
 
-    with epochwal.Primary("app.db") as primary:
-        replica = primary.register("replica-1", region="eu")
-        primary.spool.append(term=1, lsn=2, payload=b"...")
-        primary.ack("replica-1", replica.generation, durable=2)
-        primary.wait_acks(2, policy="any 1", timeout=1.0)
+>>> with epochwal.Primary("app.db") as primary:
+...     replica = primary.register("replica-1", region="eu")
+...     ticket = primary.spool.append(term=1, lsn=2, payload=b"insert b")
+...     primary.ack("replica-1", replica.generation, durable=2)
+...     primary.wait_acks(2, policy="any 1", timeout=1.0)
+AckResult(outcome='reached', degraded=False, observed=1, required=1)
 
-``epochwal.aio`` has the same for asyncio.
+``epochwal.aio`` has the same for asyncio. Every exception is an
+``epochwal.Error``.
 """
 
 import importlib as _importlib

@@ -17,6 +17,12 @@ class Error(Exception):
     operating system's error number, ``lsn`` the position in a spool that the
     caller can go on from, ``observed`` and ``required`` how many acknowledgements
     a commit had and needs; each is None where it is not known.
+
+    >>> try:
+    ...     epochwal.Coordinator("nowhere/app.db")
+    ... except OSError as error:
+    ...     print(type(error).__name__, error.errno, error.path)
+    IoError 2 nowhere/app.db
     """
 
     path: str | None
@@ -26,6 +32,11 @@ class Error(Exception):
     lsn: int | None
     observed: int | None = None
     required: int | None = None
+
+    @property
+    def epoch(self) -> int | None:
+        """The epoch of what stays staged; that of the ticket."""
+        return self.ticket.epoch if self.ticket is not None else None
 
     def __init__(
         self,

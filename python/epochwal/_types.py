@@ -98,29 +98,31 @@ class Suspect(NamedTuple):
 
 
 class Report(NamedTuple):
-    """The result of a recovery."""
+    """The result of a recovery.
 
-    #: Segment files read to their end.
+    segments: segment files read to their end
+    batches: batches handed out or, where nothing is handed out, checked
+    records: frames in them: the records applied
+    bytes_read: bytes of segments read
+    epochs: the epochs that were recovered
+    highest_commit_seq: the highest commit sequence; 0 where there was none
+    checkpoint_epoch: epochs up to this one are checkpointed, and not handed out
+    unconfirmed: epochs of the tail that only the next open confirms durable
+    db_size: database size in pages from the last commit; 0 where none said
+    verdict: "clean", "torn" (the tail was dropped), "corrupt" (durable prefix only)
+    suspects: torn and corrupt files, in the order of the log
+    """
+
     segments: int
-    #: Batches handed out or, where nothing is handed out, checked.
     batches: int
-    #: Frames in them: the records applied.
     records: int
-    #: Bytes of segments read.
     bytes_read: int
-    #: The epochs that were recovered.
     epochs: Epochs
-    #: The highest commit sequence; 0 where there was none.
     highest_commit_seq: int
-    #: Epochs up to this one are checkpointed, and not handed out.
     checkpoint_epoch: int | None
-    #: Epochs of the tail that only the next open confirms durable.
     unconfirmed: Epochs
-    #: Database size in pages from the last commit; 0 where none said.
     db_size: int
-    #: "clean", "torn" (the tail was dropped), "corrupt" (durable prefix only).
     verdict: Literal["clean", "torn", "corrupt"]
-    #: Torn and corrupt files, in the order of the log.
     suspects: list[Suspect]
 
 
@@ -133,18 +135,20 @@ class Pages(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """A segment file as a listing shows it."""
+    """A segment file as a listing shows it.
+
+    first_epoch: from its name
+    last_epoch: the last that can be read in it, if any
+    bytes: its length
+    version: 1 or 2; 0 where the header cannot be read
+    checkpointed: whether the checkpoint has passed it
+    """
 
     path: str
-    #: From its name.
     first_epoch: int
-    #: The last that can be read in it, if any.
     last_epoch: int | None
-    #: Its length.
     bytes: int
-    #: 1 or 2; 0 where the header cannot be read.
     version: int
-    #: Whether the checkpoint has passed it.
     checkpointed: bool
 
 
@@ -166,9 +170,11 @@ class SegmentRecord(NamedTuple):
 
 
 class SpoolTicket(NamedTuple):
-    """What submitted records were given: what to wait for."""
+    """What submitted records were given: what to wait for.
 
-    #: The epoch that they become durable with; 0 in memory.
+    epoch: the epoch that they become durable with; 0 in memory
+    """
+
     epoch: int
     first_lsn: int
     last_lsn: int
@@ -209,90 +215,109 @@ class TermStart(NamedTuple):
 
 
 class SpoolSalvage(NamedTuple):
-    """What a salvage did: the files it moved, and what it left."""
+    """What a salvage did: the files it moved, and what it left.
+
+    torn: what was dropped of records that were never acknowledged
+    lost: LSNs that are lost, above the first number of each pair and through the
+        second; a read that comes to them raises WalRemovedError
+    """
 
     moved: list[str]
-    #: What was dropped of records that were never acknowledged.
     torn: Suspect | None
     bounds: Bounds
-    #: Lost LSNs, those above the first number through the second. Reading up to
-    #: them raises WalRemovedError there.
     lost: list[tuple[int, int]]
 
 
 class Registration(NamedTuple):
-    """What a replica is given when it registers."""
+    """What a replica is given when it registers.
 
-    #: Its slot's; for a new replica the end of the log.
+    restart_lsn: its slot's; for a new replica the end of the log
+    generation: its session; acknowledgements of any other are refused
+    created: whether the slot was made now
+    """
+
     restart_lsn: int
-    #: Names the session: acknowledgements of any other are refused.
     generation: int
-    #: The slot was made now.
     created: bool
 
 
 class ResumePlan(NamedTuple):
-    """How a replica goes on; what its kind does not have is None."""
+    """How a replica goes on; what its kind does not have is None.
+
+    resume_lsn: where it reads on, if the kind is "partial"
+    cause: why it must be loaded from a snapshot, if it is "rebootstrap"
+    common_lsn: what it has above this it gives up, if it is "diverged"
+    """
 
     kind: Literal["partial", "rebootstrap", "diverged"]
-    #: Partial: it reads on above this LSN.
     resume_lsn: int | None
-    #: Rebootstrap: why it must be loaded from a snapshot.
     cause: Literal["unknown", "wal-removed", "horizon", "idle-timeout"] | None
-    #: Diverged: it gives up what it has above this LSN.
     common_lsn: int | None
 
 
 class AckResult(NamedTuple):
-    """What a commit wait came to."""
+    """What a commit wait came to.
+
+    outcome: whether the policy was met in time, or can't be
+    degraded: the commit counts although the policy is not met
+    observed: acknowledgements that count
+    required: acknowledgements the policy asks for
+    """
 
     outcome: Literal["reached", "timed-out", "unmeetable"]
-    #: The commit counts although the policy is not met.
     degraded: bool
-    #: Acknowledgements that count, and those the policy asks for.
     observed: int
     required: int
 
 
 class Slot(NamedTuple):
-    """What the log holds back for one replica. Times are Unix milliseconds."""
+    """What the log holds back for one replica. Times are Unix milliseconds.
+
+    restart_lsn: durable at the replica: nothing above it is pruned
+    confirmed_lsn: applied by the replica
+    saved_lsn: the restart LSN that a crash would leave
+    temporary: not saved; gone with the primary or its replica
+    registered: whether its replica is a member of the registry
+    rebootstrapping: whether that is being loaded from a snapshot
+    origin: who says where it stands: a registration, an operator, the replica
+    invalidated: why it holds nothing back any more; None: it is valid
+    wal_status: "extended" beyond half of the horizon, "unreserved" beyond all of it
+    safe_wal_size: bytes that can be written until it is invalidated; None: no horizon
+    """
 
     id: str
     region: str | None
-    #: Durable at the replica: nothing above it is pruned.
     restart_lsn: int
-    #: Applied by the replica.
     confirmed_lsn: int
-    #: The restart LSN that a crash would leave.
     saved_lsn: int
     created_ms: int
     last_seen_ms: int
     temporary: bool
-    #: The replica is a member of the registry.
     registered: bool
     rebootstrapping: bool
-    #: Who says where it stands: a registration, an operator, the replica.
     origin: Literal["pinned", "given", "acknowledged"]
-    #: Why it holds nothing back any more; None: it is valid.
     invalidated: Literal["wal-removed", "horizon", "idle-timeout"] | None
     invalidated_ms: int | None
     wal_status: Literal["reserved", "extended", "unreserved", "lost"]
-    #: Bytes that can be written until it is invalidated; None: no horizon.
     safe_wal_size: int | None
 
 
 class Replica(NamedTuple):
-    """A member of the registry. Times are Unix milliseconds."""
+    """A member of the registry. Times are Unix milliseconds.
+
+    generation: of its session; 0 where it has had none since the primary was opened
+    counts: whether commits may count on it
+    sent_lsn: noted by note_pull; the other LSNs are what it has acknowledged
+    apply_errors: as it says itself, in all, and so are divergences
+    """
 
     id: str
     region: str | None
-    #: Of its session; 0 where it has had none since the primary was opened.
     generation: int
     connected_at_ms: int
     last_seen_ms: int
     healthy: bool
     rebootstrapping: bool
-    #: Commits may count on it.
     counts: bool
     sent_lsn: int
     written_lsn: int
@@ -303,23 +328,29 @@ class Replica(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How far the replicas that count are together; 0 where there is none."""
+    """How far the replicas that count are together; 0 where there is none.
+
+    lag: from highest_sent back to lowest_applied
+    safe_replay_lsn: the lowest LSN that one has durable: all can replay to it
+    retention_floor: the lowest restart LSN of the valid slots; None where there is none
+    quorum_lsn: the highest LSN that a commit wait called reached
+    """
 
     replicas: int
     highest_sent: int
     lowest_applied: int
-    #: The distance of the two.
     lag: int
-    #: The lowest LSN that one has durable: all can replay to it.
     safe_replay_lsn: int
-    #: The lowest restart LSN of the valid slots; None where there is none.
     retention_floor: int | None
-    #: The highest LSN that a commit wait called reached.
     quorum_lsn: int
 
 
 class Event(NamedTuple):
-    """Something that an operator wants to hear of."""
+    """Something that an operator wants to hear of.
+
+    details: by kind: id, cause, restart_lsn of a slot; lsn, observed, required of a
+        commit; bytes or slots or the message of the store
+    """
 
     number: int
     at_ms: int
@@ -332,8 +363,6 @@ class Event(NamedTuple):
         "store-without-space",
         "store-failed",
     ]
-    #: By the kind: id, cause, restart_lsn; lsn, observed, required; bytes;
-    #: slots; message.
     details: dict[str, int | str]
 
 

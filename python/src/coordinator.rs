@@ -32,6 +32,13 @@ const LARGE: usize = 64 << 10;
 /// epoch. Every method may be called from any thread, and lets other threads
 /// run while it waits. Ctrl-C ends a wait.
 ///
+/// >>> page = bytes(4096)    # or whatever has its bytes in one piece
+/// >>> with Coordinator("app.db") as wal:
+/// ...     ticket = wal.submit([(1, page), (2, page, 2)], txn_id=7, commit_seq=1)
+/// ...     wal.wait(ticket, timeout=10.0)
+/// ...     wal.durable_epoch == ticket.epoch
+/// True
+///
 /// An option left out, None or 0 is at its default:
 ///
 /// slot_count=128               lanes; each thread keeps one

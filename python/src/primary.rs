@@ -25,12 +25,17 @@ use crate::waiting::{self, Ended};
 /// A spool, the replicas that follow it, and the slots that say how far each
 /// has come. Records are appended to and read from its spool:
 ///
-/// primary = Primary("app.db")
-/// r = primary.register("replica-1")
-/// primary.spool.append(term=1, lsn=1, payload=b"...")
-/// primary.ack("replica-1", r.generation, durable=1)   # what the replica says
-/// primary.wait_acks(1, policy="any 1")                # the commit counts
-/// primary.prune()                                     # what nobody needs
+/// >>> primary = Primary("app.db")
+/// >>> replica = primary.register("replica-1")
+/// >>> ticket = primary.spool.append(term=1, lsn=1, payload=b"insert a")
+/// >>> primary.prune()    # the replica needs it
+/// 0
+/// >>> primary.ack("replica-1", replica.generation, durable=1)
+/// >>> primary.wait_acks(1, policy="any 1", timeout=1.0).outcome
+/// 'reached'
+/// >>> primary.prune()
+/// 1
+/// >>> primary.close()
 ///
 /// A slot holds back what its replica has not made durable: nothing above its
 /// restart LSN is pruned. One that holds back too much or is not heard of for

@@ -33,6 +33,18 @@ use crate::waiting::{self, Ended};
 /// threads run while it waits. Ctrl-C ends a wait. timeout is in seconds: None
 /// waits for ever, 0 polls.
 ///
+/// >>> with Spool("app.db") as spool:
+/// ...     ticket = spool.append_batch([(1, 10, b"a"), (1, 20, b"b"), (1, 30, b"c")])
+/// ...     print([record.lsn for record in spool.read_since(10)])
+/// ...     with spool.cursor(0) as cursor:
+/// ...         print(next(cursor).payload, next(cursor).payload)
+/// ...     spool.prune_through(20)
+/// ...     spool.bounds
+/// [20, 30]
+/// b'a' b'b'
+/// 20
+/// Bounds(oldest_lsn=30, current_lsn=30, pruned_through=20)
+///
 /// An option left out or None is at its default, and so is 0 but for ring_bytes:
 ///
 /// max_payload=64 MiB           a larger payload is refused

@@ -42,10 +42,10 @@ def test_each_carries_its_place_and_survives_a_copy(cls: type[epochwal.Error]) -
         assert type(same) is cls
         assert str(same) == "what"
         assert (same.path, same.offset, same.ticket, same.errno) == ("/a/b", 7, ticket, 5)
-        assert same.lsn == 8
+        assert (same.lsn, same.epoch) == (8, 3)
     bare = cls("what")
     assert (bare.path, bare.offset, bare.ticket, bare.errno) == (None, None, None, None)
-    assert bare.lsn is None
+    assert (bare.lsn, bare.epoch) == (None, None)
 
 
 def test_every_kind_of_the_core_has_its_class() -> None:

@@ -1,0 +1,70 @@
+"""What help() says: that everything is explained, and that the examples hold."""
+
+from __future__ import annotations
+
+import asyncio
+import doctest
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import epochwal
+import epochwal.aio
+
+
+def documented() -> Iterator[tuple[str, Any]]:
+    """Give every public object and its public members by name."""
+    for module in (epochwal, epochwal.aio):
+        yield module.__name__, module
+        for name in module.__all__:
+            value = getattr(module, name)
+            if inspect.ismodule(value) or name == "__version__":
+                continue
+            place = f"{module.__name__}.{name}"
+            yield place, value
+            if not inspect.isclass(value):
+                continue
+            for member, part in vars(value).items():
+                if not member.startswith("_") and (callable(part) or is_property(part)):
+                    yield f"{place}.{member}", part
+
+
+def is_property(part: object) -> bool:
+    return isinstance(part, property) or inspect.isgetsetdescriptor(part)
+
+
+EVERYTHING = dict(documented())
+EXAMPLES = [place for place, it in EVERYTHING.items() if ">>>" in (it.__doc__ or "")]
+
+
+def test_everything_is_explained() -> None:
+    assert len(EVERYTHING) > 200
+    silent = [
+        place
+        for place, it in EVERYTHING.items()
+        if not (it.__doc__ or "").strip() or it.__doc__ == getattr(tuple, "__doc__", None)
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("place", EXAMPLES)
+def test_examples_hold(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = {name: getattr(epochwal, name) for name in epochwal.__all__}
+    names |= {"epochwal": epochwal, "asyncio": asyncio}
+    text = inspect.getdoc(EVERYTHING[place])
+    assert text is not None
+    test = doctest.DocTestParser().get_doctest(text, names, place, None, 0)
+    said: list[str] = []
+    result = doctest.DocTestRunner(verbose=False).run(test, out=said.append)
+    assert not result.failed, "".join(said)
+    assert result.attempted
+
+
+def test_each_part_has_an_example() -> None:
+    parts = {"epochwal", "epochwal.aio", "epochwal.recover", "epochwal.Error"}
+    parts |= {f"epochwal.{name}" for name in ("Coordinator", "Spool", "Primary")}
+    assert parts <= set(EXAMPLES)
