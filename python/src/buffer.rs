@@ -1,6 +1,6 @@
 //! Bytes-like objects, borrowed without a copy.
 
-use pyo3::exceptions::{PyBufferError, PyTypeError};
+use pyo3::exceptions::{PyBufferError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyBytes};
@@ -79,6 +79,10 @@ fn explain(error: PyErr, object: &Bound<'_, PyAny>, what: &str) -> PyErr {
             py,
             format!("{what}: not contiguous in memory ({})", error.value(py)),
         )
+    } else if error.is_instance_of::<PyValueError>(py) {
+        // What numpy says of an array that is not contiguous, and memoryview of
+        // one that was released.
+        invalid(py, format!("{what}: {}", error.value(py)))
     } else {
         error
     }
