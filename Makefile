@@ -49,6 +49,7 @@ help:
 	@echo 'make header        regenerate include/epochwal.h'
 	@echo 'make install       PREFIX=$(PREFIX)'
 	@echo 'make check-extra   clang, sanitizers, valgrind and Miri, where they are present'
+	@echo 'make check-packages  the wheel and the sdist, each tested in an empty environment'
 	@echo 'make fuzz          FUZZ_SECONDS=60 each, FUZZ=target for one; needs nightly and cargo-fuzz'
 	@echo 'make mutants       do the tests see a changed library? SINCE=<commit>, MUTANTS="--shard 0/8"'
 	@echo 'make clean'
@@ -155,7 +156,11 @@ lint: build/python.stamp
 	$(BIN)/ruff check python tests examples benches
 	$(BIN)/ruff format --check tests examples benches python
 	cd python && $(BIN)/mypy
-	cd python && $(BIN)/stubtest epochwal._native
+	cd python && $(BIN)/stubtest epochwal --mypy-config-file pyproject.toml
+	@# It runs on node; what is missing is named.
+	cd python && if command -v node >/dev/null; \
+		then $(BIN)/pyright --pythonpath $(BIN)/python --warnings; \
+		else echo 'missing: node, for pyright'; fi
 	$(BIN)/mypy --strict tests/reader
 	MYPYPATH=tests/reader:examples/demo $(BIN)/mypy --strict tests/cross
 	$(BIN)/mypy --strict tests/docs
@@ -171,6 +176,11 @@ header:
 .PHONY: check-extra
 check-extra: build/venv.stamp examples
 	PATH='$(BIN)':"$$PATH" $(TEST_ENV) tests/extra.sh
+
+# Builds for release, twice, and asks pip for what the tests need.
+.PHONY: check-packages
+check-packages: build/venv.stamp
+	PYTHON=$(BIN)/python python/tests/check_packages.sh $(PACKAGES_PROFILE)
 
 # Needs a nightly compiler and cargo-fuzz. Its corpus is part of `make test`.
 .PHONY: fuzz
