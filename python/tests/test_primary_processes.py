@@ -377,3 +377,66 @@ def test_others_run_while_a_commit_waits(db: Path) -> None:
         primary.slot_drop("a")
         with pytest.raises(epochwal.NotFoundError, match="0 of 1"):
             leaving.get()
+
+
+#: A registration is stuck in its sync.
+STUCK = """
+    import os, pathlib, signal, sys, threading
+    import epochwal
+
+    path, gate = sys.argv[1], pathlib.Path(os.environ["STUCK_DISK"])
+    primary = epochwal.Primary(path, sync_style="buffered")
+    g = primary.register("a").generation
+    for lsn in (1, 2):
+        primary.spool.append(term=1, lsn=lsn, payload=b"x")
+    gate.touch()
+    stuck = threading.Thread(target=primary.register, args=("b",))
+    stuck.start()
+    while not pathlib.Path(f"{gate}.stuck").exists():
+        pass
+    # What never waits for the disk goes on.
+    primary.ack("a", g, durable=2)
+    primary.note_pull("a", g, 2)
+    primary.touch("a", g)
+    assert primary.slot("a").restart_lsn == 2
+    assert [r.id for r in primary.replicas()] == ["a"]
+    assert primary.progress().safe_replay_lsn == 2
+    assert primary.watch_acks(2).decided()
+    primary.spool.submit(term=1, lsn=3, payload=b"x")
+    try:
+        primary.close(timeout=0.01)
+    except epochwal.Timeout:
+        pass
+    else:
+        raise AssertionError("it closed")
+    called = threading.Event()
+    def interrupt():
+        # Runs once the main thread lets go of the interpreter: in the call.
+        called.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+    threading.Thread(target=interrupt).start()
+    try:
+        called.set()
+        primary.close()
+    except KeyboardInterrupt:
+        pass
+    else:
+        raise AssertionError("it was not interrupted")
+    assert not primary.closed and not primary.spool.closed
+    gate.unlink()
+    stuck.join()
+    primary.wait_acks(2)
+    primary.close()
+    print("closed", flush=True)
+"""
+
+
+def test_a_stuck_disk_holds_up_only_who_needs_it(db: Path, stuck_disk: Path) -> None:
+    gate = db.parent / "gate"
+    with child(STUCK, db, LD_PRELOAD=str(stuck_disk), STUCK_DISK=str(gate)) as process:
+        assert process.line() == "closed"
+        assert process.process.wait(PATIENCE) == 0
+    with Primary(db) as primary:
+        assert [slot.id for slot in primary.slots()] == ["a", "b"]
+        assert primary.spool.current_lsn == 3
+        assert primary.progress().quorum_lsn >= 2
