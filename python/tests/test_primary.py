@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import pickle
 import select
@@ -567,6 +568,12 @@ def test_slots_of_the_older_store_are_taken_in_once(db: Path) -> None:
         primary.slot_drop("b")
     with Primary(db) as primary:
         assert primary.slots() == []
+
+
+def test_types_name_what_there_is(primary: Primary) -> None:
+    stats, options = epochwal.PrimaryStats, epochwal.PrimaryOptions
+    assert set(primary.stats()) == stats.__required_keys__
+    assert set(inspect.signature(Primary).parameters) - {"path"} == options.__optional_keys__
 
 
 def test_it_belongs_to_its_process(primary: Primary) -> None:
