@@ -5,6 +5,8 @@ use crate::harness::{Disk, explore, kind, step, threads};
 use crate::site::{STORE, Site, applied};
 use epochwal::ErrorKind;
 use epochwal::primary::{AckPolicy, Level, Outcome, Parts, Primary};
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -225,4 +227,34 @@ fn a_cut_races_with_acknowledgements_and_waits() {
         let replica = &primary.replicas()[0];
         assert!(!cut || replica.flushed_lsn <= 15, "{replica:?}");
     });
+}
+
+/// A wait that is watched was decided when its loop first looked, or it rings.
+#[test]
+fn a_watch_is_decided_at_once_or_rings() {
+    for leaves in [false, true] {
+        explore(150, move || {
+            let site = Site::new(0);
+            let primary = open(&site);
+            let a = primary.register("a", None).expect("register").generation;
+            site.log.append_through(2);
+            let mut bell = File::from(primary.event_fd().expect("descriptor"));
+            let theirs = primary.clone();
+            let at_once = threads(2, move |i| match i {
+                1 if leaves => theirs.slot_drop("a").is_ok(),
+                1 => theirs.ack("a", a, &applied(2)).is_ok(),
+                _ => {
+                    let watch = theirs.watch_acks(2, &policy("1")).expect("watch");
+                    let at_once = watch.is_decided().expect("look");
+                    while !watch.is_decided().expect("look") {
+                        shuttle::thread::yield_now();
+                    }
+                    at_once
+                }
+            });
+            let rang = bell.read(&mut [0; 8]).is_ok();
+            assert!(at_once[0] && (at_once[1] || rang));
+            assert_eq!(primary.stats().waiting, 0);
+        });
+    }
 }
