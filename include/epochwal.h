@@ -1572,7 +1572,8 @@ ewal_status ewal_spool_stats(ewal_spool spool,
  * A primary is a spool with the durable knowledge of how far each replica has
  * come: its slots. It owns its spool; either of the two can be opened on one path
  * at a time. A replica registers, is told where to go on, reads records from the
- * spool, and acknowledges what it has. What a slot needs is not pruned.
+ * spool, and acknowledges what it has. What no slot needs is pruned by
+ * ewal_primary_prune; ewal_spool_prune_through on its spool goes no further.
  *
  * One session per id is alive: each registration gives a generation, and what an
  * older one says is refused. A slot store that can't be read is an error and stops
@@ -2004,6 +2005,449 @@ ewal_status ewal_primary_quorum_lsn(ewal_primary primary,
                                     uint32_t level,
                                     uint64_t *out,
                                     ewal_error *error);
+
+/* ==========================================================================
+ * Slots, replicas, and figures
+ *
+ * A slot outlives its replica's sessions, and the primary's. It is given up where
+ * it holds back more than the horizon, was not seen for too long, or needs what
+ * is gone: it then holds nothing back, and its replica must be loaded anew.
+ *
+ * The callbacks of these listings run on the calling thread, under no lock, and
+ * may call any function. (DEADLOCK from inside a callback is about the callbacks
+ * of ewal_on_durable.)
+ * ========================================================================== */
+
+// wal_status: the records are there, and the slot is not half way to the
+// horizon.
+#define EWAL_WAL_RESERVED 1
+
+// wal_status: they are there, and the slot is beyond half of the horizon.
+#define EWAL_WAL_EXTENDED 2
+
+// wal_status: they are there, and the slot is beyond the horizon: the next look
+// at the limits gives it up.
+#define EWAL_WAL_UNRESERVED 3
+
+// wal_status: they are gone, or nothing holds them any more.
+#define EWAL_WAL_LOST 4
+
+// lsn of ewal_primary_slot_create: the end of the spool.
+#define EWAL_SLOT_AT_END UINT64_MAX
+
+// archived_lsn of ewal_primary_prune: there is no archive.
+#define EWAL_NO_ARCHIVE UINT64_MAX
+
+// A slot as a listing shows it. Filled by the library; a later one may have
+// more fields, see struct_size. Times are milliseconds since the Unix epoch.
+typedef struct {
+  // Bytes that the library filled.
+  uint32_t struct_size;
+  // EWAL_WAL_*.
+  uint32_t wal_status;
+  // Its replica's; borrowed for the time of the callback.
+  const char *id;
+  // NULL where it has none; borrowed likewise.
+  const char *region;
+  // Durable at the replica: nothing above it is pruned.
+  uint64_t restart_lsn;
+  // Applied by the replica.
+  uint64_t confirmed_lsn;
+  // The restart LSN that a crash would leave; 0 where that is none yet.
+  uint64_t saved_lsn;
+  // Bytes of log that can be written until the slot is given up; 0 where it
+  // is lost, UINT64_MAX where no horizon is set. Where the horizon is one of
+  // LSNs it is estimated from the log's mean record.
+  uint64_t safe_wal_size;
+  // When the replica was seen last.
+  uint64_t last_seen_ms;
+  // When the slot was made.
+  uint64_t created_ms;
+  // When it was given up; 0 where it was not.
+  uint64_t invalidated_ms;
+  // EWAL_CAUSE_* of a slot that was given up, else 0.
+  uint32_t cause;
+  // Not saved: gone when its replica unregisters or the primary closes.
+  bool temporary;
+  // Its replica is a member of the registry.
+  bool registered;
+  // Its replica is being loaded from a snapshot.
+  bool rebootstrapping;
+  // Zero.
+  uint8_t reserved;
+} ewal_slot_info;
+
+// Called for each slot; non-zero stops the listing. Must return without
+// unwinding: no C++ exception, no longjmp.
+typedef int (*ewal_slot_fn)(void *user, const ewal_slot_info *slot);
+
+// Calls back for each slot, by id, as they were at one moment.
+//
+// Ownership: what the callback gets is borrowed for its time.
+// Threads: any. The callback runs on the calling thread, under no lock, and
+//   may call any function, those that change slots too.
+// Blocking: never.
+// Errors: INVALID, CLOSED, FORKED; a callback that stops the listing is none.
+ewal_status ewal_primary_slots(ewal_primary primary,
+                               ewal_slot_fn function,
+                               void *user,
+                               ewal_error *error);
+
+// Makes a slot at an LSN, or at the end of the spool (EWAL_SLOT_AT_END): what
+// lies above is not pruned. A temporary one is not saved.
+//
+// Ownership: nothing passed in is kept.
+// Threads: any.
+// Blocking: writes and syncs.
+// Errors: EXISTS; WAL_REMOVED below the first LSN that can be read, AHEAD beyond
+//   the end (error->lsn has these); TOO_LARGE above max_slots; INVALID, IO,
+//   NO_SPACE, FAILED, CLOSED, FORKED, DEADLOCK from inside a callback.
+ewal_status ewal_primary_slot_create(ewal_primary primary,
+                                     const char *id,
+                                     uint64_t lsn,
+                                     bool temporary,
+                                     ewal_error *error);
+
+// Drops a slot, and its replica from the registry: what it held back may be
+// pruned.
+//
+// Ownership: nothing.
+// Threads: any.
+// Blocking: writes and syncs.
+// Errors: NOT_FOUND, INVALID, IO, NO_SPACE, FAILED, CLOSED, FORKED, DEADLOCK
+//   from inside a callback.
+ewal_status ewal_primary_slot_drop(ewal_primary primary,
+                                   const char *id,
+                                   ewal_error *error);
+
+// Revives a slot after a new bootstrap of its replica, which has everything up
+// to lsn; what it acknowledged before counts no more. A slot that is valid is
+// not set back: drop it, and make it again.
+//
+// Ownership: nothing.
+// Threads: any.
+// Blocking: writes and syncs.
+// Errors: NOT_FOUND; ORDER for a valid slot that stands above lsn, WAL_REMOVED
+//   and AHEAD as ewal_primary_slot_create (error->lsn has these); INVALID, IO,
+//   NO_SPACE, FAILED, CLOSED, FORKED, DEADLOCK from inside a callback.
+ewal_status ewal_primary_slot_reset(ewal_primary primary,
+                                    const char *id,
+                                    uint64_t lsn,
+                                    ewal_error *error);
+
+// Looks at everyone's health, gives up slots that are beyond a limit, and calls
+// back for each of these. Each prune does so by itself. Time is measured by a
+// clock that only goes on, from when the primary was opened or saw the replica
+// last: now_unix_ms (0: by the system's clock) only stamps what is done.
+//
+// Ownership: what the callback gets is borrowed for its time. It may be NULL.
+// Threads: as ewal_primary_slots.
+// Blocking: writes and syncs where something has changed.
+// Errors: IO, NO_SPACE, FAILED, CLOSED, FORKED, DEADLOCK from inside a callback.
+//   A callback that stops the listing is none, and all are given up all the
+//   same.
+ewal_status ewal_primary_enforce_limits(ewal_primary primary,
+                                        uint64_t now_unix_ms,
+                                        ewal_slot_fn function,
+                                        void *user,
+                                        ewal_error *error);
+
+// Prunes what nobody holds: after a look at the limits and a save of the slots,
+// through the lowest saved restart LSN of the valid slots, not beyond the end,
+// nor beyond archived_lsn (EWAL_NO_ARCHIVE: there is no archive). *out_pruned
+// says how far pruning has come. Without space to save slots it prunes by what
+// was saved before, because that is how space comes back.
+//
+// Ownership: out_pruned may be NULL.
+// Threads: any, also while others append and read.
+// Blocking: writes and syncs.
+// Errors: IO, NO_SPACE, FAILED, CLOSED, FORKED, DEADLOCK from inside a callback.
+ewal_status ewal_primary_prune(ewal_primary primary,
+                               uint64_t archived_lsn,
+                               uint64_t *out_pruned,
+                               ewal_error *error);
+
+// Saves at once what acknowledgements have raised.
+//
+// Ownership: nothing.
+// Threads: any.
+// Blocking: writes and syncs.
+// Errors: IO, NO_SPACE, FAILED, CLOSED, FORKED, DEADLOCK from inside a callback.
+ewal_status ewal_primary_save(ewal_primary primary,
+                              ewal_error *error);
+
+// The slots in the layout of the older store, which is JSON, as snprintf writes
+// it: cut to cap - 1 bytes and ended with NUL; *out_len is the whole text's
+// length. It may have grown since it was measured.
+//
+// Ownership: buf is the caller's; NULL with a cap of 0 measures. out_len
+//   may be NULL.
+// Threads: any.
+// Blocking: never.
+// Errors: INVALID, CLOSED, FORKED.
+ewal_status ewal_primary_export_slots(ewal_primary primary,
+                                      char *buf,
+                                      size_t cap,
+                                      size_t *out_len,
+                                      ewal_error *error);
+
+// The name of an EWAL_WAL_*, such as "reserved"; "" for a number that this
+// library does not know.
+//
+// Ownership: a static string, never freed.
+// Threads: any.
+// Blocking: never.
+// Errors: none.
+const char *ewal_wal_status_name(uint32_t wal_status);
+
+// A member of the registry as a listing shows it. Filled by the library; a
+// later one may have more fields, see struct_size. Times are milliseconds since
+// the Unix epoch.
+typedef struct {
+  // Bytes that the library filled.
+  uint32_t struct_size;
+  // It was seen within healthy_for_ns, as of the last look at the limits.
+  bool healthy;
+  // It is being loaded from a snapshot.
+  bool rebootstrapping;
+  // Commits may count on it: its slot is valid, and it is not being
+  // rebootstrapped.
+  bool counts;
+  // Zero.
+  uint8_t reserved;
+  // Borrowed for the time of the callback.
+  const char *id;
+  // NULL where it has none; borrowed likewise.
+  const char *region;
+  // Of its session; 0 where it has had none since the primary was opened.
+  uint64_t generation;
+  // When its session began; 0 where it has none.
+  uint64_t connected_at_ms;
+  // When it was seen last.
+  uint64_t last_seen_ms;
+  // The LSN through which it was sent records.
+  uint64_t sent_lsn;
+  // The LSN through which it has received.
+  uint64_t written_lsn;
+  // The LSN through which it has on stable storage.
+  uint64_t durable_lsn;
+  // The LSN through which it has applied.
+  uint64_t applied_lsn;
+  // Records that it could not apply.
+  uint64_t apply_errors;
+  // Differences that it has found.
+  uint64_t divergences;
+} ewal_replica_info;
+
+// Called for each replica; non-zero stops the listing. Must return without
+// unwinding: no C++ exception, no longjmp.
+typedef int (*ewal_replica_fn)(void *user, const ewal_replica_info *replica);
+
+// How far the replicas are together. Those whose slot was given up, or who are
+// being rebootstrapped, are left out. Begin with EWAL_PROGRESS_INIT.
+typedef struct {
+  // sizeof(ewal_progress).
+  uint32_t struct_size;
+  // Whether there is a valid slot.
+  bool has_retention_floor;
+  // Zero.
+  uint8_t reserved[3];
+  // Replicas that are counted here.
+  uint64_t replicas;
+  // The highest LSN that was sent to one.
+  uint64_t highest_sent;
+  // The lowest that one has applied; 0 where there is none.
+  uint64_t lowest_applied;
+  // The distance of the two.
+  uint64_t lag;
+  // The lowest LSN that one has durable: all of them can replay to it; 0
+  // where there is none.
+  uint64_t safe_replay_lsn;
+  // The lowest restart LSN of the valid slots; see has_retention_floor.
+  uint64_t retention_floor;
+  // The highest LSN that a commit wait called reached.
+  uint64_t quorum_lsn;
+} ewal_progress;
+
+#define EWAL_PROGRESS_INIT \
+  { sizeof(ewal_progress), false, { 0 }, 0, 0, 0, 0, 0, 0, 0 }
+
+// Calls back for each member of the registry, by id, as they were at one
+// moment.
+//
+// Ownership: what the callback gets is borrowed for its time.
+// Threads: any. The callback runs on the calling thread, under no lock, and
+//   may call any function.
+// Blocking: never.
+// Errors: INVALID, CLOSED, FORKED; a callback that stops the listing is none.
+ewal_status ewal_primary_replicas(ewal_primary primary,
+                                  ewal_replica_fn function,
+                                  void *user,
+                                  ewal_error *error);
+
+// How far the replicas are together.
+//
+// Ownership: *out is the caller's.
+// Threads: any.
+// Blocking: never.
+// Errors: INVALID, CLOSED, FORKED.
+ewal_status ewal_primary_progress(ewal_primary primary,
+                                  ewal_progress *out,
+                                  ewal_error *error);
+
+// kind: a slot was given up (slot_id, cause, lsn: where it stood).
+#define EWAL_EVENT_SLOT_INVALIDATED 1
+
+// kind: a commit counts although its policy was not met (lsn, observed,
+// required).
+#define EWAL_EVENT_COMMIT_DEGRADED 2
+
+// kind: a crash had cut a save short that was never acknowledged (count:
+// bytes dropped).
+#define EWAL_EVENT_STORE_TORN_TAIL 3
+
+// kind: a damaged or lost slot store was replaced by what could be read of it
+// (count: slots).
+#define EWAL_EVENT_STORE_SALVAGED 4
+
+// kind: the slots of another store were taken over (count: slots).
+#define EWAL_EVENT_SLOTS_IMPORTED 5
+
+// kind: there was no space to save slots; it is tried again.
+#define EWAL_EVENT_STORE_WITHOUT_SPACE 6
+
+// kind: the slot store has failed for good (message).
+#define EWAL_EVENT_STORE_FAILED 7
+
+// A primary's figures. Counters count since open. Begin with
+// EWAL_REPLICATION_STATS_INIT.
+typedef struct {
+  // sizeof(ewal_replication_stats).
+  uint32_t struct_size;
+  // Zero.
+  uint32_t reserved;
+  // Slots now.
+  uint64_t slots;
+  // Slots that hold records back.
+  uint64_t valid_slots;
+  // Members of the registry.
+  uint64_t replicas;
+  // Members that were seen of late.
+  uint64_t healthy_replicas;
+  // Registrations that made a slot.
+  uint64_t registrations;
+  // Registrations of known replicas.
+  uint64_t reconnects;
+  // Acknowledgements taken.
+  uint64_t acks;
+  // Acknowledgements refused: of an unknown id.
+  uint64_t acks_unknown;
+  // Acknowledgements refused: of an older session.
+  uint64_t acks_fenced;
+  // Acknowledgements refused: beyond the end.
+  uint64_t acks_ahead;
+  // Acknowledgements refused: for a slot that was given up.
+  uint64_t acks_invalid;
+  // Slots given up: their records are gone.
+  uint64_t invalidated_wal_removed;
+  // Slots given up: beyond the horizon.
+  uint64_t invalidated_horizon;
+  // Slots given up: not seen for too long.
+  uint64_t invalidated_idle;
+  // Resume plans: read on.
+  uint64_t resumes_partial;
+  // Resume plans: give up a tail.
+  uint64_t resumes_diverged;
+  // Full rebootstraps: no slot.
+  uint64_t rebootstraps_unknown;
+  // Full rebootstraps: the records are gone.
+  uint64_t rebootstraps_wal_removed;
+  // Full rebootstraps: given up beyond the horizon.
+  uint64_t rebootstraps_horizon;
+  // Full rebootstraps: given up because not seen.
+  uint64_t rebootstraps_idle;
+  // Commit waits that reached their policy.
+  uint64_t waits_reached;
+  // Commit waits that did not in time.
+  uint64_t waits_timed_out;
+  // Commit waits that could not.
+  uint64_t waits_unmeetable;
+  // Of these two, those that counted all the same.
+  uint64_t waits_degraded;
+  // Commit waits that sleep now.
+  uint64_t waiting;
+  // Saves of the slot store, each a write and a sync.
+  uint64_t saves;
+  // Their bytes.
+  uint64_t save_bytes;
+  // Of the saves, those that wrote a new file.
+  uint64_t compactions;
+  // Saves that found no space, and were or will be tried again.
+  uint64_t saves_without_space;
+  // Prunes.
+  uint64_t prunes;
+} ewal_replication_stats;
+
+#define EWAL_REPLICATION_STATS_INIT \
+  { sizeof(ewal_replication_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+// Something that an operator wants to hear of. Filled by the library; a later
+// one may have more fields, see struct_size, and more kinds.
+typedef struct {
+  // Bytes that the library filled.
+  uint32_t struct_size;
+  // EWAL_EVENT_*, which say what of the rest is set.
+  uint32_t kind;
+  // Events are numbered from 1; a gap is what a reader was too late for.
+  uint64_t number;
+  // When, in milliseconds since the Unix epoch.
+  uint64_t at_ms;
+  // Of a slot; else NULL. Borrowed for the time of the callback.
+  const char *slot_id;
+  // Why; else NULL. Borrowed likewise.
+  const char *message;
+  // A slot's place, or a commit's.
+  uint64_t lsn;
+  // Of bytes or of slots.
+  uint64_t count;
+  // EWAL_CAUSE_*, or 0.
+  uint32_t cause;
+  // Acknowledgements there were.
+  uint32_t observed;
+  // Acknowledgements the policy asks for.
+  uint32_t required;
+  // Zero.
+  uint32_t reserved;
+} ewal_primary_event;
+
+// Called for each event; non-zero stops the listing. Must return without
+// unwinding: no C++ exception, no longjmp.
+typedef int (*ewal_primary_event_fn)(void *user, const ewal_primary_event *event);
+
+// A snapshot of the primary's figures. Those of its spool: ewal_spool_stats.
+//
+// Ownership: *out is the caller's.
+// Threads: any.
+// Blocking: never, but for a save of the slots under way.
+// Errors: INVALID, CLOSED, FORKED.
+ewal_status ewal_primary_stats(ewal_primary primary,
+                               ewal_replication_stats *out,
+                               ewal_error *error);
+
+// Calls back for each event whose number is above after, oldest first, as far
+// as they are kept (trace_capacity).
+//
+// Ownership: what the callback gets is borrowed for its time.
+// Threads: any. The callback runs on the calling thread, under no lock, and
+//   may call any function.
+// Blocking: never.
+// Errors: INVALID, CLOSED, FORKED; a callback that stops the listing is none.
+ewal_status ewal_primary_events(ewal_primary primary,
+                                uint64_t after,
+                                ewal_primary_event_fn function,
+                                void *user,
+                                ewal_error *error);
 
 #ifdef __cplusplus
 } /* extern "C" */

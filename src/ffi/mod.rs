@@ -52,10 +52,15 @@ pub mod primary_ack;
 pub mod primary_registry;
 pub mod primary_resume;
 
+pub mod primary_replicas;
+pub mod primary_slots;
+pub mod primary_stats;
+
 mod arg;
 mod callback;
 mod guard;
 mod handle;
+mod lent;
 mod struct_size;
 
 #[cfg(test)]

@@ -10,7 +10,10 @@ use super::guard::inject;
 use super::primary::*;
 use super::primary_ack::*;
 use super::primary_registry::*;
+use super::primary_replicas::*;
 use super::primary_resume::*;
+use super::primary_slots::*;
+use super::primary_stats::*;
 use super::record::ewal_record;
 use super::records::*;
 use super::recovery::*;
@@ -132,6 +135,18 @@ const OVER_A_PRIMARY: &[Call] = calls![
     ewal_primary_ack(pr, p, z, p, e),
     ewal_primary_wait_acks(pr, z, p, z, m, e),
     ewal_primary_quorum_lsn(pr, z, z, m, e),
+    ewal_primary_slots(pr, z, m, e),
+    ewal_primary_slot_create(pr, p, z, z, e),
+    ewal_primary_slot_drop(pr, p, e),
+    ewal_primary_slot_reset(pr, p, z, e),
+    ewal_primary_enforce_limits(pr, z, z, m, e),
+    ewal_primary_prune(pr, z, m, e),
+    ewal_primary_save(pr, e),
+    ewal_primary_export_slots(pr, m, z, m, e),
+    ewal_primary_replicas(pr, z, m, e),
+    ewal_primary_progress(pr, m, e),
+    ewal_primary_stats(pr, m, e),
+    ewal_primary_events(pr, z, z, m, e),
 ];
 
 /// Over a primary, without one.

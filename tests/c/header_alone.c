@@ -15,6 +15,8 @@ int main(void) {
   ewal_ack ack = EWAL_ACK_INIT;
   ewal_ack_policy policy = EWAL_ACK_POLICY_INIT;
   ewal_ack_result result = EWAL_ACK_RESULT_INIT;
+  ewal_progress progress = EWAL_PROGRESS_INIT;
+  ewal_replication_stats figures = EWAL_REPLICATION_STATS_INIT;
   int32_t status = EWAL_E_CORRUPT;
   switch (status) {
   case EWAL_OK:
@@ -35,5 +37,7 @@ int main(void) {
            primary.struct_size == sizeof(ewal_primary_options) &&
            ack.struct_size == sizeof(ewal_ack) &&
            policy.struct_size == sizeof(ewal_ack_policy) &&
-           result.struct_size == sizeof(ewal_ack_result));
+           result.struct_size == sizeof(ewal_ack_result) &&
+           progress.struct_size == sizeof(ewal_progress) &&
+           figures.struct_size == sizeof(ewal_replication_stats));
 }

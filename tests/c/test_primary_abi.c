@@ -31,6 +31,35 @@ static void structs_are_laid_out_as_documented(void) {
   CHECK(sizeof(ewal_resume) == 24);
   CHECK(offsetof(ewal_resume, cause) == 4 && offsetof(ewal_resume, resume_lsn) == 8);
   CHECK(offsetof(ewal_resume, common_lsn) == 16);
+  CHECK(sizeof(ewal_slot_info) == 72 + 2 * sizeof(char *));
+  CHECK(offsetof(ewal_slot_info, wal_status) == 4 && offsetof(ewal_slot_info, id) == 8);
+  CHECK(offsetof(ewal_slot_info, restart_lsn) == 24);
+  CHECK(offsetof(ewal_slot_info, safe_wal_size) == 48);
+  CHECK(offsetof(ewal_slot_info, invalidated_ms) == 72);
+  CHECK(offsetof(ewal_slot_info, cause) == 80);
+  CHECK(offsetof(ewal_slot_info, temporary) == 84);
+  CHECK(offsetof(ewal_slot_info, rebootstrapping) == 86);
+  CHECK(sizeof(ewal_replica_info) == 80 + 2 * sizeof(char *));
+  CHECK(offsetof(ewal_replica_info, healthy) == 4);
+  CHECK(offsetof(ewal_replica_info, counts) == 6);
+  CHECK(offsetof(ewal_replica_info, id) == 8);
+  CHECK(offsetof(ewal_replica_info, generation) == 24);
+  CHECK(offsetof(ewal_replica_info, sent_lsn) == 48);
+  CHECK(offsetof(ewal_replica_info, durable_lsn) == 64);
+  CHECK(offsetof(ewal_replica_info, divergences) == 88);
+  CHECK(sizeof(ewal_progress) == 64);
+  CHECK(offsetof(ewal_progress, has_retention_floor) == 4);
+  CHECK(offsetof(ewal_progress, replicas) == 8 && offsetof(ewal_progress, lag) == 32);
+  CHECK(offsetof(ewal_progress, quorum_lsn) == 56);
+  CHECK(sizeof(ewal_replication_stats) == 248);
+  CHECK(offsetof(ewal_replication_stats, slots) == 8);
+  CHECK(offsetof(ewal_replication_stats, prunes) == 240);
+  CHECK(sizeof(ewal_primary_event) == 56 + 2 * sizeof(char *));
+  CHECK(offsetof(ewal_primary_event, number) == 8);
+  CHECK(offsetof(ewal_primary_event, slot_id) == 24);
+  CHECK(offsetof(ewal_primary_event, lsn) == 40);
+  CHECK(offsetof(ewal_primary_event, cause) == 56);
+  CHECK(offsetof(ewal_primary_event, required) == 64);
 }
 
 static void null_and_zero_are_refused(void) {
@@ -49,6 +78,19 @@ static void null_and_zero_are_refused(void) {
   CHECK(ewal_primary_ack(no_primary, NULL, 0, NULL, NULL) == bad);
   CHECK(ewal_primary_wait_acks(no_primary, 0, NULL, 0, NULL, NULL) == bad);
   CHECK(ewal_primary_quorum_lsn(no_primary, 0, 0, NULL, NULL) == bad);
+  CHECK(ewal_primary_slots(no_primary, NULL, NULL, NULL) == bad);
+  CHECK(ewal_primary_slot_create(no_primary, NULL, 0, false, NULL) == bad);
+  CHECK(ewal_primary_slot_drop(no_primary, NULL, NULL) == bad);
+  CHECK(ewal_primary_slot_reset(no_primary, NULL, 0, NULL) == bad);
+  CHECK(ewal_primary_enforce_limits(no_primary, 0, NULL, NULL, NULL) == bad);
+  CHECK(ewal_primary_prune(no_primary, 0, NULL, NULL) == bad);
+  CHECK(ewal_primary_save(no_primary, NULL) == bad);
+  CHECK(ewal_primary_export_slots(no_primary, NULL, 0, NULL, NULL) == bad);
+  CHECK(ewal_primary_replicas(no_primary, NULL, NULL, NULL) == bad);
+  CHECK(ewal_primary_progress(no_primary, NULL, NULL) == bad);
+  CHECK(ewal_primary_stats(no_primary, NULL, NULL) == bad);
+  CHECK(ewal_primary_events(no_primary, 0, NULL, NULL, NULL) == bad);
+  CHECK(ewal_wal_status_name(0)[0] == 0 && ewal_wal_status_name(5)[0] == 0);
   CHECK(ewal_cause_name(0)[0] == 0 && ewal_cause_name(UINT32_MAX)[0] == 0);
 }
 
@@ -81,6 +123,18 @@ static void null_is_refused_over_a_living_handle_too(void) {
   REFUSE(ewal_primary_wait_acks(primary, 1, NULL, 0, NULL, &error), "policy is NULL");
   REFUSE(ewal_primary_wait_acks(primary, 1, &policy, 0, NULL, &error),
          "policy is NULL");
+  REFUSE(ewal_primary_slots(primary, NULL, NULL, &error), "function");
+  REFUSE(ewal_primary_replicas(primary, NULL, NULL, &error), "function");
+  REFUSE(ewal_primary_events(primary, 0, NULL, NULL, &error), "function");
+  REFUSE(ewal_primary_slot_create(primary, NULL, 0, false, &error), "id");
+  REFUSE(ewal_primary_slot_create(primary, "", 0, false, &error), "empty");
+  REFUSE(ewal_primary_slot_drop(primary, NULL, &error), "id");
+  REFUSE(ewal_primary_slot_reset(primary, NULL, 0, &error), "id");
+  REFUSE(ewal_primary_export_slots(primary, NULL, 1, NULL, &error), "buf");
+  REFUSE(ewal_primary_progress(primary, NULL, &error), "progress is NULL");
+  REFUSE(ewal_primary_stats(primary, NULL, &error), "stats is NULL");
+  EXPECT(EWAL_OK, ewal_primary_enforce_limits(primary, 0, NULL, NULL, &error), &error);
+  EXPECT(EWAL_OK, ewal_primary_prune(primary, 0, NULL, &error), &error);
   REFUSE(ewal_primary_quorum_lsn(primary, 1, 0, NULL, &error), "out");
   REFUSE(ewal_primary_quorum_lsn(primary, 0, 0, &lsn, &error), "n: ");
   REFUSE(ewal_primary_quorum_lsn(primary, 1, 4, &lsn, &error), "level: ");
@@ -114,6 +168,8 @@ static void out_parameters_are_zeroed_on_failure(void) {
   ewal_registration registration = {7, 7, true, {7}};
   ewal_ack_result result = EWAL_ACK_RESULT_INIT;
   ewal_resume resume = {7, 7, 7, 7};
+  ewal_progress progress = EWAL_PROGRESS_INIT;
+  ewal_replication_stats stats = EWAL_REPLICATION_STATS_INIT;
   uint64_t a = 7;
   size_t n = 7;
   char text[4] = "old";
@@ -140,6 +196,18 @@ static void out_parameters_are_zeroed_on_failure(void) {
   a = 7;
   ewal_primary_quorum_lsn(primary, 1, 0, &a, NULL);
   CHECK(a == 0);
+  a = 7;
+  ewal_primary_prune(primary, 1, &a, NULL);
+  CHECK(a == 0);
+  n = 7;
+  text[0] = 'x';
+  ewal_primary_export_slots(primary, text, sizeof text, &n, NULL);
+  CHECK(text[0] == 0 && n == 0);
+  progress.lag = stats.acks = 7;
+  ewal_primary_progress(primary, &progress, NULL);
+  ewal_primary_stats(primary, &stats, NULL);
+  CHECK(progress.lag == 0 && progress.struct_size == sizeof progress);
+  CHECK(stats.acks == 0 && stats.struct_size == sizeof stats);
 }
 
 static void the_size_rule_holds(void) {
@@ -149,6 +217,8 @@ static void the_size_rule_holds(void) {
   ewal_error error = EWAL_ERROR_INIT;
   ewal_ack_result result = EWAL_ACK_RESULT_INIT;
   ewal_spool_options spool = EWAL_SPOOL_OPTIONS_INIT;
+  ewal_progress progress = EWAL_PROGRESS_INIT;
+  ewal_replication_stats stats = EWAL_REPLICATION_STATS_INIT;
   struct {
     ewal_primary_options known;
     unsigned char tail[64];
@@ -189,6 +259,10 @@ static void the_size_rule_holds(void) {
 #undef SIZES
   result.struct_size--;
   EXPECT(bad, WAIT(), &error);
+  progress.struct_size--;
+  EXPECT(bad, ewal_primary_progress(primary, &progress, &error), &error);
+  stats.struct_size = 8;
+  EXPECT(bad, ewal_primary_stats(primary, &stats, &error), &error);
   ack.known.reserved = 1;
   EXPECT(bad, ACK(), &error);
   policy.known.reserved = 1;

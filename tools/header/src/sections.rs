@@ -250,7 +250,8 @@ keeps. A spool pruned empty goes on after the last LSN that it ever had.
 A primary is a spool with the durable knowledge of how far each replica has
 come: its slots. It owns its spool; either of the two can be opened on one path
 at a time. A replica registers, is told where to go on, reads records from the
-spool, and acknowledges what it has. What a slot needs is not pruned.
+spool, and acknowledges what it has. What no slot needs is pruned by
+ewal_primary_prune; ewal_spool_prune_through on its spool goes no further.
 
 One session per id is alive: each registration gives a generation, and what an
 older one says is refused. A slot store that can't be read is an error and stops
@@ -292,6 +293,36 @@ never read as \"local\".
                 "ewal_ack_result",
                 r"#define EWAL_ACK_RESULT_INIT \
   { sizeof(ewal_ack_result), 0, 0, 0, false, { 0 } }",
+            ),
+        ],
+    },
+    Section {
+        title: "Slots, replicas, and figures",
+        prose: "
+A slot outlives its replica's sessions, and the primary's. It is given up where
+it holds back more than the horizon, was not seen for too long, or needs what
+is gone: it then holds nothing back, and its replica must be loaded anew.
+
+The callbacks of these listings run on the calling thread, under no lock, and
+may call any function. (DEADLOCK from inside a callback is about the callbacks
+of ewal_on_durable.)
+",
+        files: &[
+            "primary_slots.rs",
+            "primary_replicas.rs",
+            "primary_stats.rs",
+        ],
+        macros: &[
+            (
+                "ewal_progress",
+                r"#define EWAL_PROGRESS_INIT \
+  { sizeof(ewal_progress), false, { 0 }, 0, 0, 0, 0, 0, 0, 0 }",
+            ),
+            (
+                "ewal_replication_stats",
+                r"#define EWAL_REPLICATION_STATS_INIT \
+  { sizeof(ewal_replication_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }",
             ),
         ],
     },
