@@ -54,6 +54,7 @@ use crate::format::names::Names;
 use crate::format::state::State;
 use crate::log::Disk;
 use crate::sequencer::{Dropped, Handle, Phase, Sequencer};
+use crate::storage::fork_generation;
 use crate::sync::{AtomicBool, Mutex, Ordering};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -92,8 +93,33 @@ pub struct Spool {
 enum Store {
     /// In a log.
     Log(Handle),
-    /// In the ring alone; whether it is closed.
-    Memory(AtomicBool),
+    /// In the ring alone.
+    Memory(Memory),
+}
+
+/// A spool without a log under it, which would know these.
+struct Memory {
+    closed: AtomicBool,
+    born: u32,
+}
+
+impl Memory {
+    fn new() -> Memory {
+        Memory {
+            closed: AtomicBool::new(false),
+            born: fork_generation(),
+        }
+    }
+
+    fn check_fork(&self) -> Result<()> {
+        match self.born == fork_generation() {
+            true => Ok(()),
+            false => Err(Error::new(
+                ErrorKind::Forked,
+                "this handle belongs to the parent of a fork",
+            )),
+        }
+    }
 }
 
 /// What cursors share with their spool.
@@ -135,8 +161,13 @@ impl Spool {
     fn live(&self) -> Result<Option<&Arc<Sequencer>>> {
         match &self.store {
             Store::Log(handle) => handle.live().map(Some),
-            Store::Memory(closed) if closed.load(Ordering::Acquire) => Err(closed_in_memory()),
-            Store::Memory(_) => Ok(None),
+            Store::Memory(memory) => {
+                memory.check_fork()?;
+                match memory.closed.load(Ordering::Acquire) {
+                    true => Err(closed_in_memory()),
+                    false => Ok(None),
+                }
+            }
         }
     }
 
@@ -375,7 +406,10 @@ impl Spool {
 
     /// Whether it is a parent's, whose locks a fork may have left held.
     fn is_inherited(&self) -> bool {
-        matches!(&self.store, Store::Log(handle) if handle.core().is_forked())
+        match &self.store {
+            Store::Log(handle) => handle.core().is_forked(),
+            Store::Memory(memory) => memory.check_fork().is_err(),
+        }
     }
 
     /// As [`Spool::standing`], but [`ErrorKind::Diverged`] where the replica has a
@@ -442,8 +476,9 @@ impl Spool {
     pub fn close(&self, timeout: Option<Duration>) -> Result<()> {
         match &self.store {
             Store::Log(handle) => handle.close(|core| core.close(timeout)),
-            Store::Memory(closed) => {
-                if closed.swap(true, Ordering::AcqRel) {
+            Store::Memory(memory) => {
+                memory.check_fork()?;
+                if memory.closed.swap(true, Ordering::AcqRel) {
                     return Err(closed_in_memory());
                 }
                 crate::sequencer::Sink::ended(&*self.shared.view);

@@ -6,7 +6,7 @@ use super::import::check_old;
 use super::index::Segment;
 use super::order::Order;
 use super::view::{Bounds, View};
-use super::{Guard, NAME, Shared, Spool, SpoolOptions, Store};
+use super::{Guard, Memory, NAME, Shared, Spool, SpoolOptions, Store};
 use crate::error::{Error, Result};
 use crate::format::group::GroupKind;
 use crate::format::names::Names;
@@ -15,7 +15,7 @@ use crate::format::terms::Terms;
 use crate::log::Disk;
 use crate::sequencer::{Handle, Sequencer};
 use crate::storage::{RealStorage, Storage};
-use crate::sync::{AtomicBool, Mutex};
+use crate::sync::Mutex;
 use crate::wrong::{self, Wrong};
 use std::path::Path;
 use std::sync::Arc;
@@ -147,7 +147,7 @@ impl Spool {
         let view = View::new(None, options.ring_bytes, options.ring_records);
         Ok(Spool {
             imported: None,
-            store: Store::Memory(AtomicBool::new(false)),
+            store: Store::Memory(Memory::new()),
             shared: Arc::new(Shared {
                 view: Arc::new(view),
                 order: Mutex::new(Order {
