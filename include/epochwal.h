@@ -1864,6 +1864,9 @@ const char *ewal_cause_name(uint32_t cause);
  *     ewal_ack_policy policy = EWAL_ACK_POLICY_INIT;
  *     policy.policy = "any 1 (replica-1, replica-2)";
  *     ewal_primary_wait_acks(primary, lsn, &policy, 1000000000, NULL, &error);
+ *
+ * An event loop begins the wait with ewal_primary_watch_acks, and looks at it when
+ * the descriptor of ewal_primary_event_fd is readable.
  * ========================================================================== */
 
 // A replica has received a record.
@@ -2005,6 +2008,62 @@ ewal_status ewal_primary_quorum_lsn(ewal_primary primary,
                                     uint32_t level,
                                     uint64_t *out,
                                     ewal_error *error);
+
+// A commit wait that was begun. A value, 0 is null; see ewal_coordinator.
+typedef struct {
+  // Opaque; 0 is null.
+  uint64_t id;
+} ewal_ack_watch;
+
+// A new eventfd that becomes readable each time a commit wait of
+// ewal_primary_watch_acks is decided, and after failure and close. Read it to
+// reset it, then ask each of them. Those with the policy "local" wait for the
+// spool: ewal_spool_event_fd tells of that.
+//
+// Ownership: the caller closes *out_fd; it is close-on-exec and does not
+//   block, and outlives the primary.
+// Threads: any.
+// Blocking: never.
+// Errors: IO where descriptors are exhausted; CLOSED, FORKED, INVALID.
+ewal_status ewal_primary_event_fd(ewal_primary primary,
+                                  int *out_fd,
+                                  ewal_error *error);
+
+// Begins a commit wait that nobody sleeps in. It may be decided at once.
+//
+// Ownership: nothing passed in is kept. The caller ends *out, before or after
+//   the primary is closed, with ewal_ack_watch_finish. Until then it keeps
+//   memory of the primary.
+// Threads: any.
+// Blocking: never.
+// Errors: INVALID for a policy that is none; ABI, FAILED, CLOSED, FORKED.
+ewal_status ewal_primary_watch_acks(ewal_primary primary,
+                                    uint64_t lsn,
+                                    const ewal_ack_policy *policy,
+                                    ewal_ack_watch *out,
+                                    ewal_error *error);
+
+// Whether ewal_ack_watch_finish would give anything but TIMEOUT now.
+//
+// Ownership: *out is the caller's.
+// Threads: any.
+// Blocking: never.
+// Errors: FAILED or CLOSED where nothing is to come any more; CLOSED once it is
+//   ended; FORKED, INVALID.
+ewal_status ewal_ack_watch_decided(ewal_ack_watch watch,
+                                   bool *out,
+                                   ewal_error *error);
+
+// Ends a commit wait as ewal_primary_wait_acks ends when its time is up.
+//
+// Ownership: ends the handle, whatever it gives, but for DEADLOCK. out may be
+//   NULL. It is filled also where the status is TIMEOUT or NOT_FOUND.
+// Threads: any.
+// Blocking: for saving what was reached.
+// Errors: as ewal_primary_wait_acks.
+ewal_status ewal_ack_watch_finish(ewal_ack_watch watch,
+                                  ewal_ack_result *out,
+                                  ewal_error *error);
 
 /* ==========================================================================
  * Slots, replicas, and figures

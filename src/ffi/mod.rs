@@ -51,6 +51,7 @@ pub mod primary_options;
 pub mod primary_ack;
 pub mod primary_registry;
 pub mod primary_resume;
+pub mod primary_watch;
 
 pub mod primary_replicas;
 pub mod primary_slots;

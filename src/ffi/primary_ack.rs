@@ -227,7 +227,7 @@ impl ewal_ack {
 /// # Safety
 /// `ptr` is NULL, or points to a u32 and to as many readable bytes as it says,
 /// and its text is NULL or a string that ends with NUL.
-unsafe fn read_policy(ptr: *const ewal_ack_policy) -> Result<AckPolicy> {
+pub(super) unsafe fn read_policy(ptr: *const ewal_ack_policy) -> Result<AckPolicy> {
     // SAFETY: as promised by our caller, here and below.
     let policy = unsafe { struct_size::read(ptr) }?;
     known_flags(policy.flags, EWAL_ACK_DEGRADE)?;

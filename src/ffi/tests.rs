@@ -14,6 +14,7 @@ use super::primary_replicas::*;
 use super::primary_resume::*;
 use super::primary_slots::*;
 use super::primary_stats::*;
+use super::primary_watch::*;
 use super::record::ewal_record;
 use super::records::*;
 use super::recovery::*;
@@ -52,6 +53,9 @@ fn s(id: u64, _: *mut ewal_error) -> ewal_spool {
 }
 fn pr(id: u64, _: *mut ewal_error) -> ewal_primary {
     ewal_primary { id }
+}
+fn aw(id: u64, _: *mut ewal_error) -> ewal_ack_watch {
+    ewal_ack_watch { id }
 }
 fn c(id: u64, _: *mut ewal_error) -> ewal_cursor {
     ewal_cursor { id }
@@ -135,6 +139,8 @@ const OVER_A_PRIMARY: &[Call] = calls![
     ewal_primary_ack(pr, p, z, p, e),
     ewal_primary_wait_acks(pr, z, p, z, m, e),
     ewal_primary_quorum_lsn(pr, z, z, m, e),
+    ewal_primary_event_fd(pr, m, e),
+    ewal_primary_watch_acks(pr, z, p, m, e),
     ewal_primary_slots(pr, z, m, e),
     ewal_primary_slot_create(pr, p, z, z, e),
     ewal_primary_slot_drop(pr, p, e),
@@ -186,6 +192,8 @@ const THE_REST: &[Call] = calls![
     ewal_spool_salvage(p, m, e),
     ewal_cursor_next(c, z, z, z, m, e),
     ewal_primary_open(p, p, m, e),
+    ewal_ack_watch_decided(aw, m, e),
+    ewal_ack_watch_finish(aw, m, e),
     ewal_primary_close(pr, z, e),
 ];
 

@@ -68,6 +68,11 @@ impl AckWatch {
     /// Ends the wait as [`Primary::wait_acks`] does when its time is up. Blocks on
     /// the disk where the policy is met, so that it is known to be after a crash.
     pub fn finish(self) -> Result<AckResult> {
+        self.settle()
+    }
+
+    /// [`AckWatch::finish`] by the one who sees to it that it is called once.
+    pub(crate) fn settle(&self) -> Result<AckResult> {
         let mut state = self.lock()?;
         let found = self.look(&state)?;
         // Under the lock under which it was found: no cut comes between.

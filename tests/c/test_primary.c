@@ -1,6 +1,7 @@
 /* A primary through its C interface: what replicas and commits are told. */
 #include "primary.h"
 
+#include <poll.h>
 #include <pthread.h>
 
 /* A commit counts once its replica has it. */
@@ -636,10 +637,74 @@ static void commits_and_their_replica_go_on_together(void) {
   close_primary(primary);
 }
 
+static ewal_ack_watch watch(ewal_primary primary, uint64_t lsn, const char *text) {
+  ewal_ack_policy policy = EWAL_ACK_POLICY_INIT;
+  ewal_ack_watch watch;
+  ewal_error error = EWAL_ERROR_INIT;
+  policy.policy = text;
+  EXPECT(EWAL_OK, ewal_primary_watch_acks(primary, lsn, &policy, &watch, &error), &error);
+  return watch;
+}
+
+static bool decided(ewal_ack_watch watch) {
+  bool is;
+  ewal_error error = EWAL_ERROR_INIT;
+  EXPECT(EWAL_OK, ewal_ack_watch_decided(watch, &is, &error), &error);
+  return is;
+}
+
+static bool rings(int fd) {
+  struct pollfd watched;
+  uint64_t count;
+  watched.fd = fd;
+  watched.events = POLLIN;
+  if (poll(&watched, 1, 0) != 1)
+    return false;
+  CHECK(read(fd, &count, sizeof count) == sizeof count);
+  return true;
+}
+
+/* Nobody sleeps: a descriptor says when to look. */
+static void an_event_loop_waits_for_replicas(void) {
+  ewal_primary primary = open_primary("watch", NULL);
+  ewal_error error = EWAL_ERROR_INIT;
+  ewal_ack_result result = EWAL_ACK_RESULT_INIT;
+  ewal_registration a = join(primary, "a", NULL);
+  ewal_ack_watch near, far, never;
+  bool is;
+  int fd;
+  fill(primary, 5);
+  EXPECT(EWAL_OK, ewal_primary_event_fd(primary, &fd, &error), &error);
+  near = watch(primary, 3, "any 1");
+  far = watch(primary, 5, "any 1 (a)");
+  never = watch(primary, 5, "2");
+  CHECK(!decided(near) && !decided(far) && decided(never));
+  rings(fd); /* for the one that is decided at once */
+  EXPECT(EWAL_E_NOT_FOUND, ewal_ack_watch_finish(never, &result, &error), &error);
+  CHECK(result.outcome == EWAL_ACK_UNMEETABLE && result.required == 2);
+  EXPECT(EWAL_OK, has(primary, "a", a.generation, 3, &error), &error);
+  CHECK(rings(fd) && decided(near) && !decided(far));
+  EXPECT(EWAL_OK, ewal_ack_watch_finish(near, &result, &error), &error);
+  CHECK(result.outcome == EWAL_ACK_REACHED);
+  EXPECT(EWAL_E_CLOSED, ewal_ack_watch_finish(near, &result, &error), &error);
+  CHECK(result.outcome == 0);
+  EXPECT(EWAL_E_CLOSED, ewal_ack_watch_decided(near, &is, &error), &error);
+  /* Given up. */
+  EXPECT(EWAL_TIMEOUT, ewal_ack_watch_finish(far, &result, &error), &error);
+  CHECK(result.outcome == EWAL_ACK_TIMED_OUT && !rings(fd));
+  far = watch(primary, 5, "any 1 (a)");
+  close_primary(primary);
+  CHECK(rings(fd));
+  EXPECT(EWAL_E_CLOSED, ewal_ack_watch_decided(far, &is, &error), &error);
+  EXPECT(EWAL_E_CLOSED, ewal_ack_watch_finish(far, NULL, &error), &error);
+  CHECK(close(fd) == 0);
+}
+
 /* A callback of the flusher may not wait for what the flusher does. */
 typedef struct {
   ewal_primary primary;
   uint64_t generation;
+  ewal_ack_watch watch;
 } called_back;
 
 static void call_back(void *user, uint64_t epoch, ewal_status status) {
@@ -661,6 +726,7 @@ static void call_back(void *user, uint64_t epoch, ewal_status status) {
   EXPECT(deadlock, ewal_primary_slot_reset(c->primary, "a", 0, &error), &error);
   EXPECT(deadlock, ewal_primary_enforce_limits(c->primary, 0, NULL, NULL, &error), &error);
   EXPECT(deadlock, ewal_primary_prune(c->primary, 0, NULL, &error), &error);
+  EXPECT(deadlock, ewal_ack_watch_finish(c->watch, NULL, &error), &error);
   EXPECT(deadlock, ewal_primary_save(c->primary, &error), &error);
   EXPECT(EWAL_OK, has(c->primary, "a", c->generation, 1, &error), &error);
   EXPECT(EWAL_OK, ewal_primary_touch(c->primary, "a", c->generation, &error), &error);
@@ -677,11 +743,13 @@ static void from_a_callback_nothing_blocks(void) {
   c.primary = primary;
   c.generation = join(primary, "a", NULL).generation;
   fill(primary, 1);
+  c.watch = watch(primary, 1, "1");
   make_page(&p, 1, 1, 'x');
   EXPECT(EWAL_OK, ewal_submit(wal, &p.batch, &ticket, &error), &error);
   EXPECT(EWAL_OK, ewal_on_durable(wal, ticket.epoch, call_back, &c, NULL, &error), &error);
   close_db(wal);
   CHECK(slots_of(primary).slots[0].restart_lsn == 1);
+  EXPECT(EWAL_OK, ewal_ack_watch_finish(c.watch, NULL, &error), &error);
   close_primary(primary);
 }
 
@@ -703,6 +771,7 @@ int main(int argc, char **argv) {
   RUN(the_older_store_is_taken_in_and_exported);
   RUN(whoever_waits_while_it_closes_is_told);
   RUN(commits_and_their_replica_go_on_together);
+  RUN(an_event_loop_waits_for_replicas);
   RUN(from_a_callback_nothing_blocks);
   return 0;
 }

@@ -5,11 +5,12 @@
 #include <stddef.h>
 
 static const ewal_primary no_primary;
+static const ewal_ack_watch no_watch;
 static const ewal_status bad = EWAL_E_INVALID;
 
 /* What other languages are told by hand. */
 static void structs_are_laid_out_as_documented(void) {
-  CHECK(sizeof(ewal_primary) == 8);
+  CHECK(sizeof(ewal_primary) == 8 && sizeof(ewal_ack_watch) == 8);
   CHECK(sizeof(ewal_primary_options) == 56 + sizeof(void *));
   CHECK(offsetof(ewal_primary_options, healthy_for_ns) == 8);
   CHECK(offsetof(ewal_primary_options, max_slots) == 48);
@@ -78,6 +79,10 @@ static void null_and_zero_are_refused(void) {
   CHECK(ewal_primary_ack(no_primary, NULL, 0, NULL, NULL) == bad);
   CHECK(ewal_primary_wait_acks(no_primary, 0, NULL, 0, NULL, NULL) == bad);
   CHECK(ewal_primary_quorum_lsn(no_primary, 0, 0, NULL, NULL) == bad);
+  CHECK(ewal_primary_event_fd(no_primary, NULL, NULL) == bad);
+  CHECK(ewal_primary_watch_acks(no_primary, 0, NULL, NULL, NULL) == bad);
+  CHECK(ewal_ack_watch_decided(no_watch, NULL, NULL) == bad);
+  CHECK(ewal_ack_watch_finish(no_watch, NULL, NULL) == bad);
   CHECK(ewal_primary_slots(no_primary, NULL, NULL, NULL) == bad);
   CHECK(ewal_primary_slot_create(no_primary, NULL, 0, false, NULL) == bad);
   CHECK(ewal_primary_slot_drop(no_primary, NULL, NULL) == bad);
@@ -100,6 +105,7 @@ static void null_is_refused_over_a_living_handle_too(void) {
   ewal_error error = EWAL_ERROR_INIT;
   ewal_ack ack = EWAL_ACK_INIT;
   ewal_ack_policy policy = EWAL_ACK_POLICY_INIT;
+  ewal_ack_watch watch;
   ewal_resume resume;
   uint64_t lsn;
 #define REFUSE(call, word)                                                   \
@@ -123,6 +129,13 @@ static void null_is_refused_over_a_living_handle_too(void) {
   REFUSE(ewal_primary_wait_acks(primary, 1, NULL, 0, NULL, &error), "policy is NULL");
   REFUSE(ewal_primary_wait_acks(primary, 1, &policy, 0, NULL, &error),
          "policy is NULL");
+  REFUSE(ewal_primary_event_fd(primary, NULL, &error), "out_fd");
+  policy.policy = "1";
+  REFUSE(ewal_primary_watch_acks(primary, 1, NULL, &watch, &error), "policy");
+  REFUSE(ewal_primary_watch_acks(primary, 1, &policy, NULL, &error), "out");
+  EXPECT(EWAL_OK, ewal_primary_watch_acks(primary, 1, &policy, &watch, &error), &error);
+  REFUSE(ewal_ack_watch_decided(watch, NULL, &error), "out");
+  CHECK(ewal_ack_watch_finish(watch, NULL, NULL) == EWAL_E_NOT_FOUND);
   REFUSE(ewal_primary_slots(primary, NULL, NULL, &error), "function");
   REFUSE(ewal_primary_replicas(primary, NULL, NULL, &error), "function");
   REFUSE(ewal_primary_events(primary, 0, NULL, NULL, &error), "function");
@@ -167,11 +180,14 @@ static void out_parameters_are_zeroed_on_failure(void) {
   ewal_spool spool = {7};
   ewal_registration registration = {7, 7, true, {7}};
   ewal_ack_result result = EWAL_ACK_RESULT_INIT;
+  ewal_ack_watch watch = {7};
   ewal_resume resume = {7, 7, 7, 7};
   ewal_progress progress = EWAL_PROGRESS_INIT;
   ewal_replication_stats stats = EWAL_REPLICATION_STATS_INIT;
   uint64_t a = 7;
   size_t n = 7;
+  int fd = 7;
+  bool decided = true;
   char text[4] = "old";
   ewal_primary_open("", NULL, &primary, NULL);
   CHECK(primary.id == 0);
@@ -196,6 +212,15 @@ static void out_parameters_are_zeroed_on_failure(void) {
   a = 7;
   ewal_primary_quorum_lsn(primary, 1, 0, &a, NULL);
   CHECK(a == 0);
+  ewal_primary_event_fd(primary, &fd, NULL);
+  CHECK(fd == 0);
+  ewal_primary_watch_acks(primary, 1, NULL, &watch, NULL);
+  CHECK(watch.id == 0);
+  ewal_ack_watch_decided(watch, &decided, NULL);
+  CHECK(!decided);
+  result.outcome = 7;
+  ewal_ack_watch_finish(watch, &result, NULL);
+  CHECK(result.outcome == 0);
   a = 7;
   ewal_primary_prune(primary, 1, &a, NULL);
   CHECK(a == 0);

@@ -278,8 +278,11 @@ never read as \"local\".
     ewal_ack_policy policy = EWAL_ACK_POLICY_INIT;
     policy.policy = \"any 1 (replica-1, replica-2)\";
     ewal_primary_wait_acks(primary, lsn, &policy, 1000000000, NULL, &error);
+
+An event loop begins the wait with ewal_primary_watch_acks, and looks at it when
+the descriptor of ewal_primary_event_fd is readable.
 ",
-        files: &["primary_ack.rs"],
+        files: &["primary_ack.rs", "primary_watch.rs"],
         macros: &[
             (
                 "ewal_ack",
