@@ -37,4 +37,12 @@ epochwal::cursor wrong(const epochwal::cursor& cursor) { return cursor; }
 epochwal::records wrong(const epochwal::records& records) { return records; }
 #endif
 
+#ifdef WRONG_COPIED_PRIMARY
+epochwal::primary wrong(const epochwal::primary& primary) { return primary; }
+#endif
+
+#ifdef WRONG_COPIED_WATCH
+epochwal::ack_watch wrong(const epochwal::ack_watch& watch) { return watch; }
+#endif
+
 int main() { return 0; }

@@ -24,6 +24,7 @@ static_assert(!throws_on_open<epochwal::coordinator>::value,
               "what would have to throw is not offered");
 static_assert(!throws_on_open<epochwal::spool>::value);
 static_assert(!throws_on_open<epochwal::cursor>::value);
+static_assert(!throws_on_open<epochwal::primary>::value);
 
 TEST(results_carry_values) {
   const std::string db = check::fresh_database();
@@ -95,6 +96,34 @@ TEST(a_spool_without_exceptions) {
   CHECK(nothing.error().is_timeout());
   CHECK(!nothing.error().lsn().has_value());
   CHECK(spool->try_close().has_value());
+}
+
+TEST(a_primary_without_exceptions) {
+  auto primary = epochwal::primary::try_open(check::fresh_database());
+  REQUIRE(primary.has_value());
+  const auto a = primary->try_register_replica("a", "eu");
+  REQUIRE(a.has_value());
+  const auto spool = primary->try_spool();
+  REQUIRE(spool.has_value());
+  CHECK(spool->try_append({1, 1, "one"}).has_value());
+  const auto early = primary->try_wait_acks(1, "any 1", std::chrono::seconds(0));
+  REQUIRE(!early.has_value());
+  CHECK(early.error().is_timeout());
+  CHECK(primary->try_ack("a", a->generation, {1, 1, 1}).has_value());
+  const auto reached = primary->try_wait_acks(1, "any 1");
+  REQUIRE(reached.has_value());
+  CHECK(reached->observed == 1);
+  const auto slots = primary->try_slots();
+  REQUIRE(slots.has_value());
+  REQUIRE(slots->size() == 1);
+  CHECK((*slots)[0].restart_lsn == 1);
+  int n = 0;
+  CHECK(primary->try_for_each_replica([&](const epochwal::replica_info&) { ++n; }).has_value());
+  CHECK(n == 1);
+  const auto pruned = primary->try_prune();
+  REQUIRE(pruned.has_value());
+  CHECK(*pruned == 1);
+  CHECK(primary->try_close().has_value());
 }
 
 TEST(listings_work) {

@@ -101,6 +101,7 @@ for standard in ${EWAL_STANDARDS:-17 20 23}; do
     suite recovery_test "$flag"
     suite segment_test "$flag"
     suite spool_test "$flag"
+    suite primary_test "$flag"
     if [ "$standard" -ge 20 ]; then suite awaitable_test "$flag"; fi
     # Slow, and the same in each.
     if [ "$standard" -eq 20 ]; then suite process_test "$flag"; fi
@@ -152,7 +153,7 @@ refused() {
 expect "the frame around the wrong programs compiles" \
     $CXX -std=c++17 $headers -fsyntax-only tests/cpp/must_not_compile.cpp
 for wrong in TEMPORARY_IMAGE COPIED_COORDINATOR COPIED_RECOVERY NOT_PLAIN_DATA \
-    TEMPORARY_PAYLOAD COPIED_SPOOL COPIED_CURSOR COPIED_RECORDS; do
+    TEMPORARY_PAYLOAD COPIED_SPOOL COPIED_CURSOR COPIED_RECORDS COPIED_PRIMARY COPIED_WATCH; do
     expect "refuses $wrong" refused "$wrong"
 done
 

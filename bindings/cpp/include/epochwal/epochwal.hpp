@@ -11,6 +11,9 @@
 //   spool.append({1, 1, "insert a"});
 //   for (const epochwal::record& r : spool.read_since(0)) ship(r.lsn, r.text());
 //
+//   epochwal::primary primary("db");  // a spool, and how far each replica is
+//   primary.wait_acks(lsn, "any 1 (replica-1, replica-2)", 1s);
+//
 // Blocking, threads, errors and units are those of the C functions, documented
 // in epochwal.h; what is said here is what C++ adds. Errors are thrown as
 // `epochwal::error`; the `try_` functions return `result<T>` instead, and are
@@ -20,6 +23,7 @@
 #define EPOCHWAL_EPOCHWAL_HPP
 
 #include <epochwal/coordinator.hpp>
+#include <epochwal/primary.hpp>
 #include <epochwal/recovery.hpp>
 #include <epochwal/segment.hpp>
 #include <epochwal/spool.hpp>

@@ -122,8 +122,10 @@ class records {
   ewal_records handle_{};
 };
 
-/// A durable log of records: `ewal_spool`, closed at the end of its life. Any
-/// number of threads may call the const members of one object at a time;
+class primary;
+
+/// A durable log of records: `ewal_spool`, closed at the end of its life, unless
+/// a `primary` has lent it. Any number of threads may call the const members of one object at a time;
 /// moving and destroying want it alone.
 ///
 /// Each operation is there twice: `x()` throws `error`, `try_x()` returns a
@@ -371,6 +373,7 @@ class spool {
   explicit operator bool() const noexcept { return handle_.id != 0; }
 
  private:
+  friend class primary;
   explicit spool(ewal_spool handle) noexcept : handle_(handle) {}
 
   void close_quietly() noexcept {

@@ -285,6 +285,24 @@ class path_view {
   const char* path_;
 };
 
+/// A text: C string, `std::string`, `std::string_view`. Only for arguments.
+class text_arg {
+ public:
+  text_arg(const char* text) : text_(text != nullptr ? text : ""), is_text_(text != nullptr) {}
+  template <class T, class = std::enable_if_t<std::is_convertible_v<const T&, std::string_view> &&
+                                              !std::is_convertible_v<const T&, const char*>>>
+  text_arg(const T& text)
+      : text_(std::string_view(text)), is_text_(text_.find('\0') == std::string::npos) {}
+
+  /// NULL, which the C functions refuse, where the text holds a zero byte: cut
+  /// off there it would be another one.
+  [[nodiscard]] const char* c_str() const noexcept { return is_text_ ? text_.c_str() : nullptr; }
+
+ private:
+  std::string text_;
+  bool is_text_;
+};
+
 EPOCHWAL_NAMESPACE_END
 
 #endif

@@ -1,0 +1,341 @@
+// What a primary says of its replicas and slots, and is told by them.
+
+#ifndef EPOCHWAL_REPLICA_HPP
+#define EPOCHWAL_REPLICA_HPP
+
+#include <epochwal/result.hpp>
+#include <epochwal/view.hpp>
+
+#include <cstdint>
+#include <exception>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+EPOCHWAL_NAMESPACE_BEGIN
+
+/// What a replica is given when it registers.
+struct registration {
+  /// Its slot's: for a new replica the end of the log.
+  std::uint64_t restart_lsn = 0;
+  /// Names the session: acknowledgements of any other are refused.
+  std::uint64_t generation = 0;
+  /// The slot was made now.
+  bool created = false;
+};
+
+/// How far a replica has come. All of it only rises.
+struct acknowledgement {
+  /// The LSN through which it has received. What is durable or applied was.
+  std::uint64_t written = 0;
+  std::uint64_t durable = 0;
+  std::uint64_t applied = 0;
+  /// Records that could not be applied, in all.
+  std::uint64_t apply_errors = 0;
+  /// Differences that it has found, in all.
+  std::uint64_t divergences = 0;
+};
+
+/// What a replica must have done with a record.
+enum class ack_level : std::uint32_t {
+  written = EWAL_LEVEL_WRITTEN,
+  durable = EWAL_LEVEL_DURABLE,
+  applied = EWAL_LEVEL_APPLIED,
+};
+
+/// Which replicas must have a record, and how surely, before a commit counts:
+/// "local", "2", "any 2 (a, b, c)", "first 2 (a, b, c)", "regions 1 (eu, us)". See
+/// `ewal_ack_policy`. A text that is none of these is EWAL_E_INVALID.
+class ack_policy {
+ public:
+  template <class T, class = std::enable_if_t<std::is_constructible_v<text_arg, const T&>>>
+  ack_policy(const T& text, ack_level level = ack_level::durable) : text_(text), level_(level) {}
+
+  /// A commit whose policy is not met counts all the same where it is durable here.
+  ack_policy& degrade(bool on = true) noexcept {
+    degrade_ = on;
+    return *this;
+  }
+
+  /// As the C functions want it; borrows from this object.
+  [[nodiscard]] ewal_ack_policy to_c() const noexcept {
+    ewal_ack_policy c = EWAL_ACK_POLICY_INIT;
+    c.level = static_cast<std::uint32_t>(level_);
+    c.flags = degrade_ ? EWAL_ACK_DEGRADE : 0;
+    c.policy = text_.c_str();
+    return c;
+  }
+
+ private:
+  text_arg text_;
+  ack_level level_;
+  bool degrade_ = false;
+};
+
+/// A commit that counts.
+struct ack_result {
+  /// Its policy was not met: it counts because that lets it.
+  bool degraded = false;
+  /// Acknowledgements that count.
+  std::uint32_t observed = 0;
+  /// Acknowledgements that the policy asks for.
+  std::uint32_t required = 0;
+};
+
+/// What a replica is to do that wants to go on. A later library may add kinds.
+enum class resume_kind : std::uint32_t {
+  /// Read on above `resume_lsn`.
+  partial = EWAL_RESUME_PARTIAL,
+  /// Be loaded from a snapshot; `cause` says why.
+  rebootstrap = EWAL_RESUME_REBOOTSTRAP,
+  /// Give up what is above `common_lsn`.
+  diverged = EWAL_RESUME_DIVERGED,
+};
+
+/// Why a slot was given up, or a replica can't read on.
+enum class slot_cause : std::uint32_t {
+  none = 0,
+  unknown = EWAL_CAUSE_UNKNOWN,
+  wal_removed = EWAL_CAUSE_WAL_REMOVED,
+  horizon = EWAL_CAUSE_HORIZON,
+  idle_timeout = EWAL_CAUSE_IDLE_TIMEOUT,
+};
+
+/// Such as "wal-removed".
+[[nodiscard]] inline const char* name_of(slot_cause cause) noexcept {
+  return ewal_cause_name(static_cast<std::uint32_t>(cause));
+}
+
+/// How a replica goes on.
+struct resume_plan {
+  resume_kind kind{};
+  slot_cause cause = slot_cause::none;
+  std::uint64_t resume_lsn = 0;
+  std::uint64_t common_lsn = 0;
+};
+
+/// How safe the records are that a slot needs.
+enum class wal_status : std::uint32_t {
+  reserved = EWAL_WAL_RESERVED,
+  extended = EWAL_WAL_EXTENDED,
+  unreserved = EWAL_WAL_UNRESERVED,
+  lost = EWAL_WAL_LOST,
+};
+
+/// Such as "reserved".
+[[nodiscard]] inline const char* name_of(wal_status status) noexcept {
+  return ewal_wal_status_name(static_cast<std::uint32_t>(status));
+}
+
+namespace detail {
+inline std::optional<std::string> string_or_none(const char* text) {
+  return text != nullptr ? std::optional<std::string>(text) : std::nullopt;
+}
+}  // namespace detail
+
+/// A slot; see `ewal_slot_info`. Times are milliseconds since the Unix epoch.
+struct slot_info {
+  std::string id;
+  std::optional<std::string> region;
+  std::uint64_t restart_lsn = 0;
+  std::uint64_t confirmed_lsn = 0;
+  std::uint64_t saved_lsn = 0;
+  epochwal::wal_status wal_status{};
+  /// None where no horizon is set.
+  std::optional<std::uint64_t> safe_wal_size;
+  std::uint64_t last_seen_ms = 0;
+  std::uint64_t created_ms = 0;
+  /// Why it was given up, and when; `none` and 0 where it was not.
+  slot_cause cause = slot_cause::none;
+  std::uint64_t invalidated_ms = 0;
+  bool temporary = false;
+  bool registered = false;
+  bool rebootstrapping = false;
+
+  slot_info() = default;
+  explicit slot_info(const ewal_slot_info& c)
+      : id(c.id),
+        region(detail::string_or_none(c.region)),
+        restart_lsn(c.restart_lsn),
+        confirmed_lsn(c.confirmed_lsn),
+        saved_lsn(c.saved_lsn),
+        wal_status(static_cast<epochwal::wal_status>(c.wal_status)),
+        last_seen_ms(c.last_seen_ms),
+        created_ms(c.created_ms),
+        cause(static_cast<slot_cause>(c.cause)),
+        invalidated_ms(c.invalidated_ms),
+        temporary(c.temporary),
+        registered(c.registered),
+        rebootstrapping(c.rebootstrapping) {
+    if (c.safe_wal_size != UINT64_MAX) safe_wal_size = c.safe_wal_size;
+  }
+};
+
+/// A member of the registry; see `ewal_replica_info`.
+struct replica_info {
+  std::string id;
+  std::optional<std::string> region;
+  std::uint64_t generation = 0;
+  std::uint64_t connected_at_ms = 0;
+  std::uint64_t last_seen_ms = 0;
+  bool healthy = false;
+  bool rebootstrapping = false;
+  bool counts = false;
+  std::uint64_t sent_lsn = 0;
+  std::uint64_t written_lsn = 0;
+  std::uint64_t durable_lsn = 0;
+  std::uint64_t applied_lsn = 0;
+  std::uint64_t apply_errors = 0;
+  std::uint64_t divergences = 0;
+
+  replica_info() = default;
+  explicit replica_info(const ewal_replica_info& c)
+      : id(c.id),
+        region(detail::string_or_none(c.region)),
+        generation(c.generation),
+        connected_at_ms(c.connected_at_ms),
+        last_seen_ms(c.last_seen_ms),
+        healthy(c.healthy),
+        rebootstrapping(c.rebootstrapping),
+        counts(c.counts),
+        sent_lsn(c.sent_lsn),
+        written_lsn(c.written_lsn),
+        durable_lsn(c.durable_lsn),
+        applied_lsn(c.applied_lsn),
+        apply_errors(c.apply_errors),
+        divergences(c.divergences) {}
+};
+
+/// How far the replicas are together; see `ewal_progress`.
+struct replication_progress {
+  std::uint64_t replicas = 0;
+  std::uint64_t highest_sent = 0;
+  std::uint64_t lowest_applied = 0;
+  std::uint64_t lag = 0;
+  std::uint64_t safe_replay_lsn = 0;
+  /// None where no slot is valid.
+  std::optional<std::uint64_t> retention_floor;
+  std::uint64_t quorum_lsn = 0;
+
+  replication_progress() = default;
+  explicit replication_progress(const ewal_progress& c) noexcept
+      : replicas(c.replicas),
+        highest_sent(c.highest_sent),
+        lowest_applied(c.lowest_applied),
+        lag(c.lag),
+        safe_replay_lsn(c.safe_replay_lsn),
+        quorum_lsn(c.quorum_lsn) {
+    if (c.has_retention_floor) retention_floor = c.retention_floor;
+  }
+};
+
+/// What an event is about. A later library may add kinds.
+enum class event_kind : std::uint32_t {
+  slot_invalidated = EWAL_EVENT_SLOT_INVALIDATED,
+  commit_degraded = EWAL_EVENT_COMMIT_DEGRADED,
+  store_torn_tail = EWAL_EVENT_STORE_TORN_TAIL,
+  store_salvaged = EWAL_EVENT_STORE_SALVAGED,
+  slots_imported = EWAL_EVENT_SLOTS_IMPORTED,
+  store_without_space = EWAL_EVENT_STORE_WITHOUT_SPACE,
+  store_failed = EWAL_EVENT_STORE_FAILED,
+};
+
+/// Something that an operator wants to hear of; see `ewal_primary_event`.
+struct primary_event {
+  std::uint64_t number = 0;
+  std::uint64_t at_ms = 0;
+  event_kind kind{};
+  slot_cause cause = slot_cause::none;
+  std::optional<std::string> slot_id;
+  std::optional<std::string> message;
+  std::uint64_t lsn = 0;
+  std::uint64_t count = 0;
+  std::uint32_t observed = 0;
+  std::uint32_t required = 0;
+
+  primary_event() = default;
+  explicit primary_event(const ewal_primary_event& c)
+      : number(c.number),
+        at_ms(c.at_ms),
+        kind(static_cast<event_kind>(c.kind)),
+        cause(static_cast<slot_cause>(c.cause)),
+        slot_id(detail::string_or_none(c.slot_id)),
+        message(detail::string_or_none(c.message)),
+        lsn(c.lsn),
+        count(c.count),
+        observed(c.observed),
+        required(c.required) {}
+};
+
+namespace detail {
+
+/// A C function that fills an `ewal_ack_result`.
+template <class F>
+result<ack_result> acks(F&& function) {
+  ewal_ack_result c = EWAL_ACK_RESULT_INIT;
+  auto done = call([&](ewal_error* e) { return function(&c, e); });
+  return with(ack_result{c.degraded, c.observed, c.required}, std::move(done));
+}
+
+/// A callable as C calls it for each thing of a listing.
+template <class Owned, class C, class F>
+struct each {
+  F& function;
+#ifndef EPOCHWAL_NO_EXCEPTIONS
+  std::exception_ptr thrown{};
+#endif
+
+  static int step(void* user, const C* c) noexcept {
+    auto* self = static_cast<each*>(user);
+#ifndef EPOCHWAL_NO_EXCEPTIONS
+    try {
+      return self->stops(Owned(*c));
+    } catch (...) {
+      self->thrown = std::current_exception();
+      return 1;
+    }
+#else
+    return self->stops(Owned(*c));
+#endif
+  }
+
+ private:
+  bool stops(const Owned& one) {
+    if constexpr (std::is_void_v<std::invoke_result_t<F&, const Owned&>>) {
+      function(one);
+      return false;
+    } else {
+      return !static_cast<bool>(function(one));
+    }
+  }
+};
+
+/// A C function that lists: `list(callback, user, error)`. What the callable
+/// throws does not pass through C, and comes out behind it.
+template <class Owned, class C, class F, class List>
+result<void> listing(F& function, List&& list) {
+  each<Owned, C, F> state{function};
+  auto done = call([&](ewal_error* e) { return list(&each<Owned, C, F>::step, &state, e); });
+#ifndef EPOCHWAL_NO_EXCEPTIONS
+  if (state.thrown) std::rethrow_exception(state.thrown);
+#endif
+  return done;
+}
+
+/// All of a listing.
+template <class Owned, class C, class List>
+result<std::vector<Owned>> collected(List&& list) {
+  std::vector<Owned> all;
+  auto add = [&](const Owned& one) { all.push_back(one); };
+  auto done = listing<Owned, C>(add, list);
+  if (!done.has_value()) return unexpected(std::move(done).error());
+  return all;
+}
+
+}  // namespace detail
+
+EPOCHWAL_NAMESPACE_END
+
+#endif
