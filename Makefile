@@ -23,7 +23,7 @@ WARNINGS := -Wall -Wextra -Wpedantic -Werror
 CFLAGS ?= -O1 -g
 CXXFLAGS ?= -O1 -g
 INCLUDES := -I$(CURDIR)/include -I$(CURDIR)/bindings/cpp/include
-LINK := -L$(LIB) -Wl,-rpath,$(LIB) -lepochwal
+LINK := -L$(LIB) -Wl,-rpath,$(LIB) -lepochwal -pthread
 
 RUST_SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
 PYTHON_SOURCES := python/pyproject.toml python/Cargo.toml \

@@ -63,10 +63,10 @@ example_frames() {
   printf '\1\0\0\0' && printf '\1\0\0\0\3\0\0\0\4\0\0\0DDDD'
 }
 examples() {
-  for example in commit recover spool; do
+  for example in commit recover spool primary; do
     # shellcheck disable=SC2086
     $cc -std=c99 $warn -I include -o "$scratch/$example" "examples/c/$example.c" \
-      -L "$scratch/lib" -lepochwal || return 1
+      -L "$scratch/lib" -lepochwal -lpthread || return 1
   done
   example_frames >"$scratch/frames"
   (
@@ -90,9 +90,18 @@ example_spool() {
     grep -q EWAL_E_AHEAD "$scratch/said"
 }
 
+# A replica goes on where it was.
+example_primary() {
+  export LD_LIBRARY_PATH="$scratch/lib"
+  printf 'a\nb\n' | "$scratch/primary" "$scratch/replicated" >"$scratch/said" &&
+    printf 'c\n' | "$scratch/primary" "$scratch/replicated" >>"$scratch/said" &&
+    printf '1 a\n2 b\npruned through 2\n3 c\npruned through 3\n' | diff - "$scratch/said"
+}
+
 if [ -z "${EWAL_TESTS-}${EWAL_LIBRARY-}" ]; then
   check examples_commit_and_recover examples
   check example_spool example_spool
+  check example_primary example_primary
   check header_is_generated "$target/debug/header" --check
   check exported_symbols_are_the_committed_ones exported
   check no_wrong_design_can_be_switched_on no_wrong_designs

@@ -159,7 +159,7 @@ done
 
 # The examples, end to end, on a dump of their own; the tool writes it again.
 examples() {
-    for example in commit recover spool; do
+    for example in commit recover spool primary; do
         # shellcheck disable=SC2086
         $CXX -std=c++17 $warnings $headers -pthread "examples/cpp/$example.cpp" \
             -o "$SCRATCH/$example" $link || return 1
@@ -189,6 +189,14 @@ example_spool() {
         printf '1 a\n2 b\n4 c\n' | diff - "$SCRATCH/said"
 }
 expect "the example of the spool" example_spool
+
+example_primary() {
+    printf 'a\nb\n' | "$SCRATCH/primary" "$SCRATCH/examples/replicated" >"$SCRATCH/said" &&
+        printf 'c\n' | "$SCRATCH/primary" "$SCRATCH/examples/replicated" >>"$SCRATCH/said" &&
+        printf '1 a\n2 b\npruned through 2\n3 c\npruned through 3\n' |
+        diff - "$SCRATCH/said"
+}
+expect "the example of the primary" example_primary
 
 # As a user finds it: installed, then moved, so that nothing can point at the
 # tree that it was built in.
