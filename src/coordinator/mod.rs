@@ -307,19 +307,9 @@ impl Sequencer {
         }
         let done = log.checkpoint(through);
         self.note_log(log);
-        match done {
-            Ok(()) => {
-                self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
-                self.room.wake_all();
-                Ok(())
-            }
-            Err(error) => {
-                if !crate::log::heals(&error) {
-                    let unknown = guard.pending_range().map_or(0, |r| r.1);
-                    self.fail(error.clone(), unknown);
-                }
-                Err(error)
-            }
-        }
+        self.let_go(guard, done)?;
+        self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
+        self.room.wake_all();
+        Ok(())
     }
 }

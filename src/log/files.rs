@@ -7,7 +7,7 @@ use crate::format::group::{GROUP_HEADER, GroupKind, has_magic};
 use crate::format::names::{Kind, Names};
 use crate::format::state::State;
 use crate::storage::{OpenMode, read_up_to};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which format a segment's first bytes claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,6 +210,15 @@ impl LogFiles {
             .filter(|s| s.version == Version::Two)
             .count() as u64;
         (expected, present)
+    }
+}
+
+/// Removes a file that is no part of a log any more, where a writer that was
+/// there before has not done it yet.
+pub(super) fn remove(disk: &Disk, what: &str, path: &Path) -> Result<()> {
+    match disk.remove(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(what, path, &e)),
+        _ => Ok(()),
     }
 }
 

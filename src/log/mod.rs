@@ -31,7 +31,7 @@ pub use open::TornTail;
 pub(crate) use open::{OnGroup, OpenedLog, last_epoch, open_log};
 pub use place::Verdict;
 pub use policy::{Knobs, SyncPolicy, SyncStyle};
-pub(crate) use retire::{cleanup, cleanup_locked};
+pub(crate) use retire::{Gone, cleanup, cleanup_locked};
 pub(crate) use state_file::{sync_dir, sync_failed, sync_file};
 pub(crate) use walk::{End, Group, Step, Walker};
 pub(crate) use window::Window;

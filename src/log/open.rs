@@ -2,7 +2,7 @@
 //! of the tail durable, go on behind it.
 
 use super::Disk;
-use super::files::{LogFiles, Version};
+use super::files::{LogFiles, Version, remove};
 use super::identity::{check_database_id, random_id};
 use super::lock::WriterLock;
 use super::place::Verdict;
@@ -216,8 +216,7 @@ impl LogWriter {
 
 fn remove_files<'a>(disk: &Disk, paths: impl Iterator<Item = &'a PathBuf>) -> Result<()> {
     for path in paths {
-        disk.remove(path)
-            .map_err(|e| Error::io("remove a file", path, &e))?;
+        remove(disk, "remove a file", path)?;
     }
     Ok(())
 }

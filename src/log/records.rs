@@ -2,6 +2,7 @@
 //! branch, and what the state file keeps of them.
 
 use super::policy::SyncPolicy;
+use super::retire::Gone;
 use super::writer::{LiveSegment, LogWriter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::{GroupKind, Summary};
@@ -75,22 +76,25 @@ impl LogWriter {
     ///
     /// `in_use` is asked for each segment that goes, by its first epoch, when
     /// the state says so already and its file was not touched yet: a segment
-    /// in use is unlinked, and any other may be reused at once, so that from
+    /// in use is given to be removed, and any other may be reused at once, so that from
     /// the answer on it must not be opened any more.
     pub(crate) fn prune(
         &mut self,
         pruned_through: u64,
         retire_through: Option<u64>,
         in_use: &dyn Fn(u64) -> bool,
-    ) -> Result<()> {
+    ) -> Result<Gone> {
         // What was left because a reader held it is tried again.
         let oldest = self.live.first().map(|s| s.last_epoch);
         let left = self.floor().filter(|floor| oldest <= Some(*floor));
         match retire_through.max(left) {
             Some(through) => self.retire_through(through, pruned_through, in_use),
-            None => self.save_records(|s| {
-                s.records.pruned_to(pruned_through);
-            }),
+            None => {
+                self.save_records(|s| {
+                    s.records.pruned_to(pruned_through);
+                })?;
+                Ok(self.nothing_gone())
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Letting segments go: checkpoint and cleanup.
 
 use super::Disk;
-use super::files::LogFiles;
+use super::files::{LogFiles, remove};
 use super::lock::WriterLock;
 use super::policy::SyncPolicy;
 use super::state_file::{StateFile, sync_dir};
@@ -13,12 +13,39 @@ use crate::format::names::Names;
 use crate::format::state::State;
 use crate::storage::OpenMode;
 use crate::wrong::{self, Wrong};
+use std::path::PathBuf;
+
+/// Files of segments that were let go and are not worth keeping. To remove a
+/// large file takes long, and nobody needs to wait for it: the state says that
+/// they are retired, so that nobody reads them, and the next open removes what
+/// is left of them.
+#[must_use]
+#[derive(Debug)]
+pub(crate) struct Gone {
+    disk: Disk,
+    dir: PathBuf,
+    sync: bool,
+    files: Vec<PathBuf>,
+}
+
+impl Gone {
+    /// Removes them. The log may be closed by now, and opened by another.
+    pub(crate) fn remove(self) -> Result<()> {
+        for path in &self.files {
+            remove(&self.disk, "remove a segment", path)?;
+        }
+        if self.sync && !self.files.is_empty() {
+            sync_dir(&self.disk, &self.dir)?;
+        }
+        Ok(())
+    }
+}
 
 impl LogWriter {
-    /// Notes that epochs through `through` are safe elsewhere, and reuses or
-    /// removes the segments that hold nothing else, unless a reader holds
-    /// them. The state file says so before a file is touched.
-    pub(crate) fn checkpoint(&mut self, through: u64) -> Result<()> {
+    /// Notes that epochs through `through` are safe elsewhere, and reuses the
+    /// segments that hold nothing else, or gives them to be removed, unless a
+    /// reader holds them. The state file says so before a file is touched.
+    pub(crate) fn checkpoint(&mut self, through: u64) -> Result<Gone> {
         self.retire_through(through, 0, &|_| false)
     }
 
@@ -29,7 +56,7 @@ impl LogWriter {
         through: u64,
         pruned: u64,
         in_use: &dyn Fn(u64) -> bool,
-    ) -> Result<()> {
+    ) -> Result<Gone> {
         let more = u64::from(wrong::is(Wrong::RetiresOneEpochMore));
         let count = self
             .live
@@ -40,13 +67,23 @@ impl LogWriter {
         let lock = self.lock.clone();
         let newest = self.live[..count].last().map_or(0, |s| s.first_epoch);
         let done = lock.without_readers(newest, || self.retire(through, pruned, count, in_use));
-        if done?.is_none() {
-            self.state.save(|s| {
-                s.floor = s.floor.max(Some(through));
-                s.records.pruned_to(pruned);
-            })?;
+        if let Some(gone) = done? {
+            return Ok(gone);
         }
-        Ok(())
+        self.state.save(|s| {
+            s.floor = s.floor.max(Some(through));
+            s.records.pruned_to(pruned);
+        })?;
+        Ok(self.nothing_gone())
+    }
+
+    pub(super) fn nothing_gone(&self) -> Gone {
+        Gone {
+            disk: self.disk.clone(),
+            dir: self.names.dir().to_path_buf(),
+            sync: self.options.policy != SyncPolicy::Off,
+            files: Vec::new(),
+        }
     }
 
     /// Tries again what a checkpoint left because a reader held it.
@@ -57,7 +94,10 @@ impl LogWriter {
             (Some(floor), Some(oldest)) if oldest <= floor => {
                 // Who reads records in this process is not asked here.
                 let in_use = |_| kind == GroupKind::Records;
-                match self.retire_through(floor, 0, &in_use) {
+                match self
+                    .retire_through(floor, 0, &in_use)
+                    .and_then(Gone::remove)
+                {
                     Err(e) if heals(&e) => Ok(()),
                     done => done,
                 }
@@ -72,11 +112,12 @@ impl LogWriter {
         pruned: u64,
         count: usize,
         in_use: &dyn Fn(u64) -> bool,
-    ) -> Result<()> {
+    ) -> Result<Gone> {
         let gone: Vec<_> = self.live[..count].to_vec();
         if wrong::is(Wrong::RetiresBeforeSaving) {
-            self.let_go(&gone, in_use)?;
-            return self.save_retired(through, pruned, &gone);
+            self.let_go(&gone, in_use)?.remove()?;
+            self.save_retired(through, pruned, &gone)?;
+            return Ok(self.nothing_gone());
         }
         self.save_retired(through, pruned, &gone)?;
         self.let_go(&gone, in_use)
@@ -101,22 +142,26 @@ impl LogWriter {
         })
     }
 
-    fn let_go(&mut self, gone: &[LiveSegment], in_use: &dyn Fn(u64) -> bool) -> Result<()> {
-        if gone.len() == self.live.len() {
+    fn let_go(&mut self, retired: &[LiveSegment], in_use: &dyn Fn(u64) -> bool) -> Result<Gone> {
+        if retired.len() == self.live.len() {
             self.active = None;
         }
-        self.live.drain(..gone.len());
-        for segment in gone {
+        self.live.drain(..retired.len());
+        let mut gone = self.nothing_gone();
+        for segment in retired {
             // Oversize files and those of version 1 are not worth keeping.
             let keep = segment.generation > 0
                 && segment.size <= self.options.segment_size
                 && !in_use(segment.first_epoch);
-            self.spares.retire(&segment.path, segment.size, keep)?;
+            if !keep || !self.spares.take_in(&segment.path, segment.size)? {
+                gone.files.push(segment.path.clone());
+            }
         }
-        if self.options.policy != SyncPolicy::Off && !gone.is_empty() {
+        // The new names, before they are used.
+        if self.options.policy != SyncPolicy::Off && gone.files.len() < retired.len() {
             sync_dir(&self.disk, self.names.dir())?;
         }
-        Ok(())
+        Ok(gone)
     }
 }
 
@@ -197,8 +242,7 @@ fn remove_all(disk: &Disk, names: &Names) -> Result<usize> {
     let others = files.spares.iter().map(|(_, p)| p).chain(&files.leftovers);
     let count = files.segments.len() + files.retired.len();
     for path in segments.chain(others) {
-        disk.remove(path)
-            .map_err(|e| Error::io("remove a segment", path, &e))?;
+        remove(disk, "remove a segment", path)?;
     }
     sync_dir(disk, dir)?;
     Ok(count)

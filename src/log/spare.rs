@@ -187,24 +187,23 @@ impl SparePool {
         Ok(())
     }
 
-    /// Takes in a file that was a segment, or removes it where there are
-    /// enough. The caller syncs the directory.
-    pub(crate) fn retire(&self, path: &Path, size: u64, keep: bool) -> Result<()> {
-        if keep && size > 0 {
-            self.make_way(size)?;
+    /// Takes in a file that was a segment, unless there are enough. The caller
+    /// syncs the directory.
+    pub(crate) fn take_in(&self, path: &Path, size: u64) -> Result<bool> {
+        if size == 0 {
+            return Ok(false);
         }
-        if keep && size > 0 && self.ready() < KEEP {
-            let number = self.next.fetch_add(1, Relaxed);
-            let spare = self.names.spare(number);
-            self.disk
-                .rename(path, &spare)
-                .map_err(|e| Error::io("rename a segment to a spare", path, &e))?;
-            self.ready.lock().push(Spare { path: spare, size });
-            return Ok(());
+        self.make_way(size)?;
+        if self.ready() >= KEEP {
+            return Ok(false);
         }
+        let number = self.next.fetch_add(1, Relaxed);
+        let spare = self.names.spare(number);
         self.disk
-            .remove(path)
-            .map_err(|e| Error::io("remove a segment", path, &e))
+            .rename(path, &spare)
+            .map_err(|e| Error::io("rename a segment to a spare", path, &e))?;
+        self.ready.lock().push(Spare { path: spare, size });
+        Ok(true)
     }
 }
 

@@ -7,7 +7,7 @@ use super::sink::DurableGroup;
 use super::staging::Sealed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::{CertificateFlags, GROUP_HEADER, LaneCounts, Summary, group_len};
-use crate::log::{GroupInput, LogWriter, heals};
+use crate::log::{Gone, GroupInput, LogWriter, heals};
 use crate::sync::{Instant, MutexGuard, Ordering, thread};
 use crate::wrong::{self, Wrong};
 use std::collections::VecDeque;
@@ -157,6 +157,26 @@ impl Sequencer {
 
     pub(crate) fn lock_flusher_for(&self, patience: Duration) -> Option<FlushGuard<'_>> {
         self.flusher.try_lock_for(patience).map(|g| self.guard(g))
+    }
+
+    /// Ends a hold under which segments were let go: what is left of them is
+    /// removed while others write. An error that does not pass is final.
+    pub(crate) fn let_go(&self, guard: FlushGuard<'_>, gone: Result<Gone>) -> Result<()> {
+        let (guard, error) = match gone {
+            Ok(gone) => {
+                drop(guard);
+                match gone.remove() {
+                    Ok(()) => return Ok(()),
+                    Err(error) => (self.lock_flusher(), error),
+                }
+            }
+            Err(error) => (guard, error),
+        };
+        if !heals(&error) {
+            let unknown = guard.pending_range().map_or(0, |r| r.1);
+            self.fail(error.clone(), unknown);
+        }
+        Err(error)
     }
 
     /// Wakes one waiter of the oldest epoch that someone waits for, to lead.

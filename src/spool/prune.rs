@@ -3,7 +3,6 @@
 use super::records::{Gathered, ReadLimit};
 use super::{Shared, Spool};
 use crate::error::Result;
-use crate::log::heals;
 use crate::sequencer::Phase;
 use crate::sync::Ordering;
 use crate::wrong::{self, Wrong};
@@ -40,6 +39,9 @@ impl Spool {
             return self.shared.prune_in_memory(target);
         };
         core.check_may_block()?;
+        // What has to be followed for it is followed before others have to wait;
+        // an error comes again below, unless it was another's prune.
+        let _ = self.shared.first_above(target);
         let mut guard = core.lock_flusher();
         if core.phase() == Phase::Failed {
             return Err(core.refusal());
@@ -76,14 +78,7 @@ impl Spool {
             hide();
         }
         core.note_log(log);
-        if let Err(error) = done {
-            if !heals(&error) {
-                let unknown = guard.pending_range().map_or(0, |r| r.1);
-                core.fail(error.clone(), unknown);
-            }
-            return Err(error);
-        }
-        drop(guard);
+        core.let_go(guard, done)?;
         core.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
         core.room.wake_all();
         Ok(target)

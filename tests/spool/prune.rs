@@ -3,8 +3,8 @@
 use super::common::{PATIENCE, Place};
 use super::tools::{append, append_all, everywhere, open, read_all, small};
 use epochwal::ErrorKind;
-use epochwal::spool::{Bounds, ReadLimit};
-use epochwal::storage::sim::SimStorage;
+use epochwal::spool::{Bounds, ReadLimit, SpoolReader};
+use epochwal::storage::sim::{Call, SimStorage};
 
 #[test]
 fn a_prune_is_seen_at_once_and_after_a_reopen() {
@@ -38,6 +38,30 @@ fn a_prune_is_seen_at_once_and_after_a_reopen() {
         spool.close(PATIENCE).unwrap();
         check(&open(place, &small()).unwrap());
     });
+}
+
+/// To remove large files takes long.
+#[test]
+fn appends_go_on_while_files_are_removed() {
+    let disk = SimStorage::new();
+    let place = Place::sim(&disk);
+    let spool = open(&place, &small()).unwrap();
+    for lsn in 1..=600 {
+        append(&spool, 1, lsn).unwrap();
+    }
+    let gate = disk.block_on_path(Call::Remove, ".wal-seg-");
+    std::thread::scope(|scope| {
+        let pruning = scope.spawn(|| spool.prune_through(600));
+        gate.wait_blocked();
+        let appended = append(&spool, 1, 601);
+        let reader = SpoolReader::open_on(place.disk.clone(), &place.db, Some(600));
+        let read = reader.and_then(|mut r| r.read_to_end().map(|()| r.report().clone()));
+        gate.open();
+        appended.unwrap();
+        assert_eq!(read.unwrap().last_lsn, 601);
+        assert_eq!(pruning.join().unwrap().unwrap(), 600);
+    });
+    assert_eq!(read_all(&spool, 600, 50).unwrap(), [601]);
 }
 
 #[test]

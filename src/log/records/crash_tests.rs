@@ -177,9 +177,7 @@ fn perform(sim: &SimStorage, log: &mut Session, act: Act) {
         Prune(lsn) => {
             let through = last_epoch_below(sim, log, lsn);
             // Some are in use, so that both ways of letting go are crashed.
-            log.log()
-                .prune(lsn, through, &|epoch| epoch % 2 == 0)
-                .unwrap();
+            log.prune(lsn, through, &|epoch| epoch % 2 == 0).unwrap();
         }
         Close | Open => unreachable!("not of an open log"),
     }

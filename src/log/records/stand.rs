@@ -62,6 +62,16 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// Prunes, and removes what is gone.
+    pub(super) fn prune(
+        &mut self,
+        lsn: u64,
+        through: Option<u64>,
+        in_use: &dyn Fn(u64) -> bool,
+    ) -> Result<()> {
+        self.log().prune(lsn, through, in_use)?.remove()
+    }
+
     pub(super) fn log(&mut self) -> &mut LogWriter {
         &mut self.opened.writer
     }

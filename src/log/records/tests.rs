@@ -123,7 +123,7 @@ fn a_history_that_is_full_takes_no_term_until_some_is_pruned() {
     let error = log.log().branch(next.0, 10 * last + 1).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
     log.append(&[(last, 10 * last + 1)]).unwrap();
-    log.log().prune(20, None, &|_| false).unwrap();
+    log.prune(20, None, &|_| false).unwrap();
     let error = log.append(&[next, (next.0 + 1, next.1 + 1)]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
     log.append(&[next]).unwrap();
@@ -202,7 +202,7 @@ fn a_branch_has_bounds() {
     let sim = SimStorage::new();
     let mut log = open(&sim);
     log.append(&ids(3, 1..=9)).unwrap();
-    log.log().prune(2, None, &|_| false).unwrap();
+    log.prune(2, None, &|_| false).unwrap();
     log.log().save_quorum(5).unwrap();
     log.log().save_quorum(4).unwrap();
     let kind = |result: Result<(), Error>| result.unwrap_err().kind();
@@ -233,14 +233,14 @@ fn what_is_pruned_is_let_go_and_numbers_go_on() {
         .map(|s| s.last_epoch)
         .collect();
     assert_eq!(ends.len(), 3);
-    log.log().prune(4, Some(ends[0]), &|_| false).unwrap();
+    log.prune(4, Some(ends[0]), &|_| false).unwrap();
     assert_eq!(log.log().live_segments().len(), 2);
     let found = read(&crashed(&sim)).unwrap();
     assert_eq!((found.live, found.all), (ids(1, 5..=9), ids(1, 4..=9)));
     // Nothing to let go of; what was said before is not taken back.
-    log.log().prune(3, None, &|_| false).unwrap();
+    log.prune(3, None, &|_| false).unwrap();
     assert_eq!(read(&crashed(&sim)).unwrap().live, ids(1, 5..=9));
-    log.log().prune(9, Some(ends[2]), &|_| false).unwrap();
+    log.prune(9, Some(ends[2]), &|_| false).unwrap();
     assert_eq!(log.log().live_segments().len(), 0);
     drop(log);
     let sim = crashed(&sim);
@@ -276,13 +276,13 @@ fn a_segment_in_use_is_not_reused() {
     let held = disk(&sim)
         .open(&names().segment(first[0]), OpenMode::Read)
         .unwrap();
-    log.log().prune(3, Some(first[1] - 1), &in_use).unwrap();
+    log.prune(3, Some(first[1] - 1), &in_use).unwrap();
     assert_eq!(*asked.borrow(), [first[0]]);
     assert_eq!(count_files(&sim, "spare"), spares);
     let mut block = [0; 4096];
     assert_eq!(read_up_to(&*held, &mut block, 0).unwrap(), 4096);
     assert_ne!(block, [0; 4096]);
-    log.log().prune(6, Some(first[2] - 1), &|_| false).unwrap();
+    log.prune(6, Some(first[2] - 1), &|_| false).unwrap();
     assert_eq!(count_files(&sim, "spare"), spares + 1);
     assert_eq!(count_files(&sim, "seg"), 1);
 }
@@ -306,12 +306,12 @@ fn what_a_reader_elsewhere_holds_is_let_go_later() {
         let before = content();
         let hold = ReaderHold::take(&disk(&sim), &names().lock()).unwrap();
         let never = |_| panic!("a segment that stays");
-        log.log().prune(5, Some(oldest), &never).unwrap();
+        log.prune(5, Some(oldest), &never).unwrap();
         assert_eq!(log.log().live_segments().len(), 3);
         assert_eq!(read(&crashed(&sim)).unwrap().live, ids(1, 6..=7));
         drop(hold);
         match by_roll {
-            false => log.log().prune(5, None, &|_| false).unwrap(),
+            false => log.prune(5, None, &|_| false).unwrap(),
             true => {
                 for lsn in 8..=10 {
                     log.append(&[(1, lsn)]).unwrap();
