@@ -105,9 +105,6 @@ impl Shared {
 
     /// The first durable LSN above `lsn` that can be read; 0 where there is none.
     pub(super) fn first_above(&self, lsn: u64) -> Result<u64> {
-        if let Some(first) = self.begins_above(lsn) {
-            return Ok(first);
-        }
         let one = ReadLimit {
             records: 1,
             bytes: 0,
@@ -116,10 +113,16 @@ impl Shared {
         loop {
             let (lost, _) = self.view.lost_above(lsn);
             lsn = lost.map_or(lsn, |range| range.through);
-            let mut first = Gathered::new(one);
-            self.gather(lsn, &mut None, &mut first)?;
-            let Some(first) = first.last() else {
-                return Ok(0);
+            let first = match self.begins_above(lsn) {
+                Some(first) => first,
+                None => {
+                    let mut first = Gathered::new(one);
+                    self.gather(lsn, &mut None, &mut first)?;
+                    let Some(first) = first.last() else {
+                        return Ok(0);
+                    };
+                    first
+                }
             };
             // Some are left in a range that was made of two.
             match self.view.lost_above(first - 1).0 {
@@ -129,8 +132,8 @@ impl Shared {
         }
     }
 
-    /// The same, where it is the first record of a segment: without a look into
-    /// one, which may have to be followed for it.
+    /// The first LSN above `lsn` where it is the first of a segment: without a look
+    /// into one, which may have to be followed for it.
     fn begins_above(&self, lsn: u64) -> Option<u64> {
         let inside = self.view.inside.lock();
         let mut live = inside.segments.iter().filter(|s| s.first_lsn.is_some());
