@@ -66,25 +66,28 @@ pub fn encode_record(out: &mut [u8], lane: u16, record: &Record<'_>) {
     debug_assert!(record.payload.len() <= MAX_PAYLOAD);
     debug_assert_eq!(out.len(), item_len(record.payload.len()));
     debug_assert!((1..=MAX_LSN).contains(&record.lsn));
-    let (header, body) = out.split_at_mut(ITEM_HEADER);
+    let header = &mut out[..ITEM_HEADER];
     header.fill(0);
-    put_u32(header, 4, (ITEM_HEADER + body.len()) as u32);
     header[8] = ItemKind::Record.code();
     put_u16(header, 10, lane);
     put_u64(header, 16, record.term);
     put_u64(header, 24, record.lsn);
     put_u32(header, 36, record.payload.len() as u32);
     put_u64(header, 40, record.timestamp_ms);
-    let mut crc = crc32c(&header[4..]);
-    let (payload, padding) = body.split_at_mut(record.payload.len());
-    let stretches = payload.chunks_mut(CHECKSUM_STRETCH);
-    for (to, from) in stretches.zip(record.payload.chunks(CHECKSUM_STRETCH)) {
-        to.copy_from_slice(from);
-        crc = crc32c_append(crc, to);
+    put_u32(out, 4, out.len() as u32);
+    let (mut crc, mut summed) = (0, 4);
+    let mut end = ITEM_HEADER;
+    for part in record.payload.chunks(CHECKSUM_STRETCH) {
+        if end > ITEM_HEADER {
+            crc = crc32c_append(crc, &out[summed..end]);
+            summed = end;
+        }
+        out[end..end + part.len()].copy_from_slice(part);
+        end += part.len();
     }
-    padding.fill(0);
-    crc = crc32c_append(crc, padding);
-    put_u32(header, 0, crc);
+    out[end..].fill(0);
+    crc = crc32c_append(crc, &out[summed..]);
+    put_u32(out, 0, crc);
 }
 
 impl RecordHead {
