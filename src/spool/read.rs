@@ -80,6 +80,13 @@ impl Reader<'_> {
 
     /// `len` bytes at `offset`, all of which are durable.
     fn bytes(&mut self, offset: u64, len: usize) -> Result<&[u8]> {
+        if self.window.held_from(offset).len() < len {
+            self.load(offset, len)?;
+        }
+        Ok(&self.window.held_from(offset)[..len])
+    }
+
+    fn load(&mut self, offset: u64, len: usize) -> Result<()> {
         let path = &self.place.data.path;
         let whole = offset
             .checked_add(len as u64)
@@ -92,29 +99,27 @@ impl Reader<'_> {
                 .len(),
             false => 0,
         };
-        if got < len {
-            return Err(self.corrupt("segment: it ends in a group", offset));
+        match got < len {
+            true => Err(self.corrupt("segment: it ends in a group", offset)),
+            false => Ok(()),
         }
-        // Borrowed anew, since the error above needed all of it.
-        self.window
-            .slice(&*self.file, self.end, offset, len)
-            .map_err(|e| Error::io("read a segment", &self.place.data.path, &e))
     }
 
     /// The item at `offset`, its checksum verified; `rest` bytes of payload are
     /// left for it.
-    fn item(&mut self, offset: u64, rest: usize) -> Result<&[u8]> {
+    fn item(&mut self, offset: u64, rest: usize) -> Result<(ItemHead, &[u8])> {
         let head = self.bytes(offset, rest.min(ITEM_HEADER))?;
         let len = head.get(4..8).map_or(0, |l| get_u32(l, 0) as usize);
         if len < ITEM_HEADER || len > rest {
             return Err(self.corrupt("item: impossible length", offset));
         }
         let item = self.bytes(offset, len)?;
-        if !ItemHead::parse(item).is_ok_and(|head| head.len == len && head.verify(item)) {
-            return Err(self.corrupt("item: checksum", offset));
+        let head = ItemHead::parse(item).ok();
+        match head.filter(|head| head.len == len && head.verify(item)) {
+            // Borrowed anew, since the error needs all of it.
+            Some(head) => Ok((head, &self.window.held_from(offset)[..len])),
+            None => Err(self.corrupt("item: checksum", offset)),
         }
-        // Borrowed anew, since the errors above needed all of it.
-        self.bytes(offset, len)
     }
 
     /// The header of the group that the place is in.
@@ -175,13 +180,12 @@ impl Reader<'_> {
     ) -> Result<bool> {
         let at = payload_start(self.place.group) + self.place.item;
         let rest = (header.payload_len - self.place.item) as usize;
-        let item = self.item(at, rest)?;
-        let len = item.len();
+        let (head, item) = self.item(at, rest)?;
         // Damage that makes a record look like one to be skipped is found too:
         // each is verified before it is judged.
-        let record = match item[8] == ItemKind::Void.code() {
-            true => None,
-            false => match Record::parse(item) {
+        let record = match head.kind {
+            ItemKind::Void => None,
+            _ => match Record::parse(item) {
                 Ok(record) => Some(record),
                 Err(why) => return Err(self.corrupt(why, at)),
             },
@@ -202,7 +206,7 @@ impl Reader<'_> {
             });
             bytes.extend_from_slice(record.payload);
         }
-        self.place.item += len as u64;
+        self.place.item += head.len as u64;
         Ok(true)
     }
 }
