@@ -1,4 +1,4 @@
-//! Instructions per submit, per lone commit and per recovered MiB.
+//! Instructions per submit, per lone commit, per read and per recovered MiB.
 //!
 //! Times on a shared machine say little, but the number of instructions that
 //! one thread runs in user space is the same each time, to a percent or so. So

@@ -6,8 +6,10 @@ use crate::capi;
 use crate::counter::Counter;
 use epochwal::coordinator::EpochInterval;
 use epochwal::recovery::{Recovery, RecoveryOptions, recover_into_file};
+use epochwal::spool::{ReadLimit, Record, Spool, SpoolOptions};
 use epochwal::{Batch, Coordinator, Frame, Options};
 use std::path::Path;
+use std::time::Duration;
 
 const TRIES: usize = 5;
 /// Batches counted at a time: they fit in a lane.
@@ -42,6 +44,20 @@ pub fn measure(counter: &mut Counter) -> Result<Vec<Figure>, String> {
     for (name, frames, len) in [("in C, 1 x 128", 1, 128), ("in C, 8 x 4096", 8, 4096)] {
         add(name, submits_of_c(counter, &handle, frames, len)?);
     }
+    let spool = Spool::open(&dir.path().join("spool"), &spool_options()).map_err(text)?;
+    for (name, records, len) in [
+        ("spool, 1 x 128", 1, 128),
+        ("spool, 1 x 4096", 1, 4096),
+        ("spool, 8 x 4096", 8, 4096),
+    ] {
+        add(name, submits_of_spool(counter, &spool, records, len)?);
+    }
+    add("spool append 1 x 128", appends(counter, &spool)?);
+    spool.close(None).map_err(text)?;
+    add(
+        "spool read, per 1000",
+        reads(counter, &dir.path().join("spool"))?,
+    );
     let db = dir.path().join("recovered");
     fill(&db)?;
     add("stream, per MiB", streamed(counter, &db)?);
@@ -129,6 +145,82 @@ fn submits_of_c(
         count
     });
     Ok(per? / BATCHES)
+}
+
+fn spool_options() -> SpoolOptions {
+    SpoolOptions {
+        // Nobody flushes but who is counted.
+        flush_interval: Duration::from_secs(3600),
+        ..SpoolOptions::default()
+    }
+}
+
+/// Records behind those that there are.
+fn records<'a>(spool: &Spool, staged: u64, payloads: &'a [Vec<u8>]) -> Vec<Record<'a>> {
+    let first = spool.bounds().current_lsn + staged + 1;
+    let record = |(payload, lsn): (&'a Vec<u8>, u64)| Record {
+        term: 1,
+        lsn,
+        timestamp_ms: 1,
+        payload,
+    };
+    payloads.iter().zip(first..).map(record).collect()
+}
+
+fn submits_of_spool(
+    counter: &mut Counter,
+    spool: &Spool,
+    n: usize,
+    len: usize,
+) -> Result<u64, String> {
+    let payloads = vec![vec![7; len]; n];
+    let per = least(|| {
+        let runs = (0..BATCHES).map(|i| records(spool, i * n as u64, &payloads));
+        let runs: Vec<_> = runs.collect();
+        let count = counter.count(|| {
+            for run in &runs {
+                spool.submit(run).map_err(text)?;
+            }
+            Ok(())
+        });
+        spool.flush(None).map_err(text)?;
+        count
+    });
+    Ok(per? / BATCHES)
+}
+
+fn appends(counter: &mut Counter, spool: &Spool) -> Result<u64, String> {
+    let payloads = vec![vec![7; 128]];
+    let per = least(|| {
+        let runs: Vec<_> = (0..BATCHES).map(|i| records(spool, i, &payloads)).collect();
+        counter.count(|| {
+            for run in &runs {
+                spool.append(run, None).map_err(text)?;
+            }
+            Ok(())
+        })
+    });
+    Ok(per? / BATCHES)
+}
+
+/// Of records of 128 bytes, from the file. The first try follows it.
+fn reads(counter: &mut Counter, db: &Path) -> Result<u64, String> {
+    let spool = Spool::open(db, &spool_options()).map_err(text)?;
+    let payloads = vec![vec![7; 128]; 1000];
+    let run = records(&spool, 0, &payloads);
+    let before = run[0].lsn - 1;
+    spool.append(&run, None).map_err(text)?;
+    spool.close(None).map_err(text)?;
+    let spool = Spool::open(db, &spool_options()).map_err(text)?;
+    least(|| {
+        counter.count(|| {
+            let read = spool.read_since(before, ReadLimit::default());
+            let count = read.map_err(text)?.len();
+            (count == 1000)
+                .then_some(())
+                .ok_or(format!("{count} records came back"))
+        })
+    })
 }
 
 fn commits(counter: &mut Counter, log: &Coordinator) -> Result<u64, String> {
