@@ -191,6 +191,104 @@ fn an_import_cut_short_at_any_operation_goes_on_and_loses_nothing() {
     }
 }
 
+/// A record of version 3.
+fn encoded(term: u64, lsn: u64, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![3];
+    for number in [term, lsn, 1_700_000_000_000 + lsn] {
+        bytes.extend(number.to_le_bytes());
+    }
+    bytes.extend((payload.len() as u32).to_le_bytes());
+    bytes.extend(payload);
+    let crc = crc32fast::hash(&bytes);
+    [b"RDLW", &bytes[..], &crc.to_le_bytes()].concat()
+}
+
+/// More records than are appended at once, two of them damaged where `damaged`.
+fn long_file(damaged: bool) -> Vec<u8> {
+    let mut file = Vec::new();
+    for lsn in 1..=2600u64 {
+        let payload = vec![lsn as u8; (lsn % 7) as usize];
+        let mut record = encoded(1 + lsn / 900, 2 * lsn, &payload);
+        if damaged && (lsn == 700 || lsn == 1900) {
+            record[20] ^= 1;
+        }
+        file.extend(record);
+    }
+    file
+}
+
+/// All records, also those behind what is told as lost.
+fn across(spool: &Spool) -> Vec<Got> {
+    let mut got = records(spool);
+    loop {
+        let last = got.last().map_or(0, |r| r.1);
+        match spool.read_since(last, all()) {
+            Ok(rest) if rest.is_empty() => return got,
+            Ok(_) => got.extend(records_above(spool, last)),
+            Err(told) => {
+                assert_eq!(told.kind(), ErrorKind::WalRemoved, "{told}");
+                let first = told.lsn().unwrap();
+                assert!(first > last);
+                got.extend(records_above(spool, first - 1));
+            }
+        }
+    }
+}
+
+/// A part of the file is in native segments then, and the next import, cut short
+/// as well, finds it there.
+#[test]
+fn an_import_of_many_runs_is_cut_short_twice() {
+    for damaged in [false, true] {
+        let options = SpoolOptions {
+            salvage: damaged,
+            segment_size: 64 << 10,
+            knobs: epochwal::coordinator::Knobs {
+                spares_in_line: true,
+                ..Default::default()
+            },
+            ..small()
+        };
+        let disk = SimStorage::new();
+        put(&disk, OLD, &long_file(damaged));
+        let import = |disk: &SimStorage| {
+            let moments: Arc<Mutex<Vec<SimStorage>>> = Arc::default();
+            let keep = moments.clone();
+            disk.on_operation(move |snapshot, _| keep.lock().unwrap().push(snapshot));
+            let spool = open(&Place::sim(disk), &options).unwrap();
+            disk.stop_observing();
+            let found = (across(&spool), spool.bounds(), spool.lost_through());
+            (std::mem::take(&mut *moments.lock().unwrap()), found)
+        };
+        let (moments, whole) = import(&disk);
+        assert_eq!(whole.0.len(), if damaged { 2598 } else { 2600 });
+        let mut partly = 0;
+        for (at, moment) in moments.iter().enumerate() {
+            let crashed = match at % 3 {
+                0 => moment.crash_nothing(),
+                1 => moment.crash_everything(),
+                _ => moment.crash_random(at as u64),
+            };
+            let (again, found) = import(&crashed);
+            assert_eq!(found, whole, "operation {at}, damaged: {damaged}");
+            assert_eq!(get(&crashed, Path::new(OLD)), None);
+            for (second, moment) in again.iter().enumerate() {
+                if (at + second) % 13 != 0 {
+                    continue;
+                }
+                let crashed = moment.crash_random((at * second) as u64);
+                let held = crashed.list(Path::new("/data")).unwrap();
+                let is = |part: &str| held.iter().any(|n| n.to_string_lossy().ends_with(part));
+                partly += u64::from(is(".logical.wal") && is("state"));
+                let (_, found) = import(&crashed);
+                assert_eq!(found, whole, "operations {at} and {second}");
+            }
+        }
+        println!("{} operations, {partly} partly there", moments.len());
+        assert!(moments.len() > 30 && partly > 50, "{partly}");
+    }
+}
+
 #[test]
 fn a_file_that_contradicts_the_spool_is_refused() {
     let bytes = fs::read(golden().join("v3.rdb.logical.wal")).unwrap();
