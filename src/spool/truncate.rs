@@ -169,7 +169,7 @@ impl super::Shared {
         let Some((disk, names)) = &self.disk else {
             return Ok(None);
         };
-        if lsn >= self.view.current() {
+        if lsn >= self.view.last() {
             return Ok(None);
         }
         let mut place = None;

@@ -17,6 +17,7 @@ mod held;
 mod import;
 mod ledger;
 mod lost;
+mod model;
 mod prune;
 mod race;
 mod read;
