@@ -283,7 +283,7 @@ fn in_memory(ops: &[Op], ring_bytes: u64, ring_records: u64) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 150,
+        cases: 300,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
