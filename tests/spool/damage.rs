@@ -4,6 +4,7 @@
 use super::common::{PATIENCE, Place};
 use super::held::ALL;
 use super::ledger::Name;
+use super::memory::within;
 use super::tools::{append_all, checked, open, small};
 use epochwal::ErrorKind;
 use epochwal::coordinator::Knobs;
@@ -26,6 +27,9 @@ pub fn options(checked_at_open: u64) -> SpoolOptions {
         ..small()
     }
 }
+
+/// What opening and reading a log of five small segments may take.
+const MEMORY: usize = 1 << 20;
 
 pub const ALL_AT_OPEN: u64 = 128 << 20;
 
@@ -84,8 +88,13 @@ impl Image {
         files(&self.disk)
     }
 
-    /// What an open and reading give of a damaged copy; its verdict.
+    /// What an open and reading give of a damaged copy; its verdict. Whatever
+    /// lengths the damage claims, they take little memory.
     fn rule(&self, disk: &SimStorage, options: &SpoolOptions, closed: bool) -> Ruling {
+        within(MEMORY, || self.rule_of(disk, options, closed))
+    }
+
+    fn rule_of(&self, disk: &SimStorage, options: &SpoolOptions, closed: bool) -> Ruling {
         let spool = match open(&Place::sim(disk), options) {
             Ok(spool) => spool,
             Err(error) => {

@@ -4,6 +4,7 @@
 mod common;
 
 mod append;
+mod bounded;
 #[path = "../crash/coverage.rs"]
 #[allow(dead_code)] // what only the coordinator's tests count
 mod coverage;
@@ -17,6 +18,8 @@ mod held;
 mod import;
 mod ledger;
 mod lost;
+#[path = "../../fuzz/src/memory.rs"]
+mod memory;
 mod model;
 mod prune;
 mod race;
