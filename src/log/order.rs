@@ -99,9 +99,10 @@ impl Order {
                 let pushed = self.terms.push(run.term, run.first_lsn, pruned);
                 debug_assert!(pushed.is_ok(), "checked before");
             }
-            // Where a branch cut a run off, the state has the LSN that is left.
-            if self.terms.is_live(run.term, run.last_lsn) {
-                self.highest = self.highest.max(run.last_lsn);
+            // Of a run that a branch cut in two the records before it are left.
+            let end = self.terms.end_of(run.term).map_or(u64::MAX, |end| end - 1);
+            if run.first_lsn <= end {
+                self.highest = self.highest.max(run.last_lsn.min(end));
             }
             self.last = Some((run.term, run.last_lsn));
         }

@@ -260,3 +260,28 @@ fn a_replica_that_needs_it_is_told_to_rebootstrap() {
         Err(ErrorKind::WalRemoved)
     );
 }
+
+/// A run of which a cut has left the first records: they lie before the damage,
+/// and are kept.
+#[test]
+fn what_a_cut_left_of_a_run_is_not_lost_with_what_follows() {
+    let disk = SimStorage::new();
+    let place = Place::sim(&disk);
+    let spool = open(&place, &small()).unwrap();
+    append_all(&spool, 1, &[1, 2, 3, 4, 5]).unwrap();
+    spool.truncate_after(3, 2).unwrap();
+    for lsn in 4..=300 {
+        append(&spool, 2, lsn).unwrap();
+    }
+    spool.close(PATIENCE).unwrap();
+    let file = disk.open(&segments(&disk)[0], OpenMode::Write).unwrap();
+    // The group behind the run.
+    write_all_at(&*file, &[0xa5; 64], 4096 + 130, 1).unwrap();
+    let report = Spool::salvage_on(place.disk.clone(), &place.db).unwrap();
+    let (after, through) = (3, 300);
+    assert_eq!(report.lost, [LostRange { after, through }]);
+    let spool = open(&place, &small()).unwrap();
+    let (got, end) = page(&spool, 0);
+    assert_eq!(got, [1, 2, 3]);
+    assert_eq!(end, (ErrorKind::WalRemoved, Some(301)));
+}
