@@ -22,6 +22,10 @@ LANE = [(0, 4), (4, 4)]
 STATE = [(8, 4), (12, 4), (16, 8), (24, 8), (40, 8), (56, 8), (64, 8), (72, 8), (80, 8)]
 STATE += [(88, 8), (96, 8), (104, 8), (112, 8), (120, 1), (121, 8)]
 
+#: What the state of a spool has besides: bounds, the history, what is lost.
+SPOOL_STATE = [(128, 8), (136, 8), (144, 4), (148, 4), (152, 8), (160, 8), (168, 8), (176, 8)]
+SPOOL_STATE += [(3984, 8), (3992, 8), (4000, 8), (4088, 4)]
+
 
 def spoil(rng: random.Random, data: bytearray, at: int, size: int) -> str:
     """Changes a number; says how."""
@@ -82,9 +86,16 @@ def spoil_group(rng: random.Random, data: bytearray, at: int) -> str:
     return done
 
 
-def spoil_state(rng: random.Random, data: bytearray) -> str:
+def spoil_spool_state(rng: random.Random, data: bytearray) -> str:
+    """As `spoil_state`, with the fields of a spool."""
+    return spoil_state(rng, data, STATE + SPOOL_STATE)
+
+
+def spoil_state(
+    rng: random.Random, data: bytearray, fields: list[tuple[int, int]] = STATE
+) -> str:
     """Changes a field of one copy of the state, or of both."""
-    offset, size = rng.choice(STATE)
+    offset, size = rng.choice(fields)
     copies = rng.choice([[0], [BLOCK], [0, BLOCK]])
     done = ""
     for copy in copies:

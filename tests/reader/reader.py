@@ -123,7 +123,9 @@ class Reader:
         self.log.terms = self.terms.history
         pruned = self.terms.pruned_through
         records = [r for group in self.log.groups for r in group.logical]
-        self.log.logical = [r for r in records if r.lsn > pruned and self.terms.live(r)]
+        lost = self.log.state.lost if self.log.state else []
+        kept = [r for r in records if not any(after < r.lsn <= end for after, end in lost)]
+        self.log.logical = [r for r in kept if r.lsn > pruned and self.terms.live(r)]
         return self.log
 
     # Opening: the state file, the list of segments, the files as wholes.
