@@ -4,6 +4,7 @@ use super::bytes::{get_u32, get_u64, put_u32, put_u64};
 use super::crc::crc32c;
 use super::group::{BLOCK, GroupKind};
 use super::lost::{LOST_BYTES, Lost};
+use super::record::MAX_LSN;
 use super::terms::{TERMS_BYTES, Terms};
 
 /// Bytes of one copy.
@@ -181,6 +182,13 @@ impl RecordsState {
     }
 
     fn parse(copy: &[u8]) -> Result<RecordsState, StateError> {
+        // No record has a higher one, so nothing that goes on from it wraps.
+        if [104, 128, 136]
+            .iter()
+            .any(|at| get_u64(copy, *at) > MAX_LSN)
+        {
+            return Err(StateError::Damaged);
+        }
         Ok(RecordsState {
             pruned_through: get_u64(copy, 128),
             quorum_lsn: get_u64(copy, 136),

@@ -499,7 +499,7 @@ def _parse_copy(data: memoryview, at: int) -> State | None:
     lost: list[tuple[int, int]] = []
     if kind == LOGICAL:
         pruned, quorum, count = struct.unpack_from("<QQI", data, at + 128)
-        if count > MAX_TERMS:
+        if count > MAX_TERMS or max(seq, pruned, quorum) > MAX_LSN:
             return None
         terms = [struct.unpack_from("<QQ", data, at + 152 + 16 * i) for i in range(count)]
         rising = all(t < u and a < b for (t, a), (u, b) in itertools.pairwise(terms))

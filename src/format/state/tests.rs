@@ -139,6 +139,15 @@ fn what_is_counted_on_stays_below_its_end() {
 }
 
 #[test]
+fn no_lsn_is_above_the_last_one() {
+    let (most, more) = ((u64::MAX - 1).to_le_bytes(), u64::MAX.to_le_bytes());
+    for at in [104, 128, 136] {
+        assert!(patched(at, &most).is_ok(), "{at}");
+        assert_eq!(patched(at, &more), Err(StateError::Damaged), "{at}");
+    }
+}
+
+#[test]
 fn a_new_log_has_no_past() {
     let state = State::new(GroupKind::Pages, [1; 16], [2; 16]);
     assert_eq!((state.update, state.next_epoch, state.floor), (0, 1, None));
