@@ -98,6 +98,16 @@ fn twice() {
 }
 
 #[test]
+fn abi_append() {
+    replay("abi_append");
+}
+
+#[test]
+fn abi_spool_options() {
+    replay("abi_spool_options");
+}
+
+#[test]
 fn abi_options() {
     replay("abi_options");
 }

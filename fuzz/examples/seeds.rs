@@ -426,6 +426,42 @@ fn abi() {
     }
 }
 
+fn abi_of_spools() {
+    let spool = [&[1][..], &[0; 72]].concat();
+    write("abi_spool_options", "spool", &spool);
+    let both = [&[3][..], &[0; 64 + 72]].concat();
+    write("abi_spool_options", "both", &both);
+    write("abi_spool_options", "primary", &[&[7][..], &[0; 64]].concat());
+    let fields = [(4, 3), (8, 3), (12, 3), (16, 1), (24, 4096), (32, 1000), (48, 65_536)];
+    for (n, (at, value)) in fields.into_iter().enumerate() {
+        let mut set = spool.clone();
+        set[1 + at..5 + at].copy_from_slice(&u32::to_le_bytes(value));
+        with_mutants("abi_spool_options", &format!("spool-{n}"), &set);
+    }
+    let fields = [(4, 4), (8, 1_000_000), (16, 1), (32, 1_000_000), (48, 50_000), (52, 1)];
+    for (n, (at, value)) in fields.into_iter().enumerate() {
+        let mut set = both.clone();
+        set[1 + at..5 + at].copy_from_slice(&u32::to_le_bytes(value));
+        with_mutants("abi_spool_options", &format!("primary-{n}"), &set);
+    }
+    write("abi_spool_options", "garbage", &[0xff; 150]);
+    for (mode, shape) in [(0u8, 0u8), (1, 0), (0x32, 32), (0x13, 96)] {
+        let mut input = vec![mode];
+        for run in 0..4u64 {
+            input.extend_from_slice(&[shape, 3]);
+            if shape & 64 != 0 {
+                (1..=3).for_each(|n| input.extend_from_slice(&(run * 10 + n).to_le_bytes()));
+            }
+            for n in 0..3u64 {
+                input.extend_from_slice(&(n + 1).to_le_bytes());
+                input.extend_from_slice(&[4, n as u8]);
+                input.extend_from_slice(&(run * 9_000 + n).to_le_bytes());
+            }
+        }
+        with_mutants("abi_append", &format!("mode-{mode}"), &input);
+    }
+}
+
 /// A record of version 3 in its shorter layout; the target sums it.
 fn record(term: u64, lsn: u64, payload: &[u8]) -> Vec<u8> {
     let record = RdlwRecord {
@@ -514,4 +550,5 @@ fn main() {
     golden();
     names();
     abi();
+    abi_of_spools();
 }

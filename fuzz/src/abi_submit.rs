@@ -27,15 +27,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 const MAX_BATCHES: usize = 8;
 const MAX_FRAMES: usize = 4;
-const MAX_DATA: usize = 65_536;
+pub const MAX_DATA: usize = 65_536;
 /// A lane that a few batches fill.
 const CAPACITY: u64 = 64 << 10;
 
 /// A directory that goes when it is dropped.
-struct Scratch(PathBuf);
+pub struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new() -> Self {
+    pub fn new() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("epochwal-fuzz-{}-{n}", std::process::id());
@@ -44,7 +44,7 @@ impl Scratch {
         Scratch(path)
     }
 
-    fn database(&self) -> CString {
+    pub fn database(&self) -> CString {
         let path = self.0.join("test.db").into_os_string();
         CString::new(path.into_encoded_bytes()).expect("no NUL in a path")
     }
@@ -57,14 +57,14 @@ impl Drop for Scratch {
 }
 
 /// Bytes and the length that the library is told.
-struct Bytes {
-    owned: Box<[u8]>,
-    null: bool,
-    told: usize,
+pub struct Bytes {
+    pub owned: Box<[u8]>,
+    pub null: bool,
+    pub told: usize,
 }
 
 impl Bytes {
-    fn slice(&self) -> ewal_slice {
+    pub fn slice(&self) -> ewal_slice {
         ewal_slice {
             data: match self.null {
                 true => ptr::null(),
@@ -77,7 +77,7 @@ impl Bytes {
 
 /// Shape, then a length. A NULL may come with any length; a length above the
 /// limit may be a lie where `lies` says that the library need not look.
-fn bytes(input: &mut Input<'_>, lies: bool) -> Bytes {
+pub fn bytes(input: &mut Input<'_>, lies: bool) -> Bytes {
     let shape = input.u8();
     let seed = input.u8();
     let wide = input.u64();

@@ -8,8 +8,10 @@
 //! Checksums would stop a fuzzer at the first field. The first byte of most
 //! inputs says whether they are made right before the library sees them.
 
+pub mod abi_append;
 pub mod abi_options;
 pub mod abi_recovery;
+pub mod abi_spool_options;
 pub mod abi_submit;
 pub mod fix;
 pub mod group;
@@ -30,7 +32,7 @@ pub mod v1;
 pub type Body = fn(&[u8]);
 
 /// All targets by the names of their corpus directories.
-pub const TARGETS: [(&str, Body); 12] = [
+pub const TARGETS: [(&str, Body); 14] = [
     ("prelude", prelude::run),
     ("names", names::run),
     ("v1", v1::run),
@@ -43,4 +45,6 @@ pub const TARGETS: [(&str, Body); 12] = [
     ("abi_options", abi_options::run),
     ("abi_recovery", abi_recovery::run),
     ("abi_submit", abi_submit::run),
+    ("abi_append", abi_append::run),
+    ("abi_spool_options", abi_spool_options::run),
 ];
