@@ -431,14 +431,33 @@ fn abi_of_spools() {
     write("abi_spool_options", "spool", &spool);
     let both = [&[3][..], &[0; 64 + 72]].concat();
     write("abi_spool_options", "both", &both);
-    write("abi_spool_options", "primary", &[&[7][..], &[0; 64]].concat());
-    let fields = [(4, 3), (8, 3), (12, 3), (16, 1), (24, 4096), (32, 1000), (48, 65_536)];
+    write(
+        "abi_spool_options",
+        "primary",
+        &[&[7][..], &[0; 64]].concat(),
+    );
+    let fields = [
+        (4, 3),
+        (8, 3),
+        (12, 3),
+        (16, 1),
+        (24, 4096),
+        (32, 1000),
+        (48, 65_536),
+    ];
     for (n, (at, value)) in fields.into_iter().enumerate() {
         let mut set = spool.clone();
         set[1 + at..5 + at].copy_from_slice(&u32::to_le_bytes(value));
         with_mutants("abi_spool_options", &format!("spool-{n}"), &set);
     }
-    let fields = [(4, 4), (8, 1_000_000), (16, 1), (32, 1_000_000), (48, 50_000), (52, 1)];
+    let fields = [
+        (4, 4),
+        (8, 1_000_000),
+        (16, 1),
+        (32, 1_000_000),
+        (48, 50_000),
+        (52, 1),
+    ];
     for (n, (at, value)) in fields.into_iter().enumerate() {
         let mut set = both.clone();
         set[1 + at..5 + at].copy_from_slice(&u32::to_le_bytes(value));
