@@ -628,7 +628,7 @@ impl Primary {
         catch(|| Ok(call(core))).unwrap_or_else(|error| {
             // After a panic nothing in the core is to be trusted again.
             let _ = catch(|| {
-                core.spool().inspect(|spool| spool.fail(error.clone()));
+                core.fail(&error);
                 Ok(())
             });
             Err(error.into())
