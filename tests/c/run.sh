@@ -10,7 +10,7 @@ target=${CARGO_TARGET_DIR:-target}
 cc=${CC:-gcc}
 cxx=${CXX:-g++}
 warn="-Wall -Wextra -Wpedantic -Werror"
-tests=${EWAL_TESTS-"test_abi test_commit_recover test_guard test_fork test_signals test_dlopen test_threads test_processes test_kill test_spool test_spool_abi test_primary test_primary_abi"}
+tests=${EWAL_TESTS-"every_function test_abi test_commit_recover test_guard test_fork test_signals test_dlopen test_threads test_processes test_kill test_spool test_spool_abi test_primary test_primary_abi"}
 
 lib=${EWAL_LIBRARY:-}
 if [ -z "$lib" ]; then
@@ -54,6 +54,12 @@ soname() {
   readelf -d "$lib" >"$scratch/dynamic"
   grep -q 'SONAME.*\[libepochwal\.so\.0\]' "$scratch/dynamic" &&
     grep -q NODELETE "$scratch/dynamic"
+}
+# Nothing that a system without its own packages for it would lack.
+needed() {
+  sed -n 's/.*(NEEDED).*\[\(.*\)\]$/\1/p' "$scratch/dynamic" >"$scratch/needed"
+  grep -q '^libc\.so' "$scratch/needed" &&
+    ! grep -v -e '^libc\.so' -e '^libm\.so' -e '^libgcc_s\.so' -e '^ld-linux' "$scratch/needed"
 }
 # Three transactions of pages of 4 bytes, through the two example programs.
 example_frames() {
@@ -106,13 +112,14 @@ if [ -z "${EWAL_TESTS-}${EWAL_LIBRARY-}" ]; then
   check exported_symbols_are_the_committed_ones exported
   check no_wrong_design_can_be_switched_on no_wrong_designs
   check soname_and_nodelete soname
+  check needs_the_c_library_alone needed
   for std in c99 c11 c17 c2x; do
     # shellcheck disable=SC2086
     check "header_alone_$std" $cc -std=$std $warn -I include \
       -o "$scratch/alone" tests/c/header_alone.c
     check "initialisers_$std" "$scratch/alone"
   done
-  for std in c++11 c++14 c++17 c++20; do
+  for std in c++11 c++14 c++17 c++20 c++2b; do
     # shellcheck disable=SC2086
     check "header_alone_$std" $cxx -x c++ -std=$std $warn -I include \
       -o "$scratch/alone" tests/c/header_alone.c
@@ -123,13 +130,19 @@ fi
 for test in $tests; do
   link="-L $scratch/lib -lepochwal"
   std=c99
+  source=tests/c/$test.c
   case $test in
+  every_function)
+    source=$scratch/$test.c
+    awk -v symbols="$(wc -l <tests/c/exported-symbols.txt)" -f tests/c/every_function.awk \
+      include/epochwal.h >"$source"
+    ;;
   test_dlopen) link=-ldl ;;
   test_threads | test_signals | test_fork | test_processes | test_kill) std=c11 ;; # <stdatomic.h>
   esac
   # shellcheck disable=SC2086
   $cc -std=$std -D_GNU_SOURCE -g -O1 $warn ${EWAL_CFLAGS:-} -I include \
-    -c "tests/c/$test.c" -o "$scratch/$test.o"
+    -I tests/c -c "$source" -o "$scratch/$test.o"
   # shellcheck disable=SC2086
   $cc "$scratch/$test.o" -o "$scratch/$test" $link ${EWAL_LDFLAGS-${EWAL_CFLAGS:-}} -lpthread
   mkdir "$scratch/$test.d"

@@ -43,42 +43,7 @@ static void count_call(void *user, uint64_t epoch, ewal_status status) {
 }
 
 /* Nothing but NULL and zero: an error, and no crash. */
-static void null_and_zero_are_refused(void) {
-  const ewal_status bad = EWAL_E_INVALID;
-  CHECK(ewal_coordinator_open(NULL, NULL, NULL, NULL) == bad);
-  CHECK(ewal_coordinator_for_path(NULL, NULL, NULL, NULL) == bad);
-  CHECK(ewal_coordinator_close(no_coordinator, 0, NULL) == bad);
-  CHECK(ewal_submit(no_coordinator, NULL, NULL, NULL) == bad);
-  CHECK(ewal_commit(no_coordinator, NULL, 0, NULL, NULL) == bad);
-  CHECK(ewal_coordinator_salvaged(no_coordinator, 0, NULL, 0, NULL, NULL) == bad);
-  CHECK(ewal_wait(no_coordinator, 0, 0, NULL) == bad);
-  CHECK(ewal_flush(no_coordinator, 0, NULL, NULL) == bad);
-  CHECK(ewal_current_epoch(no_coordinator, NULL) == bad);
-  CHECK(ewal_durable_epoch(no_coordinator, NULL, NULL) == bad);
-  CHECK(ewal_event_fd(no_coordinator, NULL, NULL) == bad);
-  CHECK(ewal_request_flush(no_coordinator, 0, NULL) == bad);
-  CHECK(ewal_on_durable(no_coordinator, 0, NULL, NULL, NULL, NULL) == bad);
-  CHECK(ewal_checkpoint(no_coordinator, 0, NULL) == bad);
-  CHECK(ewal_coordinator_stats(no_coordinator, NULL, NULL) == bad);
-  CHECK(ewal_lane_backlog(no_coordinator, 0, NULL, NULL) == bad);
-  CHECK(ewal_stats_prometheus(no_coordinator, NULL, 0, NULL, NULL) == bad);
-  CHECK(ewal_recovery_open(NULL, NULL, NULL, NULL) == bad);
-  CHECK(ewal_recovery_next(no_recovery, NULL, NULL) == bad);
-  CHECK(ewal_recovery_report(no_recovery, NULL, NULL) == bad);
-  CHECK(ewal_recovery_suspect(no_recovery, 0, NULL, NULL) == bad);
-  CHECK(ewal_recovery_epochs(no_recovery, NULL, 0, NULL, NULL) == bad);
-  CHECK(ewal_recovery_close(no_recovery) == bad);
-  CHECK(ewal_recover_into_file(NULL, NULL, 0, NULL, NULL, NULL) == bad);
-  CHECK(ewal_max_durable_epoch(NULL, NULL, NULL, NULL) == bad);
-  CHECK(ewal_list_segments(NULL, NULL, NULL, NULL) == bad);
-  CHECK(ewal_cleanup_segments(NULL, NULL, NULL) == bad);
-  CHECK(ewal_segment_path(NULL, 0, NULL, 0, NULL, NULL) == bad);
-  CHECK(ewal_segment_read(NULL, 0, NULL, NULL, NULL) == bad);
-  CHECK(ewal_segment_write(NULL, 0, NULL, 0, NULL) == bad);
-  CHECK(ewal_segment_delete(NULL, 0, NULL) == bad);
-}
-
-/* The same over a living coordinator: the handle is not what is refused. */
+/* NULL over a living coordinator: the handle is not what is refused. */
 static void null_is_refused_over_a_living_handle_too(void) {
   ewal_coordinator wal = open_db("null", NULL);
   ewal_recovery reader;
@@ -555,7 +520,6 @@ int main(int argc, char **argv) {
   start(argc, argv);
   RUN(versions_agree);
   RUN(every_status_has_its_name);
-  RUN(null_and_zero_are_refused);
   RUN(null_is_refused_over_a_living_handle_too);
   RUN(out_parameters_are_zeroed_on_failure);
   RUN(the_size_rule_holds_for_options);

@@ -5,9 +5,6 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
-static const ewal_spool no_spool;
-static const ewal_cursor no_cursor;
-static const ewal_records no_records;
 static const ewal_spool_ticket no_ticket;
 
 /* What other languages are told by hand. */
@@ -28,33 +25,7 @@ static void structs_are_laid_out_as_documented(void) {
   CHECK(offsetof(ewal_error, lsn) == 256 && offsetof(ewal_error, staged_epoch) == 264);
 }
 
-static void null_and_zero_are_refused(void) {
-  const ewal_status bad = EWAL_E_INVALID;
-  CHECK(ewal_spool_open(NULL, NULL, NULL, NULL) == bad);
-  CHECK(ewal_spool_close(no_spool, 0, NULL) == bad);
-  CHECK(ewal_spool_submit(no_spool, NULL, 0, NULL, NULL) == bad);
-  CHECK(ewal_spool_append(no_spool, NULL, 0, 0, NULL) == bad);
-  CHECK(ewal_spool_wait(no_spool, no_ticket, 0, NULL) == bad);
-  CHECK(ewal_spool_flush(no_spool, 0, NULL) == bad);
-  CHECK(ewal_spool_bounds(no_spool, NULL, NULL, NULL) == bad);
-  CHECK(ewal_spool_term(no_spool, NULL) == bad);
-  CHECK(ewal_spool_wait_after(no_spool, 0, 0, NULL) == bad);
-  CHECK(ewal_spool_event_fd(no_spool, NULL, NULL) == bad);
-  CHECK(ewal_spool_read_since(no_spool, 0, 0, 0, NULL, NULL) == bad);
-  CHECK(ewal_records_get(no_records, NULL, NULL) == bad);
-  CHECK(ewal_records_release(no_records) == bad);
-  CHECK(ewal_cursor_open(no_spool, 0, NULL, NULL) == bad);
-  CHECK(ewal_cursor_next(no_cursor, 0, 0, 0, NULL, NULL) == bad);
-  CHECK(ewal_cursor_close(no_cursor) == bad);
-  CHECK(ewal_spool_prune_through(no_spool, 0, NULL, NULL) == bad);
-  CHECK(ewal_spool_truncate_after(no_spool, 0, 0, NULL) == bad);
-  CHECK(ewal_spool_salvage(NULL, NULL, NULL) == bad);
-  CHECK(ewal_spool_salvaged(no_spool, 0, NULL, 0, NULL, NULL) == bad);
-  CHECK(ewal_spool_torn(no_spool, NULL, 0, NULL, NULL, NULL) == bad);
-  CHECK(ewal_spool_stats(no_spool, NULL, NULL) == bad);
-}
-
-/* The same over living handles: these are not what is refused. */
+/* NULL over living handles: these are not what is refused. */
 static void null_is_refused_over_living_handles_too(void) {
   ewal_spool spool = open_spool("null", NULL);
   ewal_error error = EWAL_ERROR_INIT;
@@ -452,7 +423,6 @@ static void a_second_writer_is_told(void) {
 int main(int argc, char **argv) {
   start(argc, argv);
   RUN(structs_are_laid_out_as_documented);
-  RUN(null_and_zero_are_refused);
   RUN(null_is_refused_over_living_handles_too);
   RUN(out_parameters_are_zeroed_on_failure);
   RUN(the_size_rule_holds);
