@@ -53,6 +53,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The version of this header; ewal_version gives the library's. */
+#define EWAL_VERSION "0.1.0"
+
 #ifdef __cplusplus
 extern "C" {
 #endif

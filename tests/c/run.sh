@@ -55,6 +55,12 @@ soname() {
   grep -q 'SONAME.*\[libepochwal\.so\.0\]' "$scratch/dynamic" &&
     grep -q NODELETE "$scratch/dynamic"
 }
+# The wheel has that of its crate, and the .pc file that of the library's.
+one_version() {
+  sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml cli/Cargo.toml python/Cargo.toml >"$scratch/versions"
+  [ "$(wc -l <"$scratch/versions")" = 3 ] &&
+    [ "$(sort -u "$scratch/versions")" = "$(sed -n 's/^#define EWAL_VERSION "\(.*\)"$/\1/p' include/epochwal.h)" ]
+}
 # Nothing that a system without its own packages for it would lack.
 needed() {
   sed -n 's/.*(NEEDED).*\[\(.*\)\]$/\1/p' "$scratch/dynamic" >"$scratch/needed"
@@ -113,6 +119,7 @@ if [ -z "${EWAL_TESTS-}${EWAL_LIBRARY-}" ]; then
   check no_wrong_design_can_be_switched_on no_wrong_designs
   check soname_and_nodelete soname
   check needs_the_c_library_alone needed
+  check all_have_one_version one_version
   for std in c99 c11 c17 c2x; do
     # shellcheck disable=SC2086
     check "header_alone_$std" $cc -std=$std $warn -I include \

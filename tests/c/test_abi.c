@@ -9,7 +9,7 @@ static const ewal_recovery no_recovery;
 
 static void versions_agree(void) {
   CHECK(ewal_abi_version() == EWAL_ABI_VERSION);
-  CHECK(strcmp(ewal_version(), "0.1.0") == 0);
+  CHECK(strcmp(ewal_version(), EWAL_VERSION) == 0);
 }
 
 static void every_status_has_its_name(void) {

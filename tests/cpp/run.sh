@@ -224,6 +224,12 @@ the_tool() {
 }
 expect "the tool has its manual and its completions" the_tool
 
+version_of_header() {
+    test "$(pkg-config --modversion epochwal)" = \
+        "$(sed -n 's/^#define EWAL_VERSION "\(.*\)"$/\1/p' "$prefix/include/epochwal.h")"
+}
+expect "the .pc file and the header name one version" version_of_header
+
 consumer() {
     db=$(mktemp -d "$SCRATCH/consumer-XXXXXX")/db
     "$1" "$db" "$SCRATCH/frames"

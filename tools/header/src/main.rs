@@ -37,7 +37,7 @@ fn main() -> ExitCode {
 fn run(check: bool) -> Result<bool, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let path = root.join("include/epochwal.h");
-    let header = header(&root.join("src/ffi"))?;
+    let header = header(&root.join("src/ffi"))?.replace("@VERSION@", &version(&root)?);
     if !check {
         std::fs::create_dir_all(root.join("include"))?;
         std::fs::write(&path, header)?;
@@ -73,6 +73,15 @@ fn header(ffi: &Path) -> Result<String, Box<dyn Error>> {
     }
     out.push_str(END);
     Ok(out)
+}
+
+/// The crate's, from its manifest.
+fn version(root: &Path) -> Result<String, Box<dyn Error>> {
+    let manifest = std::fs::read_to_string(root.join("Cargo.toml"))?;
+    let version = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("version = \"")?.strip_suffix('"'));
+    Ok(version.ok_or("Cargo.toml names no version")?.to_owned())
 }
 
 fn banner(section: &Section) -> String {

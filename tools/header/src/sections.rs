@@ -13,7 +13,7 @@ pub struct Section {
     pub macros: &'static [(&'static str, &'static str)],
 }
 
-/// What stands before the first section.
+/// What stands before the first section; the crate's version is put in.
 pub const BEGIN: &str = r#"/* epochwal.h: the C interface of libepochwal.
  *
  * A parallel page log with epoch group commit, for people who write databases.
@@ -68,6 +68,9 @@ pub const BEGIN: &str = r#"/* epochwal.h: the C interface of libepochwal.
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* The version of this header; ewal_version gives the library's. */
+#define EWAL_VERSION "@VERSION@"
 
 #ifdef __cplusplus
 extern "C" {
