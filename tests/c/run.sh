@@ -55,6 +55,17 @@ soname() {
   grep -q 'SONAME.*\[libepochwal\.so\.0\]' "$scratch/dynamic" &&
     grep -q NODELETE "$scratch/dynamic"
 }
+# Sizes and offsets are those of layout.txt, to C and to Rust.
+layout() {
+  awk -v language=c -f tests/c/layout.awk include/epochwal.h >"$scratch/layout.c"
+  awk -v language=rust -f tests/c/layout.awk include/epochwal.h >"$scratch/layout.rs"
+  # shellcheck disable=SC2086
+  $cc -std=c99 $warn -I include "$scratch/layout.c" -o "$scratch/layout-c" &&
+    rustc --edition=2024 --extern "epochwal=$target/debug/libepochwal.rlib" \
+      -L "dependency=$target/debug/deps" "$scratch/layout.rs" -o "$scratch/layout-rust" &&
+    "$scratch/layout-c" | diff tests/c/layout.txt - &&
+    "$scratch/layout-rust" | diff tests/c/layout.txt -
+}
 # The wheel has that of its crate, and the .pc file that of the library's.
 one_version() {
   sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml cli/Cargo.toml python/Cargo.toml >"$scratch/versions"
@@ -117,6 +128,7 @@ if [ -z "${EWAL_TESTS-}${EWAL_LIBRARY-}" ]; then
   check header_is_generated "$target/debug/header" --check
   check exported_symbols_are_the_committed_ones exported
   check no_wrong_design_can_be_switched_on no_wrong_designs
+  check structs_are_laid_out_as_committed layout
   check soname_and_nodelete soname
   check needs_the_c_library_alone needed
   check all_have_one_version one_version

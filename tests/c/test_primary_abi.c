@@ -2,64 +2,8 @@
 #include "primary.h"
 
 #include <pthread.h>
-#include <stddef.h>
 
 static const ewal_status bad = EWAL_E_INVALID;
-
-/* What other languages are told by hand. */
-static void structs_are_laid_out_as_documented(void) {
-  CHECK(sizeof(ewal_primary) == 8 && sizeof(ewal_ack_watch) == 8);
-  CHECK(sizeof(ewal_primary_options) == 56 + sizeof(void *));
-  CHECK(offsetof(ewal_primary_options, healthy_for_ns) == 8);
-  CHECK(offsetof(ewal_primary_options, max_slots) == 48);
-  CHECK(offsetof(ewal_primary_options, spool) == 56);
-  CHECK(sizeof(ewal_registration) == 24);
-  CHECK(offsetof(ewal_registration, generation) == 8);
-  CHECK(offsetof(ewal_registration, created) == 16);
-  CHECK(sizeof(ewal_ack) == 48);
-  CHECK(offsetof(ewal_ack, written) == 8 && offsetof(ewal_ack, durable) == 16);
-  CHECK(offsetof(ewal_ack, applied) == 24 && offsetof(ewal_ack, apply_errors) == 32);
-  CHECK(offsetof(ewal_ack, divergences) == 40);
-  CHECK(sizeof(ewal_ack_policy) == 16 + sizeof(char *));
-  CHECK(offsetof(ewal_ack_policy, level) == 4 && offsetof(ewal_ack_policy, flags) == 8);
-  CHECK(offsetof(ewal_ack_policy, policy) == 16);
-  CHECK(sizeof(ewal_ack_result) == 24);
-  CHECK(offsetof(ewal_ack_result, outcome) == 4);
-  CHECK(offsetof(ewal_ack_result, required) == 12);
-  CHECK(offsetof(ewal_ack_result, degraded) == 16);
-  CHECK(sizeof(ewal_resume) == 24);
-  CHECK(offsetof(ewal_resume, cause) == 4 && offsetof(ewal_resume, resume_lsn) == 8);
-  CHECK(offsetof(ewal_resume, common_lsn) == 16);
-  CHECK(sizeof(ewal_slot_info) == 72 + 2 * sizeof(char *));
-  CHECK(offsetof(ewal_slot_info, wal_status) == 4 && offsetof(ewal_slot_info, id) == 8);
-  CHECK(offsetof(ewal_slot_info, restart_lsn) == 24);
-  CHECK(offsetof(ewal_slot_info, safe_wal_size) == 48);
-  CHECK(offsetof(ewal_slot_info, invalidated_ms) == 72);
-  CHECK(offsetof(ewal_slot_info, cause) == 80);
-  CHECK(offsetof(ewal_slot_info, temporary) == 84);
-  CHECK(offsetof(ewal_slot_info, rebootstrapping) == 86);
-  CHECK(sizeof(ewal_replica_info) == 80 + 2 * sizeof(char *));
-  CHECK(offsetof(ewal_replica_info, healthy) == 4);
-  CHECK(offsetof(ewal_replica_info, counts) == 6);
-  CHECK(offsetof(ewal_replica_info, id) == 8);
-  CHECK(offsetof(ewal_replica_info, generation) == 24);
-  CHECK(offsetof(ewal_replica_info, sent_lsn) == 48);
-  CHECK(offsetof(ewal_replica_info, durable_lsn) == 64);
-  CHECK(offsetof(ewal_replica_info, divergences) == 88);
-  CHECK(sizeof(ewal_progress) == 64);
-  CHECK(offsetof(ewal_progress, has_retention_floor) == 4);
-  CHECK(offsetof(ewal_progress, replicas) == 8 && offsetof(ewal_progress, lag) == 32);
-  CHECK(offsetof(ewal_progress, quorum_lsn) == 56);
-  CHECK(sizeof(ewal_replication_stats) == 248);
-  CHECK(offsetof(ewal_replication_stats, slots) == 8);
-  CHECK(offsetof(ewal_replication_stats, prunes) == 240);
-  CHECK(sizeof(ewal_primary_event) == 56 + 2 * sizeof(char *));
-  CHECK(offsetof(ewal_primary_event, number) == 8);
-  CHECK(offsetof(ewal_primary_event, slot_id) == 24);
-  CHECK(offsetof(ewal_primary_event, lsn) == 40);
-  CHECK(offsetof(ewal_primary_event, cause) == 56);
-  CHECK(offsetof(ewal_primary_event, required) == 64);
-}
 
 static void numbers_without_a_name_are_empty(void) {
   CHECK(ewal_cause_name(0)[0] == 0 && ewal_cause_name(UINT32_MAX)[0] == 0);
@@ -442,7 +386,6 @@ static void many_handles_leave_no_memory_behind_and_never_alias(void) {
 
 int main(int argc, char **argv) {
   start(argc, argv);
-  RUN(structs_are_laid_out_as_documented);
   RUN(numbers_without_a_name_are_empty);
   RUN(null_is_refused_over_a_living_handle_too);
   RUN(names_that_can_not_be_are_refused);

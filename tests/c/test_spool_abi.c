@@ -2,28 +2,9 @@
 #include "spool.h"
 
 #include <pthread.h>
-#include <stddef.h>
 #include <sys/mman.h>
 
 static const ewal_spool_ticket no_ticket;
-
-/* What other languages are told by hand. */
-static void structs_are_laid_out_as_documented(void) {
-  CHECK(sizeof(ewal_record) == 24 + sizeof(ewal_slice));
-  CHECK(offsetof(ewal_record, lsn) == 8 && offsetof(ewal_record, timestamp_ms) == 16);
-  CHECK(offsetof(ewal_record, payload) == 24);
-  CHECK(sizeof(ewal_spool_ticket) == 24 && sizeof(ewal_spool) == 8);
-  CHECK(sizeof(ewal_cursor) == 8 && sizeof(ewal_records) == 8);
-  CHECK(sizeof(ewal_spool_options) == 72);
-  CHECK(offsetof(ewal_spool_options, max_payload) == 16);
-  CHECK(offsetof(ewal_spool_options, segment_size) == 64);
-  CHECK(sizeof(ewal_salvage_report) == 56);
-  CHECK(offsetof(ewal_salvage_report, files) == 8);
-  CHECK(offsetof(ewal_salvage_report, lost_through) == 48);
-  CHECK(sizeof(ewal_error) == 272);
-  CHECK(offsetof(ewal_error, message) == 12 && offsetof(ewal_error, reserved) == 252);
-  CHECK(offsetof(ewal_error, lsn) == 256 && offsetof(ewal_error, staged_epoch) == 264);
-}
 
 /* NULL over living handles: these are not what is refused. */
 static void null_is_refused_over_living_handles_too(void) {
@@ -422,7 +403,6 @@ static void a_second_writer_is_told(void) {
 
 int main(int argc, char **argv) {
   start(argc, argv);
-  RUN(structs_are_laid_out_as_documented);
   RUN(null_is_refused_over_living_handles_too);
   RUN(out_parameters_are_zeroed_on_failure);
   RUN(the_size_rule_holds);
