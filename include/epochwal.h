@@ -1187,10 +1187,12 @@ typedef struct {
   // The largest segment file, 16 KiB to 4 GiB, a multiple of 4096. Default
   // 64 MiB.
   uint64_t segment_size;
+  // Records that a spool in memory keeps. Default 1 Mi.
+  uint64_t ring_records;
 } ewal_spool_options;
 
 #define EWAL_SPOOL_OPTIONS_INIT \
-  { sizeof(ewal_spool_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  { sizeof(ewal_spool_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 // A durable log of records. A value, 0 is null; see ewal_coordinator.
 typedef struct {

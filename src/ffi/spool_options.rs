@@ -47,6 +47,8 @@ pub struct ewal_spool_options {
     /// The largest segment file, 16 KiB to 4 GiB, a multiple of 4096. Default
     /// 64 MiB.
     pub segment_size: u64,
+    /// Records that a spool in memory keeps. Default 1 Mi.
+    pub ring_records: u64,
 }
 
 // SAFETY: repr(C), plain data, the size first.
@@ -83,6 +85,7 @@ impl ewal_spool_options {
                 EWAL_RING_BYTES_OFF => 0,
                 bytes => or(bytes, default.ring_bytes),
             },
+            ring_records: or(self.ring_records, default.ring_records),
             dense: self.flags & EWAL_SPOOL_DENSE != 0,
             flush_interval: time(self.flush_interval_ns, default.flush_interval),
             block_timeout: time(self.block_timeout_ns, default.block_timeout),
@@ -131,6 +134,7 @@ mod tests {
             max_memory: 5,
             max_log_bytes: 6,
             segment_size: 7,
+            ring_records: 8,
             ..zeroed()
         };
         let want = SpoolOptions {
@@ -143,6 +147,7 @@ mod tests {
             sync_policy: SyncPolicy::Normal,
             sync_style: SyncStyle::Buffered,
             segment_size: 7,
+            ring_records: 8,
             max_log_bytes: Some(6),
             salvage: true,
             ..SpoolOptions::default()

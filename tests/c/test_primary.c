@@ -420,6 +420,26 @@ static void a_primary_in_memory_has_it_all_but_files(void) {
   close_primary(primary);
 }
 
+/* Bounded by count: what falls out counts as pruned, whoever needs it. */
+static void a_primary_in_memory_forgets_what_is_oldest(void) {
+  ewal_primary_options options = EWAL_PRIMARY_OPTIONS_INIT;
+  ewal_spool_options spool = EWAL_SPOOL_OPTIONS_INIT;
+  ewal_primary primary;
+  ewal_resume resume;
+  uint64_t oldest, pruned;
+  spool.ring_records = 10;
+  options.spool = &spool;
+  primary = open_primary(NULL, &options);
+  join(primary, "a", NULL);
+  fill(primary, 25);
+  CHECK(ewal_spool_bounds(spool_of(primary), &oldest, NULL, &pruned) == EWAL_OK);
+  CHECK(oldest == 16 && pruned == 15);
+  resume = plan(primary, "a", 0, 0);
+  CHECK(resume.kind == EWAL_RESUME_REBOOTSTRAP);
+  CHECK(resume.cause == EWAL_CAUSE_WAL_REMOVED);
+  close_primary(primary);
+}
+
 /* No number is too large for a double, or for the end of the range. */
 static void large_lsns_are_kept_to_the_last_bit(void) {
   const uint64_t double_end = (uint64_t)1 << 53, last = UINT64_MAX - 1;
@@ -766,6 +786,7 @@ int main(int argc, char **argv) {
   RUN(a_wait_that_can_not_be_met_says_so_or_degrades);
   RUN(a_cut_below_what_a_quorum_has_is_refused);
   RUN(a_primary_in_memory_has_it_all_but_files);
+  RUN(a_primary_in_memory_forgets_what_is_oldest);
   RUN(large_lsns_are_kept_to_the_last_bit);
   RUN(without_its_slots_nothing_opens);
   RUN(the_older_store_is_taken_in_and_exported);
