@@ -1,6 +1,6 @@
 /* Memory: nothing is read or written beyond what the caller gave, and
  * nothing is read after the call. */
-#include "harness.h"
+#include "primary.h"
 
 #include <sys/mman.h>
 
@@ -80,6 +80,71 @@ static void every_argument_may_end_at_an_unmapped_page(void) {
   CHECK(ewal_recovery_close(*reader) == EWAL_OK);
 }
 
+/* A copy that ends at the edge, or one byte before it, where nothing that has
+ * an alignment lies right. */
+static void *odd(const void *from, size_t bytes, int before) {
+  return memcpy(at_the_edge(bytes + (size_t)before), from, bytes);
+}
+
+static void a_primarys_arguments_may_lie_anywhere(void) {
+  const ewal_spool_options spool_init = EWAL_SPOOL_OPTIONS_INIT;
+  const ewal_ack_result result_init = EWAL_ACK_RESULT_INIT;
+  const ewal_progress progress_init = EWAL_PROGRESS_INIT;
+  const ewal_replication_stats stats_init = EWAL_REPLICATION_STATS_INIT;
+  const ewal_error error_init = EWAL_ERROR_INIT;
+  int shift;
+  for (shift = 0; shift < 2; shift++) {
+    ewal_primary_options options = EWAL_PRIMARY_OPTIONS_INIT;
+    ewal_ack ack = EWAL_ACK_INIT;
+    ewal_ack_policy policy = EWAL_ACK_POLICY_INIT;
+    ewal_error *error = odd(&error_init, sizeof error_init, shift);
+    const char *path = in_scratch("edge-primary");
+    const char *id = odd("a", 2, shift), *region = odd("eu", 3, shift);
+    ewal_registration given, *registration = odd(&given, sizeof given, shift);
+    ewal_resume plan, *resume = odd(&plan, sizeof plan, shift);
+    ewal_ack_result *result = odd(&result_init, sizeof result_init, shift);
+    ewal_ack_watch none = {0}, *watch = odd(&none, sizeof none, shift);
+    ewal_primary null = {0}, *primary = odd(&null, sizeof null, shift), it;
+    uint64_t zero = 0, *lsn = odd(&zero, sizeof zero, shift);
+    bool no = false, *decided = odd(&no, sizeof no, shift);
+    options.spool = odd(&spool_init, sizeof spool_init, shift);
+    policy.policy = odd("any 1", 6, shift);
+    EXPECT(EWAL_OK,
+           ewal_primary_open(odd(path, strlen(path) + 1, shift),
+                             odd(&options, sizeof options, shift), primary, error),
+           error);
+    memcpy(&it, primary, sizeof it);
+    EXPECT(EWAL_OK, ewal_primary_register(it, id, region, registration, error), error);
+    memcpy(&given, registration, sizeof given);
+    fill(it, (uint64_t)shift + 1);
+    ack.durable = (uint64_t)shift + 1;
+    EXPECT(EWAL_OK,
+           ewal_primary_ack(it, id, given.generation, odd(&ack, sizeof ack, shift), error),
+           error);
+    EXPECT(EWAL_OK,
+           ewal_primary_wait_acks(it, 1, odd(&policy, sizeof policy, shift), 0, result, error),
+           error);
+    EXPECT(EWAL_OK,
+           ewal_primary_watch_acks(it, 1, odd(&policy, sizeof policy, shift), watch, error),
+           error);
+    memcpy(&none, watch, sizeof none);
+    EXPECT(EWAL_OK, ewal_ack_watch_decided(none, decided, error), error);
+    EXPECT(EWAL_OK, ewal_ack_watch_finish(none, result, error), error);
+    EXPECT(EWAL_OK, ewal_primary_plan_resume(it, id, 0, 0, resume, error), error);
+    EXPECT(EWAL_OK, ewal_primary_quorum_lsn(it, 1, 0, lsn, error), error);
+    EXPECT(EWAL_OK,
+           ewal_primary_progress(it, odd(&progress_init, sizeof progress_init, shift), error),
+           error);
+    EXPECT(EWAL_OK, ewal_primary_stats(it, odd(&stats_init, sizeof stats_init, shift), error),
+           error);
+    memcpy(&zero, lsn, sizeof zero);
+    CHECK(zero == (uint64_t)shift + 1);
+    memcpy(&plan, resume, sizeof plan);
+    CHECK(plan.kind == EWAL_RESUME_PARTIAL && plan.resume_lsn == (uint64_t)shift + 1);
+    close_primary(it);
+  }
+}
+
 static void nothing_is_read_after_the_call(void) {
   enum { N = 300 };
   ewal_coordinator_options options = EWAL_COORDINATOR_OPTIONS_INIT;
@@ -130,6 +195,7 @@ static void arguments_need_no_alignment(void) {
 int main(int argc, char **argv) {
   start(argc, argv);
   RUN(every_argument_may_end_at_an_unmapped_page);
+  RUN(a_primarys_arguments_may_lie_anywhere);
   RUN(nothing_is_read_after_the_call);
   RUN(arguments_need_no_alignment);
   return 0;

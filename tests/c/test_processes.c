@@ -1,6 +1,6 @@
 /* Processes beside each other: a reader while another one writes, a second
  * writer by another path, and a process that has no descriptor left. */
-#include "harness.h"
+#include "primary.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -194,10 +194,38 @@ static void without_descriptors_it_says_so_and_heals(void) {
   close_db(wal);
 }
 
+static void a_primary_without_descriptors_says_so_and_heals(void) {
+  ewal_error error = EWAL_ERROR_INIT;
+  ewal_primary primary;
+  ewal_status status;
+  struct rlimit before;
+  int spare, fd;
+  CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  for (spare = 0;; spare++) {
+    CHECK(spare < 40);
+    set_limit(limit_of(spare));
+    status = ewal_primary_open(in_scratch("slots-limit"), NULL, &primary, &error);
+    set_limit(before.rlim_cur);
+    if (status == EWAL_OK)
+      break;
+    EXPECT(EWAL_E_IO, status, &error);
+    CHECK(error.os_errno == EMFILE && primary.id == 0);
+  }
+  CHECK(spare > 0);
+  set_limit(limit_of(0));
+  status = ewal_primary_event_fd(primary, &fd, &error);
+  set_limit(before.rlim_cur);
+  EXPECT(EWAL_E_IO, status, &error);
+  CHECK(error.os_errno == EMFILE && fd == 0);
+  join(primary, "a", NULL);
+  close_primary(primary);
+}
+
 int main(int argc, char **argv) {
   start(argc, argv);
   RUN(a_reader_sees_a_prefix_that_only_grows);
   RUN(a_second_writer_is_told_by_whatever_path_it_comes);
   RUN(without_descriptors_it_says_so_and_heals);
+  RUN(a_primary_without_descriptors_says_so_and_heals);
   return 0;
 }

@@ -1,6 +1,6 @@
 /* A storm of signals, without SA_RESTART, on every thread of the process, the
  * library's too: no call ends for one, and no batch is lost or doubled. */
-#include "harness.h"
+#include "primary.h"
 
 #include <dirent.h>
 #include <pthread.h>
@@ -56,6 +56,48 @@ static void *commit_in_the_storm(void *first) {
   return NULL;
 }
 
+/* A replica in the storm: what it is sent, it acknowledges. */
+static void *follow_in_the_storm(void *arg) {
+  ewal_primary primary = *(ewal_primary *)arg;
+  ewal_error error = EWAL_ERROR_INIT;
+  ewal_registration a = join(primary, "a", NULL);
+  ewal_cursor tail;
+  ewal_records records;
+  size_t n;
+  EXPECT(EWAL_OK, ewal_cursor_open(spool_of(primary), 0, &tail, &error), &error);
+  for (;;) {
+    uint64_t last;
+    ewal_status status = ewal_cursor_next(tail, 100, 1 << 20, -1, &records, &error);
+    if (status == EWAL_E_CLOSED)
+      break;
+    EXPECT(EWAL_OK, status, &error);
+    last = take(records, &n);
+    EXPECT(EWAL_OK, has(primary, "a", a.generation, last, &error), &error);
+  }
+  CHECK(ewal_cursor_close(tail) == EWAL_OK);
+  return NULL;
+}
+
+static void no_wait_for_a_replica_ends_for_a_signal(void) {
+  ewal_error error = EWAL_ERROR_INIT;
+  ewal_primary primary = open_primary("storm", NULL);
+  pthread_t storm, replica;
+  uint64_t lsn;
+  atomic_store(&over, false);
+  taken = 0;
+  join(primary, "a", NULL);
+  CHECK(pthread_create(&storm, NULL, blow, NULL) == 0);
+  CHECK(pthread_create(&replica, NULL, follow_in_the_storm, &primary) == 0);
+  for (lsn = 1; taken < times(ENOUGH); lsn++) {
+    fill(primary, lsn);
+    EXPECT(EWAL_OK, wait_for(primary, lsn, "any 1", -1, NULL, &error), &error);
+  }
+  close_primary(primary);
+  CHECK(pthread_join(replica, NULL) == 0);
+  atomic_store(&over, true);
+  CHECK(pthread_join(storm, NULL) == 0);
+}
+
 static void no_call_ends_for_a_signal(void) {
   ewal_coordinator_options options = EWAL_COORDINATOR_OPTIONS_INIT;
   ewal_recovery_options verify = EWAL_RECOVERY_OPTIONS_INIT;
@@ -96,5 +138,6 @@ static void no_call_ends_for_a_signal(void) {
 int main(int argc, char **argv) {
   start(argc, argv);
   RUN(no_call_ends_for_a_signal);
+  RUN(no_wait_for_a_replica_ends_for_a_signal);
   return 0;
 }
