@@ -464,12 +464,16 @@ fn abi_of_spools() {
         with_mutants("abi_spool_options", &format!("primary-{n}"), &set);
     }
     write("abi_spool_options", "garbage", &[0xff; 150]);
-    for (mode, shape) in [(0u8, 0u8), (1, 0), (0x32, 32), (0x13, 96)] {
+    for (mode, shape) in [(0u8, 0u8), (1, 0), (0x32, 32), (0x13, 96), (2, 128), (1, 128)] {
         let mut input = vec![mode];
         for run in 0..4u64 {
             input.extend_from_slice(&[shape, 3]);
             if shape & 64 != 0 {
                 (1..=3).for_each(|n| input.extend_from_slice(&(run * 10 + n).to_le_bytes()));
+            }
+            if shape & 128 != 0 {
+                // A gap, then a run that has an LSN twice.
+                input.extend_from_slice([&[1, 2, 1], &[1, 0, 1]][run as usize % 2]);
             }
             for n in 0..3u64 {
                 input.extend_from_slice(&(n + 1).to_le_bytes());
@@ -477,7 +481,13 @@ fn abi_of_spools() {
                 input.extend_from_slice(&(run * 9_000 + n).to_le_bytes());
             }
         }
-        with_mutants("abi_append", &format!("mode-{mode}"), &input);
+        with_mutants("abi_append", &format!("shape-{shape}-{mode}"), &input);
+    }
+    // LSNs and terms that fall, behind a run that is taken.
+    for (n, shape) in [8u8, 192].into_iter().enumerate() {
+        let run = |shape: u8| [&[shape, 1][..], &[7; 8], &[4, 1], &[9; 8]].concat();
+        let input = [&[0][..], &run(32), &run(0), &run(shape)].concat();
+        with_mutants("abi_append", &format!("falls-{n}"), &input);
     }
 }
 

@@ -7,6 +7,7 @@
 use super::abi_submit::{Bytes, MAX_DATA, Scratch, bytes};
 use super::input::Input;
 use epochwal::ffi::batch::ewal_slice;
+use epochwal::ffi::options::{EWAL_SYNC_OFF, EWAL_SYNC_STYLE_BUFFERED};
 use epochwal::ffi::record::ewal_record;
 use epochwal::ffi::records::{
     ewal_records, ewal_records_get, ewal_records_release, ewal_spool_read_since,
@@ -63,6 +64,8 @@ fn open(mode: u8, path: &CString) -> ewal_spool {
     options.struct_size = size_of_val(&options) as u32;
     options.max_payload = MAX_DATA as u64;
     options.segment_size = 16 << 10;
+    options.sync_policy = EWAL_SYNC_OFF;
+    options.sync_style = EWAL_SYNC_STYLE_BUFFERED;
     options.flags = if mode & 1 != 0 { EWAL_SPOOL_DENSE } else { 0 };
     options.ring_bytes = if mode & 2 != 0 {
         EWAL_RING_BYTES_OFF
@@ -87,17 +90,21 @@ fn submit(input: &mut Input<'_>, spool: ewal_spool, model: &mut Model) {
     let shape = input.u8();
     let count = input.u8() as usize % (MAX_RECORDS + 1);
     let (mut term, mut lsn) = (model.term.max(1), model.last);
-    let mut near = |any: bool, before: &mut u64, step: u8| {
-        *before = match any {
-            true => input.u64(),
-            false => before.wrapping_add(u64::from(step)),
-        };
-        *before
-    };
     let mut given: Vec<(u64, u64)> = Vec::new();
     for _ in 0..count {
-        let (any, up) = (shape & 16 != 0, u8::from(shape & 32 != 0));
-        given.push((near(any, &mut term, up), near(shape & 64 != 0, &mut lsn, 1)));
+        term = match shape & 56 {
+            8 => term.wrapping_sub(1),
+            16.. if shape & 16 != 0 => input.u64(),
+            32 => term.wrapping_add(1),
+            _ => term,
+        };
+        lsn = match shape & 192 {
+            64 => input.u64(),
+            128 => lsn.wrapping_add(u64::from(input.u8() % 4)),
+            192 => lsn.wrapping_sub(1),
+            _ => lsn.wrapping_add(1),
+        };
+        given.push((term, lsn));
     }
     let payloads: Vec<(u64, Bytes)> = (0..count)
         .map(|_| (input.u64(), bytes(input, true)))
