@@ -5,6 +5,7 @@ mod common;
 
 mod append;
 mod bounded;
+mod calls;
 #[path = "../crash/coverage.rs"]
 #[allow(dead_code)] // what only the coordinator's tests count
 mod coverage;
