@@ -464,7 +464,14 @@ fn abi_of_spools() {
         with_mutants("abi_spool_options", &format!("primary-{n}"), &set);
     }
     write("abi_spool_options", "garbage", &[0xff; 150]);
-    for (mode, shape) in [(0u8, 0u8), (1, 0), (0x32, 32), (0x13, 96), (2, 128), (1, 128)] {
+    for (mode, shape) in [
+        (0u8, 0u8),
+        (1, 0),
+        (0x32, 32),
+        (0x13, 96),
+        (2, 128),
+        (1, 128),
+    ] {
         let mut input = vec![mode];
         for run in 0..4u64 {
             input.extend_from_slice(&[shape, 3]);
