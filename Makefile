@@ -124,8 +124,6 @@ test-rust:
 	$(CARGO) test --quiet --workspace
 	$(CARGO) test --quiet --features shuttle,sim --test interleavings
 	$(CARGO) test --quiet --features loom --lib weak_tests
-	cd benches && $(BENCH_CARGO) test --quiet -p turns --lib
-	$(CARGO) run --quiet --release -p counts -- --check
 
 test-c: build/lib.stamp
 	$(TEST_ENV) tests/c/run.sh
@@ -150,7 +148,6 @@ lint: build/python.stamp
 	$(CARGO) clippy --quiet --features loom --lib --tests -- -D warnings
 	cd fuzz && $(CARGO) fmt --check
 	cd benches && $(CARGO) fmt --all --check
-	cd benches && $(BENCH_CARGO) clippy --quiet --all-targets -- -D warnings
 	cd python && $(CARGO) fmt --check
 	cd python && $(CARGO) clippy --quiet --all-targets -- -D warnings
 	$(BIN)/ruff check python tests examples benches
@@ -176,6 +173,13 @@ header:
 .PHONY: check-extra
 check-extra: build/venv.stamp examples
 	PATH='$(BIN)':"$$PATH" $(TEST_ENV) tests/extra.sh
+
+# The benchmarks build their rivals, and the counts the library for release.
+.PHONY: check-benches
+check-benches:
+	cd benches && $(BENCH_CARGO) clippy --quiet --all-targets -- -D warnings
+	cd benches && $(BENCH_CARGO) test --quiet -p turns --lib
+	$(CARGO) run --quiet --release -p counts -- --check
 
 # Builds for release, twice, and asks pip for what the tests need.
 .PHONY: check-packages

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Checks that need more than Rust, a C compiler and Python: the C and C++ tests
-# by each compiler there is, with sanitizers and under valgrind, and Rust's own
-# tests with sanitizers and Miri on a nightly toolchain. What is missing is
-# named; it is not counted as passed, and does not fail the run.
+# Checks that take long or need more than Rust, a C compiler and Python: those of
+# the benchmarks, the C and C++ tests by each compiler there is, with sanitizers
+# and under valgrind, and Rust's own tests with sanitizers and Miri on a nightly
+# toolchain. What is missing is named; it is not counted as passed, and does not
+# fail the run.
 #
 #   tests/extra.sh [STEP...]    all steps, or those whose names begin so
 set -uo pipefail
@@ -63,6 +64,8 @@ export -f pedantic
 cargo build --quiet -p epochwal -p epochwal-cli || exit
 plain=$work/libepochwal.so
 cp "$target/debug/libepochwal.so" "$plain"
+
+step "the benchmarks" make check-benches
 
 compilers=("${CC:-cc} ${CXX:-c++}")
 if command -v clang >/dev/null && command -v clang++ >/dev/null; then
