@@ -1292,6 +1292,18 @@ ewal_status ewal_spool_wait(ewal_spool spool,
                             int64_t timeout_ns,
                             ewal_error *error);
 
+// Starts a flush of what a ticket is for in the background, for callers that
+// wait without a thread.
+//
+// Ownership: nothing.
+// Threads: any, callbacks too.
+// Blocking: never.
+// Errors: INVALID for an epoch that was never handed out; FAILED, CLOSED,
+//   FORKED.
+ewal_status ewal_spool_request_flush(ewal_spool spool,
+                                     ewal_spool_ticket ticket,
+                                     ewal_error *error);
+
 // Waits for all that was staged before the call.
 //
 // Ownership: nothing.
@@ -1499,7 +1511,8 @@ ewal_status ewal_spool_prune_through(ewal_spool spool,
 
 // Begins new_term behind lsn, for a primary that returns after another one has
 // reigned. Records above lsn are saved aside first, in a file of the RDLW
-// format beside the spool, and are no part of it any more.
+// format beside the spool, and are no part of it any more: see
+// ewal_spool_saved_tail.
 //
 // Ownership: nothing.
 // Threads: any; appends wait meanwhile.
@@ -1570,6 +1583,60 @@ ewal_status ewal_spool_torn(ewal_spool spool,
 ewal_status ewal_spool_stats(ewal_spool spool,
                              ewal_stats *out,
                              ewal_error *error);
+
+/* ==========================================================================
+ * Single-file spools
+ *
+ * RDLW is the format of other software: one file, without a watermark. One at
+ * <data file>.logical.wal is taken in by the open that finds it, and renamed aside
+ * once its records are durable here.
+ * ========================================================================== */
+
+// Writes the durable records, from the oldest to the last of now, to a new
+// RDLW file of version 3. On success it is on stable storage; after any error
+// but OUTCOME_UNKNOWN it is not there. *out_records says how many it holds.
+//
+// Ownership: out_records may be NULL.
+// Threads: any, also while others append and read.
+// Blocking: reads, writes and syncs.
+// Errors: EXISTS where there is a file of this name, which is never replaced;
+//   WAL_REMOVED and DIVERGED where a prune or a cut came meanwhile: export
+//   again; LOCKED while someone else writes the same file; NOT_FOUND without
+//   the directory; OUTCOME_UNKNOWN where only the last sync failed; CORRUPT, IO,
+//   NO_SPACE, INVALID, CLOSED, FORKED, DEADLOCK from inside a callback.
+ewal_status ewal_spool_export_rdlw(ewal_spool spool,
+                                   const char *path,
+                                   uint64_t *out_records,
+                                   ewal_error *error);
+
+// Where the single-file spool of other software was moved that the open has
+// taken in: its path is written as ewal_spool_torn writes one.
+//
+// Ownership: buf is the caller's; NULL with a cap of 0 measures. out_len
+//   may be NULL.
+// Threads: any.
+// Blocking: never.
+// Errors: NOT_FOUND where the open found none; INVALID, CLOSED, FORKED.
+ewal_status ewal_spool_imported(ewal_spool spool,
+                                char *buf,
+                                size_t cap,
+                                size_t *out_len,
+                                ewal_error *error);
+
+// The RDLW file in which the last ewal_spool_truncate_after of this handle
+// has saved what it cut off: its path is written as ewal_spool_torn writes one.
+//
+// Ownership: buf is the caller's; NULL with a cap of 0 measures. out_len
+//   may be NULL.
+// Threads: any.
+// Blocking: never.
+// Errors: NOT_FOUND where it had nothing to cut off, or there was none;
+//   INVALID, CLOSED, FORKED.
+ewal_status ewal_spool_saved_tail(ewal_spool spool,
+                                  char *buf,
+                                  size_t cap,
+                                  size_t *out_len,
+                                  ewal_error *error);
 
 /* ==========================================================================
  * Primary

@@ -80,6 +80,9 @@ pub enum SpoolCommand {
     /// Let records go; needs the writer's lock
     #[command(after_help = exit::help())]
     Prune(SpoolPruneArgs),
+    /// Write records to a new RDLW file, for software that reads those
+    #[command(after_help = exit::help())]
+    Export(SpoolExportArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -188,6 +191,20 @@ pub struct SpoolPruneArgs {
     pub db: PathBuf,
     /// Records at or below it go
     pub lsn: u64,
+    /// One JSON document; numbers are exact integers
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SpoolExportArgs {
+    /// Path of the data file that the spool belongs to
+    pub db: PathBuf,
+    /// The file to write; one that is there is never replaced
+    pub file: PathBuf,
+    /// Only records above this LSN
+    #[arg(long, value_name = "LSN")]
+    pub since: Option<u64>,
     /// One JSON document; numbers are exact integers
     #[arg(long)]
     pub json: bool,

@@ -3,7 +3,8 @@
 
 use crate::advice;
 use crate::args::{
-    PayloadForm, SpoolArgs, SpoolCatArgs, SpoolCommand, SpoolInspectArgs, SpoolPruneArgs,
+    PayloadForm, SpoolArgs, SpoolCatArgs, SpoolCommand, SpoolExportArgs, SpoolInspectArgs,
+    SpoolPruneArgs,
 };
 use crate::chart::Timeline;
 use crate::exit::{Exit, Failure};
@@ -29,6 +30,7 @@ pub fn run(command: &SpoolCommand, out: &mut impl Write) -> Result<Exit, Failure
         SpoolCommand::Verify(args) => verify(args, out),
         SpoolCommand::Salvage(args) => salvage(args, out),
         SpoolCommand::Prune(args) => prune(args, out),
+        SpoolCommand::Export(args) => export(args, out),
     }
 }
 
@@ -311,6 +313,38 @@ fn prune(args: &SpoolPruneArgs, out: &mut impl Write) -> Result<Exit, Failure> {
             writeln!(out, "and by {more} more")?;
         }
     }
+    Ok(Exit::Clean)
+}
+
+fn export(args: &SpoolExportArgs, out: &mut impl Write) -> Result<Exit, Failure> {
+    let mut reader = open(&args.db, args.since)?;
+    let done = reader.export_rdlw(&args.file).map_err(|e| match e.kind() {
+        // Of the file to write, not of the log.
+        ErrorKind::Exists | ErrorKind::Locked => Failure::Engine(e),
+        _ => advice::on_spool(&args.db, e),
+    })?;
+    let report = reader.report();
+    if args.json {
+        let document = json!({
+            "database": show::path_text(&args.db),
+            "file": show::path_text(&args.file),
+            "records": done.records,
+            "bytes": done.bytes,
+            "first_lsn": report.first_lsn,
+            "last_lsn": report.last_lsn,
+        });
+        writeln!(out, "{document:#}")?;
+        return Ok(Exit::Clean);
+    }
+    writeln!(
+        out,
+        "{}: records {} LSN {} to {} bytes {}",
+        args.file.display(),
+        done.records,
+        or_none(report.first_lsn),
+        or_none(report.last_lsn),
+        done.bytes,
+    )?;
     Ok(Exit::Clean)
 }
 

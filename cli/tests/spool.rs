@@ -66,6 +66,37 @@ fn example(dir: &Path) -> PathBuf {
     db
 }
 
+#[test]
+fn an_export_is_read_back_by_the_open_that_finds_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let db = example(dir.path());
+    let file = dir.path().join("copy.db.logical.wal");
+    let name = file.to_str().expect("a name");
+    let done = json(0, "export", &db, &[name]);
+    assert_eq!(done["records"], 15);
+    assert_eq!(
+        (&done["first_lsn"], &done["last_lsn"]),
+        (&6.into(), &20.into())
+    );
+    assert_eq!(done["bytes"], fs::metadata(&file).expect("length").len());
+    tool(4, "export", &db, &[name]);
+    let copy = dir.path().join("copy.db");
+    Spool::open(&copy, &options())
+        .expect("open")
+        .close(None)
+        .expect("close");
+    let lines = |db: &Path| text(&tool(0, "cat", db, &[]).stdout);
+    assert_eq!(lines(&copy), lines(&db));
+    let part = dir.path().join("part");
+    let part = part.to_str().expect("a name");
+    assert_eq!(
+        json(0, "export", &db, &[part, "--since", "18"])["records"],
+        2
+    );
+    tool(4, "export", &db, &[name, "--since", "4"]);
+    tool(4, "export", &dir.path().join("none.db"), &["none"]);
+}
+
 fn segments(db: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(db.parent().expect("a directory")).expect("list");
     let mut found: Vec<PathBuf> = entries

@@ -187,6 +187,10 @@ class Spool(Log):
         """Begin ``new_term`` behind ``lsn``, in a thread."""
         return await self._in_thread(lambda: self._spool.truncate_after(lsn, new_term))
 
+    async def export_rdlw(self, path: StrPath) -> int:
+        """Write the durable records to a new RDLW file, in a thread."""
+        return await self._in_thread(lambda: self._spool.export_rdlw(path))
+
     def follow(self, lsn: int) -> Follower:
         """Give each durable record above ``lsn``, now and as they come."""
         return Follower(self, self._spool.cursor(lsn))

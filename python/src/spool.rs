@@ -405,6 +405,33 @@ impl Spool {
         core.is_durable().then(|| core.path().as_os_str())
     }
 
+    /// Writes the durable records, from the oldest to the last of now, to a new
+    /// RDLW file, for software that reads those; returns how many they were. It
+    /// is on the disk on return, or not there. Raises ExistsError where there is
+    /// a file of this name, WalRemovedError or DivergedError where a prune or a
+    /// cut came meanwhile.
+    fn export_rdlw(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = args::path)] path: PathBuf,
+    ) -> PyResult<u64> {
+        self.run(py, |core| Ok(core.export_rdlw(&path)?.records))
+    }
+
+    /// Where the single-file spool of other software was moved that the open has
+    /// taken in; None where it found none.
+    #[getter]
+    fn imported(&self) -> Option<&OsStr> {
+        self.core().imported().map(|path| path.as_os_str())
+    }
+
+    /// The file in which the last truncate_after of this object has saved what
+    /// it cut off; None where there was nothing.
+    #[getter]
+    fn saved_tail(&self) -> Option<OsString> {
+        self.core().saved_tail().map(PathBuf::into_os_string)
+    }
+
     /// What the open dropped of records that were never acknowledged, as a
     /// Suspect; None where there was nothing.
     #[getter]

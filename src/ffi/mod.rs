@@ -44,6 +44,7 @@ pub mod cursor;
 pub mod records;
 
 pub mod spool_keep;
+pub mod spool_rdlw;
 
 pub mod primary;
 pub mod primary_options;

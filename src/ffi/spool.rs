@@ -212,6 +212,28 @@ pub unsafe extern "C" fn ewal_spool_wait(
     unsafe { with_spool(spool, error, body) }
 }
 
+/// Starts a flush of what a ticket is for in the background, for callers that
+/// wait without a thread.
+///
+/// Ownership: nothing.
+/// Threads: any, callbacks too.
+/// Blocking: never.
+/// Errors: INVALID for an epoch that was never handed out; FAILED, CLOSED,
+///   FORKED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ewal_spool_request_flush(
+    spool: ewal_spool,
+    ticket: ewal_spool_ticket,
+    error: *mut ewal_error,
+) -> ewal_status {
+    let body = |it: &Spool| {
+        it.request_flush(ticket.into())?;
+        Ok(Done::Ok)
+    };
+    // SAFETY: the caller keeps to the header.
+    unsafe { with_spool(spool, error, body) }
+}
+
 /// Waits for all that was staged before the call.
 ///
 /// Ownership: nothing.

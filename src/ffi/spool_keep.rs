@@ -74,7 +74,8 @@ pub unsafe extern "C" fn ewal_spool_prune_through(
 
 /// Begins new_term behind lsn, for a primary that returns after another one has
 /// reigned. Records above lsn are saved aside first, in a file of the RDLW
-/// format beside the spool, and are no part of it any more.
+/// format beside the spool, and are no part of it any more: see
+/// ewal_spool_saved_tail.
 ///
 /// Ownership: nothing.
 /// Threads: any; appends wait meanwhile.

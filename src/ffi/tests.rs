@@ -21,6 +21,7 @@ use super::recovery::*;
 use super::segment::*;
 use super::spool::*;
 use super::spool_keep::*;
+use super::spool_rdlw::*;
 use super::stats::*;
 use super::status::*;
 use super::wait::*;
@@ -110,6 +111,7 @@ const OVER_A_SPOOL: &[Call] = calls![
     ewal_spool_submit(s, p, z, m, e),
     ewal_spool_append(s, p, z, z, e),
     ewal_spool_wait(s, t, z, e),
+    ewal_spool_request_flush(s, t, e),
     ewal_spool_flush(s, z, e),
     ewal_spool_wait_after(s, z, z, e),
     ewal_spool_event_fd(s, m, e),
@@ -120,6 +122,9 @@ const OVER_A_SPOOL: &[Call] = calls![
     ewal_spool_salvaged(s, z, m, z, m, e),
     ewal_spool_torn(s, m, z, m, m, e),
     ewal_spool_stats(s, m, e),
+    ewal_spool_export_rdlw(s, p, m, e),
+    ewal_spool_imported(s, m, z, m, e),
+    ewal_spool_saved_tail(s, m, z, m, e),
 ];
 
 /// Over a spool, without one.

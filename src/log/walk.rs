@@ -96,7 +96,7 @@ pub(crate) struct Chain {
 /// Follows a log from its oldest live segment.
 #[derive(Debug)]
 pub(crate) struct Walker {
-    pub(super) disk: Disk,
+    pub(crate) disk: Disk,
     pub(crate) files: LogFiles,
     pub(super) at: usize,
     pub(super) pos: u64,

@@ -12,6 +12,7 @@
 mod append;
 mod aside;
 mod cursor;
+mod export;
 mod follow;
 mod gather;
 mod guard;
@@ -133,6 +134,8 @@ struct Shared {
     /// there by then.
     opened: State,
     torn: Option<TornTail>,
+    /// Where the last cut has saved what it cut off.
+    saved_tail: Mutex<Option<PathBuf>>,
     /// Asked before each prune and cut.
     guard: Mutex<Option<Arc<dyn Guard>>>,
 }
@@ -447,6 +450,15 @@ impl Spool {
     /// What the open dropped of records that were never acknowledged.
     pub fn torn(&self) -> Option<&TornTail> {
         self.shared.torn.as_ref()
+    }
+
+    /// The file in which the last truncation by this handle has saved what it
+    /// cut off; none where there was nothing to save.
+    pub fn saved_tail(&self) -> Option<PathBuf> {
+        match self.is_inherited() {
+            true => None,
+            false => self.shared.saved_tail.lock().clone(),
+        }
     }
 
     /// Files that a salvaging open moved or copied aside.

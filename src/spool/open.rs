@@ -114,6 +114,7 @@ impl Spool {
             disk: Some((storage.clone(), names.clone())),
             opened: opened.writer.state().clone(),
             torn: opened.torn.clone(),
+            saved_tail: Mutex::new(None),
             guard: Mutex::new(guard),
         });
         let last = shared.last_through(found.highest_lsn)?;
@@ -160,6 +161,7 @@ impl Spool {
                 disk: None,
                 opened: State::new(GroupKind::Records, [0; 16], [0; 16]),
                 torn: None,
+                saved_tail: Mutex::new(None),
                 guard: Mutex::new(None),
             }),
         })

@@ -215,6 +215,10 @@ impl SpoolReader {
         Ok(Some(record))
     }
 
+    pub(super) fn disk(&self) -> &Disk {
+        &self.walker.disk
+    }
+
     /// Reads on to the end, and gives nothing.
     pub fn read_to_end(&mut self) -> Result<()> {
         while self.next_record()?.is_some() {}

@@ -1,18 +1,21 @@
 //! Salvage as an act of its own, without going on to append.
 
+use super::import::old_path;
 use super::open::spool_names;
 use super::{Bounds, LostRange, Spool, SpoolOptions, TornTail};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names::Kind;
 use crate::log::Disk;
 use crate::storage::{RealStorage, Storage};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What a salvage found and left.
 #[derive(Clone, Debug)]
 pub struct SalvageReport {
-    /// Files moved or copied aside; none where nothing was damaged.
+    /// Files moved or copied aside: none where nothing was damaged, but for a
+    /// single-file spool of other software that was taken in.
     pub moved: Vec<PathBuf>,
     /// What was dropped of records that were never acknowledged.
     pub torn: Option<TornTail>,
@@ -25,7 +28,8 @@ pub struct SalvageReport {
 
 impl Spool {
     /// Moves what is damaged, and all beyond it, aside, so that the spool opens
-    /// with what lies before. One without damage is left as it is.
+    /// with what lies before. One without damage is left as it is. A single-file
+    /// spool of other software is taken in, but for what is damaged in it.
     ///
     /// Fails with [`ErrorKind::NotFound`] where there is no spool, else as
     /// [`Spool::open`].
@@ -44,8 +48,9 @@ impl Spool {
             ..SpoolOptions::default()
         };
         let spool = Spool::open_on(storage, path, &options)?;
+        let moved = spool.salvaged().iter().map(PathBuf::as_path);
         let report = SalvageReport {
-            moved: spool.salvaged().to_vec(),
+            moved: moved.chain(spool.imported()).map(Into::into).collect(),
             torn: spool.torn().cloned(),
             bounds: spool.bounds(),
             lost: spool.shared.view.lost_ranges(),
@@ -61,6 +66,10 @@ fn is_there(disk: &Disk, path: &Path) -> Result<bool> {
     let found = disk
         .list(names.dir())
         .map_err(|e| Error::io("list the directory", names.dir(), &e))?;
-    let kinds = found.iter().filter_map(|name| names.classify(name));
-    Ok(kinds.into_iter().any(|kind| kind != Kind::Lock))
+    let old = old_path(&names);
+    let is_part = |name: &OsString| match names.classify(name) {
+        Some(kind) => kind != Kind::Lock,
+        None => Some(name.as_os_str()) == old.file_name(),
+    };
+    Ok(found.iter().any(is_part))
 }

@@ -82,6 +82,8 @@ impl Spool {
         let mut inside = self.shared.view.inside.lock();
         inside.terms = log.terms().clone();
         self.shared.view.cut(&mut inside, lsn, last);
+        drop(inside);
+        self.shared.saved_tail.lock().clone_from(&saved);
         Ok(saved)
     }
 }

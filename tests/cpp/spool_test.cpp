@@ -258,6 +258,31 @@ TEST(a_spool_without_damage_is_salvaged_as_it_is) {
   CHECK(epochwal::spool(db, options).salvaged().empty());
 }
 
+TEST(an_export_is_taken_in_and_a_cut_tail_is_saved) {
+  const std::string db = check::fresh_database();
+  const std::string copy = db + "-copy";
+  epochwal::spool spool(db, quiet());
+  append(spool, 1, 9);
+  CHECK(!spool.imported().has_value());
+  CHECK(!spool.saved_tail().has_value());
+  CHECK(spool.export_rdlw(copy + ".logical.wal") == 9);
+  CHECK_THROWS(EWAL_E_EXISTS, spool.export_rdlw(copy + ".logical.wal"));
+  spool.truncate_after(7, 3);
+  REQUIRE(spool.saved_tail().has_value());
+  CHECK(*spool.saved_tail() == db + ".logical.wal.cut-1");
+  epochwal::spool other(copy);
+  REQUIRE(other.imported().has_value());
+  CHECK(*other.imported() == copy + ".logical.wal.imported-1");
+  const epochwal::records records = other.read_since(0, all);
+  CHECK(records.size() == 9);
+  for (const epochwal::record& r : records) CHECK(is_right(r));
+  // Nothing else writes it.
+  const epochwal::spool_ticket ticket = spool.submit({3, 8, "x"});
+  spool.request_flush(ticket);
+  spool.wait_after(7);
+  CHECK_THROWS(EWAL_E_INVALID, spool.request_flush({1 << 20, 0, 0}));
+}
+
 TEST(options_below_zero_are_refused) {
   epochwal::spool_options options;
   options.flush_interval(-1s);

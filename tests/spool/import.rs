@@ -1,10 +1,10 @@
 //! Single-file spools and slot stores of other software, taken in at an open.
 
 use super::common::{PATIENCE, Place};
-use super::tools::{open, small};
+use super::tools::{all, open, small};
 use epochwal::ErrorKind;
 use epochwal::primary::{Cause, Primary, PrimaryOptions};
-use epochwal::spool::{ReadLimit, Record, Spool, SpoolOptions};
+use epochwal::spool::{Record, Spool, SpoolOptions};
 use epochwal::storage::sim::SimStorage;
 use epochwal::storage::{OpenMode, Storage, write_all_at};
 use serde_json::Value;
@@ -36,13 +36,6 @@ fn get(disk: &SimStorage, path: &Path) -> Option<Vec<u8>> {
 }
 
 type Got = (u64, u64, u64, usize, u32);
-
-fn all() -> ReadLimit {
-    ReadLimit {
-        records: usize::MAX,
-        bytes: usize::MAX,
-    }
-}
 
 fn records(spool: &Spool) -> Vec<Got> {
     records_above(spool, 0)
@@ -124,6 +117,24 @@ fn files_made_elsewhere_are_taken_in_as_their_manifest_says() {
         assert_eq!(spool.imported(), None);
         assert_eq!(records(&spool), listed(entry), "{name}, reopened");
     }
+}
+
+#[test]
+fn a_salvage_takes_a_damaged_file_in() {
+    let bytes = fs::read(golden().join("flip-in-the-middle.rdb.logical.wal")).unwrap();
+    let disk = SimStorage::new();
+    put(&disk, OLD, &bytes);
+    let place = Place::sim(&disk);
+    assert_eq!(
+        open(&place, &small()).unwrap_err().kind(),
+        ErrorKind::Corrupt
+    );
+    let report = Spool::salvage_on(place.disk.clone(), &place.db).unwrap();
+    assert_eq!(report.moved.len(), 1, "{report:?}");
+    assert_eq!(get(&disk, &report.moved[0]), Some(bytes));
+    let spool = open(&place, &small()).unwrap();
+    assert_eq!(spool.bounds(), report.bounds);
+    assert!(!records(&spool).is_empty());
 }
 
 /// A tail torn inside the first four bytes of a record once made appends after

@@ -13,6 +13,7 @@ mod crash;
 mod cursor;
 mod cut_short;
 mod damage;
+mod export;
 mod fails;
 mod faults;
 mod held;

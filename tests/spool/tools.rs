@@ -54,6 +54,14 @@ pub fn append_all(spool: &Spool, term: u64, lsns: &[u64]) -> Result<()> {
     spool.append(&records, PATIENCE).map(drop)
 }
 
+/// A read without a limit.
+pub fn all() -> ReadLimit {
+    ReadLimit {
+        records: usize::MAX,
+        bytes: usize::MAX,
+    }
+}
+
 /// Everything above an LSN, in pages of `page` records, each checked.
 pub fn read_all(spool: &Spool, lsn: u64, page: usize) -> Result<Vec<u64>> {
     let limit = ReadLimit {

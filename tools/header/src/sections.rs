@@ -248,6 +248,16 @@ keeps. A spool pruned empty goes on after the last LSN that it ever had.
         )],
     },
     Section {
+        title: "Single-file spools",
+        prose: "
+RDLW is the format of other software: one file, without a watermark. One at
+<data file>.logical.wal is taken in by the open that finds it, and renamed aside
+once its records are durable here.
+",
+        files: &["spool_rdlw.rs"],
+        macros: &[],
+    },
+    Section {
         title: "Primary",
         prose: "
 A primary is a spool with the durable knowledge of how far each replica has

@@ -199,6 +199,12 @@ class spool {
     return try_wait(spool_ticket{staged.epoch, staged.commit_seq, staged.commit_seq}, time);
   }
 
+  /// Starts the flush of what was submitted, in the background.
+  result<void> try_request_flush(const spool_ticket& staged) const {
+    const ewal_spool_ticket c{staged.epoch, staged.first_lsn, staged.last_lsn};
+    return detail::call([&](ewal_error* e) { return ewal_spool_request_flush(handle_, c, e); });
+  }
+
   /// Waits for all that is staged.
   result<void> try_flush(timeout time = forever) const {
     return detail::call(
@@ -246,7 +252,8 @@ class spool {
     return detail::with(pruned, std::move(done));
   }
 
-  /// Begins `new_term` behind `lsn`; records above it are saved aside.
+  /// Begins `new_term` behind `lsn`; records above it are saved aside: see
+  /// `saved_tail`.
   result<void> try_truncate_after(std::uint64_t lsn, std::uint64_t new_term) const {
     return detail::call(
         [&](ewal_error* e) { return ewal_spool_truncate_after(handle_, lsn, new_term, e); });
@@ -303,6 +310,25 @@ class spool {
     return detail::unexpected(std::move(path).error());
   }
 
+  /// Writes the durable records to a new RDLW file; how many they were.
+  /// EWAL_E_EXISTS where there is a file of this name.
+  result<std::uint64_t> try_export_rdlw(path_view path) const {
+    std::uint64_t count = 0;
+    auto done = detail::call(
+        [&](ewal_error* e) { return ewal_spool_export_rdlw(handle_, path.c_str(), &count, e); });
+    return detail::with(count, std::move(done));
+  }
+
+  /// Where the single-file spool was moved that the open has taken in.
+  [[nodiscard]] result<std::optional<std::string>> try_imported() const {
+    return path_of(ewal_spool_imported);
+  }
+
+  /// The file in which the last truncation has saved what it cut off.
+  [[nodiscard]] result<std::optional<std::string>> try_saved_tail() const {
+    return path_of(ewal_spool_saved_tail);
+  }
+
   /// Moves what is damaged, and all beyond it, aside.
   static result<ewal_salvage_report> try_salvage(path_view path) {
     ewal_salvage_report report{};
@@ -340,6 +366,9 @@ class spool {
   void wait(const ticket& staged, timeout time = forever) const {
     detail::unwrap(try_wait(staged, time));
   }
+  void request_flush(const spool_ticket& staged) const {
+    detail::unwrap(try_request_flush(staged));
+  }
   void flush(timeout time = forever) const { detail::unwrap(try_flush(time)); }
   [[nodiscard]] records read_since(std::uint64_t lsn, read_limit limit = {}) const {
     return detail::unwrap(try_read_since(lsn, limit));
@@ -361,6 +390,15 @@ class spool {
     return detail::unwrap(try_salvaged());
   }
   [[nodiscard]] std::optional<torn_tail> torn() const { return detail::unwrap(try_torn()); }
+  std::uint64_t export_rdlw(path_view path) const {
+    return detail::unwrap(try_export_rdlw(path));
+  }
+  [[nodiscard]] std::optional<std::string> imported() const {
+    return detail::unwrap(try_imported());
+  }
+  [[nodiscard]] std::optional<std::string> saved_tail() const {
+    return detail::unwrap(try_saved_tail());
+  }
   static ewal_salvage_report salvage(path_view path) { return detail::unwrap(try_salvage(path)); }
   void close(timeout time = forever) const { detail::unwrap(try_close(time)); }
 #endif
@@ -375,6 +413,18 @@ class spool {
  private:
   friend class primary;
   explicit spool(ewal_spool handle) noexcept : handle_(handle) {}
+
+  /// A path that there may be none of.
+  template <typename Ask>
+  result<std::optional<std::string>> path_of(Ask ask) const {
+    auto path = detail::text(
+        [&](char* buffer, std::size_t size, std::size_t* length, ewal_error* e) {
+          return ask(handle_, buffer, size, length, e);
+        });
+    if (path.has_value()) return std::optional<std::string>(*std::move(path));
+    if (path.error().status() == EWAL_E_NOT_FOUND) return std::optional<std::string>();
+    return detail::unexpected(std::move(path).error());
+  }
 
   void close_quietly() noexcept {
     if (handle_.id != 0) ewal_spool_close(release(), -1, nullptr);

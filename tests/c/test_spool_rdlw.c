@@ -1,0 +1,140 @@
+/* RDLW: records to files of other software, and from them. */
+#include "spool.h"
+
+#include <sys/wait.h>
+
+/* The path that one of the functions gives that write one; "" where there is
+ * none. */
+typedef ewal_status path_fn(ewal_spool, char *, size_t, size_t *, ewal_error *);
+static const char *path_of(path_fn *ask, ewal_spool spool) {
+  static char path[PATH_MAX];
+  ewal_error error = EWAL_ERROR_INIT;
+  size_t n = 7, measured = 7;
+  const ewal_status status = ask(spool, path, sizeof path, &n, &error);
+  if (status != EWAL_E_NOT_FOUND)
+    EXPECT(EWAL_OK, status, &error);
+  CHECK(n == strlen(path));
+  CHECK(ask(spool, NULL, 0, &measured, NULL) == status && measured == n);
+  return path;
+}
+
+static void an_export_is_taken_in_by_the_open_that_finds_it(void) {
+  ewal_spool spool = open_spool("out", NULL), copy;
+  ewal_error error = EWAL_ERROR_INIT;
+  ewal_records records;
+  char file[PATH_MAX];
+  uint64_t lsn, count = 7;
+  size_t n;
+  for (lsn = 1; lsn <= 9; lsn++)
+    append(spool, 1 + lsn / 5, lsn);
+  CHECK(*path_of(ewal_spool_imported, spool) == 0);
+  EXPECT(EWAL_OK, ewal_spool_prune_through(spool, 2, NULL, &error), &error);
+  snprintf(file, sizeof file, "%s", in_scratch("copy.logical.wal"));
+  EXPECT(EWAL_OK, ewal_spool_export_rdlw(spool, file, &count, &error), &error);
+  CHECK(count == 7);
+  EXPECT(EWAL_E_EXISTS, ewal_spool_export_rdlw(spool, file, &count, &error), &error);
+  CHECK(count == 0);
+  EXPECT(EWAL_E_NOT_FOUND,
+         ewal_spool_export_rdlw(spool, in_scratch("no/such"), NULL, &error), &error);
+  EXPECT(EWAL_E_INVALID, ewal_spool_export_rdlw(spool, NULL, &count, &error), &error);
+  close_spool(spool);
+  EXPECT(EWAL_E_CLOSED, ewal_spool_export_rdlw(spool, "x", NULL, &error), &error);
+  copy = open_spool("copy", NULL);
+  snprintf(file, sizeof file, "%s.imported-1", in_scratch("copy.logical.wal"));
+  CHECK(strcmp(path_of(ewal_spool_imported, copy), file) == 0);
+  CHECK(access(file, R_OK) == 0 && access(in_scratch("copy.logical.wal"), F_OK) != 0);
+  EXPECT(EWAL_OK, ewal_spool_read_since(copy, 0, 99, 999, &records, &error), &error);
+  CHECK(take(records, &n) == 9 && n == 7);
+  close_spool(copy);
+  copy = open_spool("copy", NULL);
+  CHECK(*path_of(ewal_spool_imported, copy) == 0);
+  close_spool(copy);
+}
+
+static void a_cut_says_where_it_has_saved_the_tail(void) {
+  ewal_spool spool = open_spool("tail", NULL);
+  ewal_error error = EWAL_ERROR_INIT;
+  uint64_t lsn;
+  for (lsn = 1; lsn <= 5; lsn++)
+    append(spool, 1, lsn);
+  CHECK(*path_of(ewal_spool_saved_tail, spool) == 0);
+  EXPECT(EWAL_OK, ewal_spool_truncate_after(spool, 3, 2, &error), &error);
+  CHECK(strstr(path_of(ewal_spool_saved_tail, spool), "tail.logical.wal.cut-1") != NULL);
+  CHECK(access(path_of(ewal_spool_saved_tail, spool), R_OK) == 0);
+  EXPECT(EWAL_OK, ewal_spool_truncate_after(spool, 3, 3, &error), &error);
+  CHECK(*path_of(ewal_spool_saved_tail, spool) == 0);
+  EXPECT(EWAL_E_INVALID, ewal_spool_saved_tail(spool, NULL, 1, NULL, &error), &error);
+  EXPECT(EWAL_E_INVALID, ewal_spool_imported(spool, NULL, 1, NULL, &error), &error);
+  close_spool(spool);
+}
+
+static void a_flush_is_asked_for_and_done_in_the_background(void) {
+  ewal_spool_options options = EWAL_SPOOL_OPTIONS_INIT;
+  const ewal_spool_ticket never = {1 << 20, 0, 0};
+  ewal_error error = EWAL_ERROR_INIT;
+  ewal_record record = make_record(1, 1, "1");
+  ewal_spool_ticket ticket;
+  ewal_spool spool;
+  /* Nothing is written by itself. */
+  options.flush_interval_ns = UINT64_C(3600000000000);
+  spool = open_spool("request", &options);
+  EXPECT(EWAL_OK, ewal_spool_submit(spool, &record, 1, &ticket, &error), &error);
+  EXPECT(EWAL_OK, ewal_spool_request_flush(spool, ticket, &error), &error);
+  EXPECT(EWAL_OK, ewal_spool_wait_after(spool, 0, -1, &error), &error);
+  EXPECT(EWAL_E_INVALID, ewal_spool_request_flush(spool, never, &error), &error);
+  close_spool(spool);
+  EXPECT(EWAL_E_CLOSED, ewal_spool_request_flush(spool, ticket, &error), &error);
+}
+
+static void a_damaged_file_is_salvaged(void) {
+  ewal_salvage_report report = EWAL_SALVAGE_REPORT_INIT;
+  ewal_spool spool = open_spool("whole", NULL);
+  ewal_error error = EWAL_ERROR_INIT;
+  FILE *file;
+  uint64_t lsn;
+  for (lsn = 1; lsn <= 9; lsn++)
+    append(spool, 1, lsn);
+  EXPECT(EWAL_OK,
+         ewal_spool_export_rdlw(spool, in_scratch("flipped.logical.wal"), NULL, &error),
+         &error);
+  close_spool(spool);
+  file = fopen(in_scratch("flipped.logical.wal"), "r+b");
+  CHECK(file != NULL && fseek(file, 2 * 38 + 33, SEEK_SET) == 0);
+  CHECK(fputc('x', file) == 'x' && fclose(file) == 0);
+  EXPECT(EWAL_E_CORRUPT, ewal_spool_open(in_scratch("flipped"), NULL, &spool, &error),
+         &error);
+  CHECK(strstr(error.message, "flipped.logical.wal") != NULL);
+  EXPECT(EWAL_OK, ewal_spool_salvage(in_scratch("flipped"), &report, &error), &error);
+  CHECK(report.files == 1 && report.oldest_lsn == 1 && report.current_lsn == 9);
+}
+
+static void the_child_of_a_fork_is_told(void) {
+  ewal_spool spool = open_spool("forked", NULL);
+  ewal_error error = EWAL_ERROR_INIT;
+  int status;
+  pid_t child;
+  append(spool, 1, 1);
+  child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    const ewal_spool_ticket ticket = {1, 1, 1};
+    const ewal_status forked = EWAL_E_FORKED;
+    EXPECT(forked, ewal_spool_export_rdlw(spool, "x", NULL, &error), &error);
+    EXPECT(forked, ewal_spool_imported(spool, NULL, 0, NULL, &error), &error);
+    EXPECT(forked, ewal_spool_saved_tail(spool, NULL, 0, NULL, &error), &error);
+    EXPECT(forked, ewal_spool_request_flush(spool, ticket, &error), &error);
+    _exit(0);
+  }
+  CHECK(waitpid(child, &status, 0) == child && status == 0);
+  close_spool(spool);
+}
+
+int main(int argc, char **argv) {
+  start(argc, argv);
+  RUN(an_export_is_taken_in_by_the_open_that_finds_it);
+  RUN(a_cut_says_where_it_has_saved_the_tail);
+  RUN(a_flush_is_asked_for_and_done_in_the_background);
+  RUN(a_damaged_file_is_salvaged);
+  RUN(the_child_of_a_fork_is_told);
+  return 0;
+}
