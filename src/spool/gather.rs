@@ -125,7 +125,9 @@ impl Shared {
             if !self.read_on(here, lsn, into)? {
                 return Ok(true);
             }
-            if into.last().unwrap_or(lsn) >= self.view.last() {
+            // Pruning may have gone beyond the last record, where a cut was made
+            // between two.
+            if into.last().unwrap_or(lsn) >= self.view.last().max(self.view.pruned()) {
                 return Ok(true);
             }
         }

@@ -40,6 +40,31 @@ fn a_cursor_gives_each_record_once_and_waits_at_the_end() {
     });
 }
 
+/// A cut between two records, pruned: the log ends above the last record, and
+/// who has read that is behind what can be read.
+#[test]
+fn a_cursor_behind_a_pruned_gap_is_told_so() {
+    everywhere(|place| {
+        let spool = open(place, &small()).unwrap();
+        for lsn in [1, 2, 3, 9] {
+            append(&spool, 1, lsn).unwrap();
+        }
+        spool.close(PATIENCE).unwrap();
+        // From the file: there is a place to go on from.
+        let spool = open(place, &small()).unwrap();
+        let mut cursor = spool.cursor(0).unwrap();
+        assert_eq!(cursor.next_batch(limit(3), PATIENCE).unwrap().len(), 3);
+        spool.truncate_after(5, 2).unwrap();
+        assert_eq!(spool.prune_through(5).unwrap(), 5);
+        let removed = cursor.next_batch(limit(3), PATIENCE).unwrap_err();
+        assert_eq!(removed.kind(), ErrorKind::WalRemoved, "{removed}");
+        assert_eq!(removed.lsn(), Some(6));
+        append(&spool, 2, 6).unwrap();
+        let removed = cursor.next_batch(limit(3), PATIENCE).unwrap_err();
+        assert_eq!(removed.lsn(), Some(6), "{removed}");
+    });
+}
+
 #[test]
 fn an_open_cursor_outlives_a_prune_until_it_leaves_its_segment() {
     everywhere(|place| {
