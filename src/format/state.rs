@@ -21,6 +21,8 @@ const _: () = assert!(LOST_AT + LOST_BYTES <= STATE_COPY - 4);
 const FLAG_FLOOR: u32 = 1;
 const FLAG_CLEAN: u32 = 2;
 const FLAG_SLOTS: u32 = 4;
+const FLAG_SINGLE_FILE: u32 = 8;
+const WATERMARK_AT: usize = 112;
 
 /// The fields of the state file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +57,9 @@ pub struct RecordsState {
     pub slots: bool,
     /// What salvages have lost, and pruning has not passed.
     pub lost: Lost,
+    /// The records are in one file of the RDLW format; the LSN of the last one
+    /// that is known to be durable there, 0 for none.
+    pub single_file: Option<u64>,
 }
 
 /// Why a copy does not count.
@@ -87,6 +92,14 @@ impl State {
         }
     }
 
+    /// No epoch is on the disk where the records are in a single file.
+    fn watermark_or_lsn(&self) -> u64 {
+        match self.records.single_file {
+            Some(lsn) if self.kind == GroupKind::Records => lsn,
+            _ => self.watermark,
+        }
+    }
+
     /// One copy's bytes.
     pub fn encode(&self) -> Box<[u8]> {
         let mut out = vec![0; STATE_COPY].into_boxed_slice();
@@ -94,13 +107,11 @@ impl State {
         put_u32(&mut out, 8, VERSION);
         let floor = if self.floor.is_some() { FLAG_FLOOR } else { 0 };
         let clean = if self.clean { FLAG_CLEAN } else { 0 };
-        let of_records = self.kind == GroupKind::Records;
-        let slots = if of_records && self.records.slots {
-            FLAG_SLOTS
-        } else {
-            0
+        let own = match self.kind {
+            GroupKind::Records => self.records.flags(),
+            _ => 0,
         };
-        put_u32(&mut out, 12, floor | clean | slots);
+        put_u32(&mut out, 12, floor | clean | own);
         put_u64(&mut out, 16, self.update);
         out[24..40].copy_from_slice(&self.log_id);
         out[40..56].copy_from_slice(&self.database_id);
@@ -112,7 +123,7 @@ impl State {
             (88, self.newest_generation),
             (96, self.newest_epoch),
             (104, self.highest_seq),
-            (112, self.watermark),
+            (WATERMARK_AT, self.watermark_or_lsn()),
         ] {
             put_u64(&mut out, at, value);
         }
@@ -146,7 +157,10 @@ impl State {
         let version = get_u32(bytes, 8);
         let flags = get_u32(bytes, 12);
         let of_records = bytes[120] == GroupKind::Records.code();
-        let own = if of_records { FLAG_SLOTS } else { 0 };
+        let own = match of_records {
+            true => FLAG_SLOTS | FLAG_SINGLE_FILE,
+            false => 0,
+        };
         if version != VERSION || flags & !(FLAG_FLOOR | FLAG_CLEAN | own) != 0 {
             return Err(StateError::Version(version));
         }
@@ -155,18 +169,23 @@ impl State {
             2 => (GroupKind::Records, RecordsState::parse(bytes)?),
             _ => return Err(StateError::Damaged),
         };
+        let floor = (flags & FLAG_FLOOR != 0).then(|| get_u64(bytes, 64));
         Ok(State {
             update: get_u64(bytes, 16),
             log_id: bytes[24..40].try_into().expect("16 bytes"),
             database_id: bytes[40..56].try_into().expect("16 bytes"),
             next_epoch: get_u64(bytes, 56),
-            floor: (flags & FLAG_FLOOR != 0).then(|| get_u64(bytes, 64)),
+            floor,
             retired_epoch: get_u64(bytes, 72),
             retired_generation: get_u64(bytes, 80),
             newest_generation: get_u64(bytes, 88),
             newest_epoch: get_u64(bytes, 96),
             highest_seq: get_u64(bytes, 104),
-            watermark: get_u64(bytes, 112),
+            watermark: match records.single_file {
+                // What it says there is another thing.
+                Some(_) => floor.unwrap_or(0),
+                None => get_u64(bytes, WATERMARK_AT),
+            },
             kind,
             clean: flags & FLAG_CLEAN != 0,
             records,
@@ -179,6 +198,14 @@ impl RecordsState {
     pub fn pruned_to(&mut self, lsn: u64) {
         self.pruned_through = self.pruned_through.max(lsn);
         self.lost.forget(self.pruned_through);
+    }
+
+    fn flags(&self) -> u32 {
+        let slots = if self.slots { FLAG_SLOTS } else { 0 };
+        match self.single_file {
+            Some(_) => slots | FLAG_SINGLE_FILE,
+            None => slots,
+        }
     }
 
     fn parse(copy: &[u8]) -> Result<RecordsState, StateError> {
@@ -195,6 +222,8 @@ impl RecordsState {
             terms: Terms::parse(&copy[TERMS_AT..]).ok_or(StateError::Damaged)?,
             lost: Lost::parse(&copy[LOST_AT..]).ok_or(StateError::Damaged)?,
             slots: get_u32(copy, 12) & FLAG_SLOTS != 0,
+            single_file: (get_u32(copy, 12) & FLAG_SINGLE_FILE != 0)
+                .then(|| get_u64(copy, WATERMARK_AT)),
         })
     }
 }

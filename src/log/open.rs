@@ -6,13 +6,13 @@ use super::files::{LogFiles, Version, remove};
 use super::identity::{check_database_id, random_id};
 use super::lock::WriterLock;
 use super::place::Verdict;
-use super::policy::{Knobs, SyncPolicy};
+use super::policy::{Knobs, SyncPolicy, SyncStyle};
 use super::salvage;
 use super::segment_file::{SegmentFile, choose_style};
 use super::spare::SparePool;
 use super::state_file::{StateFile, sync_dir, sync_file};
 use super::walk::{End, Group, Step, Walker};
-use super::writer::{Active, LiveSegment, LogOptions, LogWriter};
+use super::writer::{Active, GroupPlace, LiveSegment, LogOptions, LogWriter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::{BLOCK, GroupHeader, GroupKind};
 use crate::format::lost::Lost;
@@ -31,6 +31,10 @@ pub(crate) const EPOCH_GAP: u64 = 8;
 
 /// Epochs that are never handed out, so that counting on never wraps.
 const LAST_EPOCHS: u64 = 1 << 48;
+
+/// The same of a log in a file that says nothing of epochs: what a session hands
+/// out at most.
+const SESSION_EPOCHS: u64 = 1 << 32;
 
 /// A log ready for writing, and what was found.
 #[derive(Debug)]
@@ -98,6 +102,13 @@ pub(crate) fn open_log(
         Vec::new()
     };
     let files = LogFiles::list(disk, names)?;
+    if options.single_file && !files.segments.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "format: the log has native segments, which are not written as one file",
+        )
+        .in_file(&files.segments[0].path));
+    }
     check_database_id(&files, options.database_id)?;
     let tail = Tail::find(disk, files, options.knobs.checked_at_open, on_group)?;
     if let Some(error) = tail.end.error() {
@@ -112,7 +123,10 @@ pub(crate) fn open_log(
     let state = tail.new_state(&options)?;
     let mut state_file = StateFile::open(disk, &names.state(), state, sync)?;
     tail.settle(disk, sync)?;
-    let next_epoch = tail.next_epoch();
+    let next_epoch = match options.single_file {
+        true => tail.next_epoch().saturating_add(SESSION_EPOCHS),
+        false => tail.next_epoch(),
+    };
     if next_epoch > u64::MAX - LAST_EPOCHS {
         return Err(Error::new(
             ErrorKind::TooLarge,
@@ -138,7 +152,11 @@ pub(crate) fn open_log(
         }
     })?;
     tail.remove_unused(disk, names, sync)?;
-    let style = choose_style(disk, &names.state(), options.style, options.policy)?;
+    let style = match options.single_file {
+        true => SyncStyle::Buffered,
+        false => options.style,
+    };
+    let style = choose_style(disk, &names.state(), style, options.policy)?;
     let mut spares = SparePool::new(disk.clone(), names.clone(), style, sync);
     spares.in_line = options.knobs.spares_in_line;
     if let Some(state) = &tail.files.state {
@@ -163,9 +181,14 @@ pub(crate) fn open_log(
         highest_seq: tail.highest_seq,
         next_size: LogWriter::first_size(&options),
         prepared: false,
+        file: None,
+        file_place: GroupPlace::default(),
+        importing: None,
     };
     writer.take_up(tail.pos)?;
-    writer.publish(tail.last);
+    if !options.single_file {
+        writer.publish(tail.last);
+    }
     let records = tail.terms.as_ref().map(|terms| RecordsFound {
         highest_lsn: writer.highest_seq(),
         term: terms.last().map_or(0, |last| last.term),

@@ -2,6 +2,7 @@
 //! branch, and what the state file keeps of them.
 
 use super::policy::SyncPolicy;
+use super::record_file::RecordFile;
 use super::retire::Gone;
 use super::writer::{LiveSegment, LogWriter};
 use crate::error::{Error, ErrorKind, Result};
@@ -27,6 +28,52 @@ impl LogWriter {
         self.state().records.quorum_lsn
     }
 
+    /// The last record that the state may say is in the file; none without one.
+    pub(super) fn known_in_file(&self) -> Option<u64> {
+        let saved = self.state().records.single_file;
+        // Until an import is through it stays as it is.
+        let Some(file) = &self.file else {
+            return saved;
+        };
+        let (last, saved) = (file.last_lsn(), saved.unwrap_or(0));
+        Some(match self.options.policy {
+            SyncPolicy::Off => last.min(saved),
+            _ => last,
+        })
+    }
+
+    /// The file that takes the records in place of segments.
+    pub(crate) fn file(&mut self) -> Option<&mut Box<dyn RecordFile>> {
+        self.file.as_mut()
+    }
+
+    /// Takes the file that holds the log's records from here on, and what it was
+    /// found to hold; the state says so on return.
+    pub(crate) fn put_into(
+        &mut self,
+        file: Box<dyn RecordFile>,
+        highest_lsn: u64,
+        terms: Terms,
+    ) -> Result<()> {
+        self.file = Some(file);
+        self.highest_seq = self.highest_seq.max(highest_lsn);
+        self.save_records(|s| s.records.terms = terms)?;
+        self.publish(None);
+        Ok(())
+    }
+
+    /// The records of a single file that was the log come in, from behind `lsn`
+    /// on. Until [`LogWriter::end_import`] the state says that they are there.
+    pub(crate) fn begin_import(&mut self, lsn: u64) {
+        self.importing = Some(lsn);
+    }
+
+    /// All of them are durable in segments.
+    pub(crate) fn end_import(&mut self) -> Result<()> {
+        self.importing = None;
+        self.save_records(|s| s.records.single_file = None)
+    }
+
     /// The segments of the log, oldest first.
     pub(crate) fn live_segments(&self) -> &[LiveSegment] {
         &self.live
@@ -39,8 +86,14 @@ impl LogWriter {
             return Ok(());
         }
         let first = summary.runs.first();
-        let term = self.terms().last().map_or(0, |last| last.term);
-        let behind = first.is_some_and(|r| r.first_lsn <= self.highest_seq || r.term < term);
+        let (last, term) = match self.importing {
+            Some(last) => (last, 0),
+            None => (
+                self.highest_seq,
+                self.terms().last().map_or(0, |last| last.term),
+            ),
+        };
+        let behind = first.is_some_and(|r| r.first_lsn <= last || r.term < term);
         if behind || summary.out_of_order.is_some() {
             return Err(Error::corrupt("staged records: out of order"));
         }
@@ -101,6 +154,9 @@ impl LogWriter {
     /// Cuts the log off: `term` begins at `first_lsn`, and records from there
     /// on are dead. One save of the state file; no segment is touched. All that
     /// was appended is durable.
+    ///
+    /// Of a single file the caller has prepared what is left, and puts that in
+    /// its place after this.
     pub(crate) fn branch(&mut self, term: u64, first_lsn: u64) -> Result<()> {
         let terms = self.check_branch(term, first_lsn)?;
         let highest = first_lsn - 1;
@@ -109,6 +165,10 @@ impl LogWriter {
             s.records.lost.cut(highest);
             s.highest_seq = highest;
         };
+        if self.file.is_some() {
+            // First: what comes next has these LSNs, and is not durable yet.
+            self.publish(None);
+        }
         match wrong::is(Wrong::CutNotSaved) {
             true => self.state.note(change),
             false => self.save_records(change)?,
@@ -157,9 +217,10 @@ impl LogWriter {
     /// Saves a change, and what has become known since the last save.
     fn save_records(&mut self, change: impl FnOnce(&mut State)) -> Result<()> {
         let (durable, seq) = (self.durable, self.highest_seq);
-        let claims = self.options.policy != SyncPolicy::Off;
+        let (claims, single_file) = (self.claims(), self.known_in_file());
         self.state.save(|s| {
             s.highest_seq = s.highest_seq.max(seq);
+            s.records.single_file = single_file;
             if claims {
                 s.watermark = s.watermark.max(durable);
             }

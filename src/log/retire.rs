@@ -126,7 +126,7 @@ impl LogWriter {
     fn save_retired(&mut self, through: u64, pruned: u64, gone: &[LiveSegment]) -> Result<()> {
         let newest = gone.iter().map(|s| s.generation).max().unwrap_or(0);
         let seq = self.highest_seq;
-        let claims = self.options.policy != SyncPolicy::Off;
+        let claims = self.claims();
         let durable = self.durable;
         self.state.save(|s| {
             s.floor = s.floor.max(Some(through));

@@ -3,6 +3,7 @@
 use super::Disk;
 use super::lock::WriterLock;
 use super::policy::{Knobs, SyncPolicy, SyncStyle};
+use super::record_file::RecordFile;
 use super::segment_file::{SegmentFile, Style};
 use super::spare::SparePool;
 use super::state_file::{StateFile, sync_dir};
@@ -27,6 +28,8 @@ pub(crate) struct LogOptions {
     pub(crate) style: SyncStyle,
     pub(crate) segment_size: u64,
     pub(crate) version_one: bool,
+    /// The records go to a [`RecordFile`]; there are no segments.
+    pub(crate) single_file: bool,
     pub(crate) database_id: Option<[u8; 16]>,
     pub(crate) salvage: bool,
     pub(crate) knobs: Knobs,
@@ -44,7 +47,7 @@ pub(crate) struct GroupInput<'a> {
 }
 
 /// Where a group stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct GroupPlace {
     /// The first epoch of its segment, which names the file.
     pub(crate) segment: u64,
@@ -101,6 +104,13 @@ pub(crate) struct LogWriter {
     pub(super) next_size: u64,
     /// The next spare was asked for since the last roll.
     pub(super) prepared: bool,
+    /// In place of segments.
+    pub(super) file: Option<Box<dyn RecordFile>>,
+    /// Where the last group stands in it.
+    pub(super) file_place: GroupPlace,
+    /// Records that the state knows of already come in again, from a file that
+    /// was the log: the last of them.
+    pub(super) importing: Option<u64>,
 }
 
 impl LogWriter {
@@ -115,18 +125,24 @@ impl LogWriter {
             .max(Self::first_size(&self.options));
     }
 
-    fn claims(&self) -> bool {
-        self.options.policy != SyncPolicy::Off
+    /// Whether epochs on the disk are durable. A single file has none.
+    pub(super) fn claims(&self) -> bool {
+        self.options.policy != SyncPolicy::Off && !self.options.single_file
     }
 
-    /// Bytes of groups in live segments.
+    /// Bytes of groups in live segments, or of the file.
     pub(crate) fn log_bytes(&self) -> u64 {
-        self.live.iter().map(|s| s.used).sum()
+        let file = self.file.as_ref().map(|file| file.extent());
+        match file {
+            Some(extent) => extent.end - extent.start,
+            None => self.live.iter().map(|s| s.used).sum(),
+        }
     }
 
     /// Live segments and spares.
     pub(crate) fn segment_counts(&self) -> (u64, u64) {
-        (self.live.len() as u64, self.spares.ready() as u64)
+        let live = self.live.len() as u64 + u64::from(self.file.is_some());
+        (live, self.spares.ready() as u64)
     }
 
     /// The highest commit sequence in the log.
@@ -137,7 +153,7 @@ impl LogWriter {
     /// How groups reach the disk, after the probe.
     pub(crate) fn sync_style(&self) -> SyncStyle {
         match self.style {
-            Style::Direct if !self.options.version_one => SyncStyle::Direct,
+            Style::Direct if !self.options.version_one && self.file.is_none() => SyncStyle::Direct,
             _ => SyncStyle::Buffered,
         }
     }
@@ -147,13 +163,18 @@ impl LogWriter {
         self.state.state().floor
     }
 
-    /// Tells readers how far the log is durable.
+    /// Tells readers how far the log is durable: by epochs, or by the records in
+    /// the file.
     pub(crate) fn publish(&self, durable: Option<u64>) {
-        self.lock.publish(durable);
+        let records = self.file.as_ref().map(|file| file.last_lsn());
+        self.lock.publish(records.or(durable));
     }
 
     /// Where the last group appended in this format stands.
     pub(crate) fn last_group(&self) -> GroupPlace {
+        if self.file.is_some() {
+            return self.file_place;
+        }
         let end = self.active.as_ref().map_or(0, |a| a.pos);
         GroupPlace {
             segment: self.live.last().map_or(0, |s| s.first_epoch),
@@ -171,6 +192,10 @@ impl LogWriter {
         self.check_records(input.summary)?;
         let written = if self.options.version_one {
             self.append_one(input)?
+        } else if let Some(file) = &mut self.file {
+            let payload = &input.buffer[GROUP_HEADER..GROUP_HEADER + input.payload_len];
+            self.file_place = file.append(payload)?;
+            self.file_place.length
         } else {
             self.append_two(input)?
         };
@@ -178,6 +203,9 @@ impl LogWriter {
         self.last_is_mark = false;
         self.durable = input.epoch;
         self.highest_seq = self.highest_seq.max(input.summary.seq_high);
+        if let Some(last) = &mut self.importing {
+            *last = input.summary.seq_high;
+        }
         self.note_terms(input.summary);
         Ok(written)
     }
@@ -342,10 +370,12 @@ impl LogWriter {
         self.spares.settle();
         self.write_mark()?;
         let (durable, seq, claims) = (self.durable, self.highest_seq, self.claims());
+        let single_file = self.known_in_file();
         self.state.save(|s| {
             s.clean = true;
             s.next_epoch = next_epoch;
             s.highest_seq = s.highest_seq.max(seq);
+            s.records.single_file = single_file;
             if claims {
                 s.watermark = s.watermark.max(durable);
             }

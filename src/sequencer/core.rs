@@ -12,7 +12,7 @@ use super::ticker::Ticker;
 use super::waiters::{WaitWord, Waiters};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names::Names;
-use crate::log::{Disk, LogOptions, OnGroup, OpenedLog, open_log};
+use crate::log::{Disk, OnGroup, OpenedLog, open_log};
 use crate::storage::fork_generation;
 use crate::sync::{
     AtomicBool, AtomicU8, AtomicU32, AtomicU64, Instant, Mutex, Ordering, thread_local,
@@ -144,16 +144,7 @@ impl Sequencer {
         on_group: OnGroup<'_>,
     ) -> Result<OpenedLog> {
         options.validate()?;
-        let log_options = LogOptions {
-            policy: options.sync_policy,
-            style: options.sync_style,
-            segment_size: options.segment_size,
-            version_one: options.segment_format == 1,
-            database_id: options.database_id,
-            salvage: options.salvage,
-            knobs: options.knobs,
-        };
-        open_log(disk, names, log_options, on_group)
+        open_log(disk, names, options.log(), on_group)
     }
 
     /// A sequencer over an open log.

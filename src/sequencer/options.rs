@@ -1,6 +1,7 @@
 //! The coordinator's configuration, its defaults and ranges.
 
 use crate::error::{Error, Result};
+use crate::log::LogOptions;
 pub use crate::log::{Knobs, SyncPolicy, SyncStyle};
 use std::time::Duration;
 
@@ -99,6 +100,20 @@ impl Default for Options {
 }
 
 impl Options {
+    /// What the log is told.
+    pub(crate) fn log(&self) -> LogOptions {
+        LogOptions {
+            policy: self.sync_policy,
+            style: self.sync_style,
+            segment_size: self.segment_size,
+            version_one: self.segment_format == 1,
+            single_file: false,
+            database_id: self.database_id,
+            salvage: self.salvage,
+            knobs: self.knobs,
+        }
+    }
+
     /// Checks every field; the error names the first one out of range.
     pub fn validate(&self) -> Result<()> {
         const HOUR: Duration = Duration::from_secs(3600);

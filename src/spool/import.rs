@@ -25,17 +25,17 @@ pub(super) fn old_path(names: &Names) -> PathBuf {
 
 /// Looks at the file at the old name, before anything is made beside it: false
 /// where there is none. Damage to it fails, unless it is to be salvaged.
-pub(super) fn check_old(disk: &Disk, names: &Names, salvage: bool) -> Result<bool> {
+pub(super) fn check_old(disk: &Disk, names: &Names, options: &SpoolOptions) -> Result<bool> {
     let path = old_path(names);
     match disk.open(&path, OpenMode::Read) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
         Err(e) => return Err(Error::io("open the single-file spool", &path, &e)),
         Ok(_) => {}
     }
-    if salvage {
+    if options.salvage {
         return Ok(true);
     }
-    let mut scanner = Scanner::open(disk, &path, ScanOptions::default())?;
+    let mut scanner = Scanner::open(disk, &path, scan(options))?;
     while scanner.next_record()?.is_some() {}
     match scanner.report().verdict.error(&path) {
         Some(error) => Err(error),
@@ -43,27 +43,33 @@ pub(super) fn check_old(disk: &Disk, names: &Names, salvage: bool) -> Result<boo
     }
 }
 
+/// How the file is read.
+pub(super) fn scan(options: &SpoolOptions) -> ScanOptions {
+    ScanOptions {
+        salvage: options.salvage,
+        term_of: options.term_of.clone(),
+    }
+}
+
 impl Spool {
-    /// Takes in the file at the old name, and moves it aside; gives its new path.
-    pub(super) fn import_old(
-        &self,
-        disk: &Disk,
-        names: &Names,
-        options: &SpoolOptions,
-    ) -> Result<PathBuf> {
-        let path = old_path(names);
-        let scan = ScanOptions {
-            salvage: options.salvage,
-            term_of: None,
+    /// Takes in the file at the old name, but for what a later term has cut off
+    /// here: its records are durable on return.
+    pub(super) fn import_old(&self, options: &SpoolOptions) -> Result<()> {
+        let Some((disk, names)) = &self.shared.disk else {
+            return Ok(());
         };
-        let mut scanner = Scanner::open(disk, &path, scan)?;
+        let path = old_path(names);
+        let terms = self.terms();
+        let mut scanner = Scanner::open(disk, &path, scan(options))?;
         let mut run = Run::default();
         let mut left_out = LeftOut::default();
         while let Some(scanned) = scanner.next_record()? {
             let lsn = scanned.record.lsn;
-            match lsn <= self.bounds().current_lsn {
-                true => self.check_same(&scanned, &path)?,
-                false => run.push(&scanned),
+            if terms.is_live(scanned.record.term, lsn) {
+                match lsn <= self.bounds().current_lsn {
+                    true => self.check_same(&scanned, &path)?,
+                    false => run.push(&scanned),
+                }
             }
             left_out.before(lsn, scanner.report());
             if run.bytes.len() >= RUN_BYTES || run.records.len() >= RUN_RECORDS {
@@ -71,12 +77,53 @@ impl Spool {
             }
         }
         run.append(self)?;
-        self.note_lost(left_out.lost.ranges())?;
-        let aside = move_aside(disk, names, &path)?;
-        if options.sync_policy != SyncPolicy::Off {
-            sync_dir(disk, names.dir())?;
+        self.note_lost(left_out.lost.ranges())
+    }
+
+    /// The file at the old name was this spool: its records are known already,
+    /// and come in behind those that are in segments.
+    pub(super) fn begin_own_import(&self) -> Result<()> {
+        let bounds = self.bounds();
+        let there = self.shared.last_through(bounds.current_lsn)?;
+        let from = there.max(bounds.pruned_through);
+        let core = self.log()?;
+        let mut guard = core.lock_flusher();
+        let Some(log) = guard.log() else {
+            return Err(core.refusal());
+        };
+        log.begin_import(from);
+        let mut order = self.shared.order.lock();
+        (order.last, order.term) = (from, 0);
+        self.shared.view.set_current(from);
+        Ok(())
+    }
+
+    /// The spool goes on where the file was. An error where that has lost records
+    /// that were durable in it.
+    pub(super) fn end_own_import(&self, salvage: bool) -> Result<()> {
+        let core = self.log()?;
+        let mut guard = core.lock_flusher();
+        let Some(log) = guard.log() else {
+            return Err(core.refusal());
+        };
+        let mut order = self.shared.order.lock();
+        let known = log.state().records.single_file.unwrap_or(0);
+        if order.last < known && !salvage {
+            return Err(file_is_short(self, order.last, known));
         }
-        Ok(aside)
+        log.end_import()?;
+        let last = std::mem::replace(&mut order.last, log.highest_seq());
+        order.term = log.terms().last().map_or(0, |last| last.term);
+        self.shared.view.set_current(order.last);
+        drop(order);
+        drop(guard);
+        match last < known {
+            true => self.note_lost(&[LostRange {
+                after: last,
+                through: known,
+            }]),
+            false => Ok(()),
+        }
     }
 
     /// Whether a record that an earlier import has taken in is the file's.
@@ -150,8 +197,8 @@ impl Run {
 
 /// What a salvaging scan leaves out between the records that it gives.
 #[derive(Default)]
-struct LeftOut {
-    lost: Lost,
+pub(super) struct LeftOut {
+    pub(super) lost: Lost,
     /// Places that were counted.
     seen: u64,
     last: u64,
@@ -159,7 +206,7 @@ struct LeftOut {
 
 impl LeftOut {
     /// The scan has come to the record at `lsn`.
-    fn before(&mut self, lsn: u64, report: &Report) {
+    pub(super) fn before(&mut self, lsn: u64, report: &Report) {
         let listed = report.skipped.get(self.seen as usize..).unwrap_or(&[]);
         let unlisted = report.skips - self.seen > listed.len() as u64;
         // A second record of an LSN is left out, and the first is there.
@@ -175,19 +222,44 @@ impl LeftOut {
     }
 }
 
-/// Renames the file to the first free name of its kind.
-fn move_aside(disk: &Disk, names: &Names, path: &Path) -> Result<PathBuf> {
+/// Moves the file at the old name to the first free name of its kind.
+pub(super) fn move_aside(disk: &Disk, names: &Names, options: &SpoolOptions) -> Result<PathBuf> {
+    let path = old_path(names);
+    let aside = free_name(disk, names, "wal.imported")?;
+    disk.rename(&path, &aside)
+        .map_err(|e| Error::io("move the single-file spool aside", &path, &e))?;
+    if options.sync_policy != SyncPolicy::Off {
+        sync_dir(disk, names.dir())?;
+    }
+    Ok(aside)
+}
+
+/// The spool was in a single file, which has lost its end.
+fn file_is_short(spool: &Spool, last: u64, known: u64) -> Error {
+    let why = format!("single-file spool: it ends with LSN {last}, but {known} was durable in it");
+    let path = spool.shared.disk.as_ref().map(|(_, names)| old_path(names));
+    let error = Error::corrupt(why).with_lsn(last);
+    match path {
+        Some(path) => error.in_file(&path),
+        None => error,
+    }
+}
+
+/// The spool was in a single file, which is not there.
+pub(super) fn file_is_gone(names: &Names) -> Error {
+    let why = "single-file spool: missing, but records were durable in it";
+    Error::corrupt(why).in_file(&old_path(names))
+}
+
+/// The first name of a kind that no file has.
+pub(super) fn free_name(disk: &Disk, names: &Names, kind: &str) -> Result<PathBuf> {
     let mut number = 1u64;
     loop {
-        let aside = names.beside(&format!("wal.imported-{number}"));
-        match disk.open(&aside, OpenMode::Read) {
+        let free = names.beside(&format!("{kind}-{number}"));
+        match disk.open(&free, OpenMode::Read) {
             Ok(_) => number += 1,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                disk.rename(path, &aside)
-                    .map_err(|e| Error::io("move the single-file spool aside", path, &e))?;
-                return Ok(aside);
-            }
-            Err(e) => return Err(Error::io("look for a free name", &aside, &e)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(free),
+            Err(e) => return Err(Error::io("look for a free name", &free, &e)),
         }
     }
 }

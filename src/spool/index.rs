@@ -20,6 +20,16 @@ pub(super) struct Mark {
     pub(super) item: u64,
 }
 
+/// How records stand in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// In groups.
+    Groups,
+    /// One behind the other, as RDLW has them. The file begins at this position:
+    /// a prune takes bytes from the front, and moves none.
+    Rdlw(u64),
+}
+
 /// A segment as its readers share it. The spool unlinks the file, rather than
 /// use it again, while anyone else holds this.
 #[derive(Debug)]
@@ -29,6 +39,42 @@ pub(super) struct SegmentData {
     pub(super) end: AtomicU64,
     /// Opened by the first who reads.
     pub(super) file: Mutex<Option<Arc<dyn File>>>,
+    pub(super) written: Written,
+}
+
+impl SegmentData {
+    fn of_groups(path: PathBuf) -> SegmentData {
+        SegmentData {
+            path,
+            end: AtomicU64::new(0),
+            file: Mutex::new(None),
+            written: Written::Groups,
+        }
+    }
+
+    /// Of a RDLW file that begins at position `base`, and ends at `end`. It is
+    /// given open: its name will be another's.
+    pub(super) fn of_file(
+        path: PathBuf,
+        file: Arc<dyn File>,
+        base: u64,
+        end: u64,
+    ) -> Arc<SegmentData> {
+        Arc::new(SegmentData {
+            end: AtomicU64::new(end),
+            file: Mutex::new(Some(file)),
+            written: Written::Rdlw(base),
+            ..SegmentData::of_groups(path)
+        })
+    }
+
+    /// Where it begins.
+    pub(super) fn start(&self) -> u64 {
+        match self.written {
+            Written::Groups => 0,
+            Written::Rdlw(base) => base,
+        }
+    }
 }
 
 /// A live segment and its marks.
@@ -61,12 +107,28 @@ impl Segment {
             last_lsn: None,
             marks: Some(Vec::new()),
             left: (0, 0),
-            data: Arc::new(SegmentData {
-                path,
-                end: AtomicU64::new(0),
-                file: Mutex::new(None),
-            }),
+            data: Arc::new(SegmentData::of_groups(path)),
         }
+    }
+
+    /// A single file, without marks yet.
+    pub(super) fn of_file(data: Arc<SegmentData>) -> Segment {
+        Segment {
+            data,
+            ..Segment::new(0, PathBuf::new())
+        }
+    }
+
+    /// What is left of a single file is in another one from here on; its
+    /// first record is `first`, 0 for none.
+    pub(super) fn replace(&mut self, data: Arc<SegmentData>, first: u64) {
+        if let Some(marks) = &mut self.marks {
+            marks.retain(|m| m.group >= data.start());
+        }
+        self.first_lsn = (first > 0).then_some(first);
+        self.last_lsn = self.last_lsn.filter(|_| first > 0);
+        self.left = (0, 0);
+        self.data = data;
     }
 
     /// A segment of which only the first live record is known.
@@ -116,7 +178,9 @@ impl Segment {
         if self.first_lsn.is_none() || self.last_lsn.is_some_and(|last| last <= lsn) {
             return 0;
         }
-        let start = self.start_above(lsn).map_or(0, |mark| mark.group);
+        let start = self
+            .start_above(lsn)
+            .map_or(self.data.start(), |mark| mark.group);
         end.saturating_sub(start)
     }
 

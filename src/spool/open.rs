@@ -2,21 +2,22 @@
 
 use super::follow::{Followed, Part, first_lsn, follow};
 use super::guard::slots_beside;
-use super::import::check_old;
+use super::import::{check_old, file_is_gone, move_aside};
 use super::index::Segment;
 use super::order::Order;
 use super::view::{Bounds, View};
-use super::{Guard, Memory, NAME, Shared, Spool, SpoolOptions, Store};
+use super::{Format, Guard, Memory, NAME, Shared, Spool, SpoolOptions, Store, single_file};
 use crate::error::{Error, Result};
 use crate::format::group::GroupKind;
 use crate::format::names::Names;
 use crate::format::state::State;
 use crate::format::terms::Terms;
-use crate::log::Disk;
+use crate::log::{Disk, LogOptions, OpenedLog, RecordsFound, open_log};
 use crate::sequencer::{Handle, Sequencer};
 use crate::storage::{RealStorage, Storage};
 use crate::sync::Mutex;
 use crate::wrong::{self, Wrong};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,12 +45,101 @@ impl Spool {
     ) -> Result<Spool> {
         options.validate()?;
         let names = spool_names(&storage, path)?;
-        let old = check_old(&storage, &names, options.salvage)?;
-        let sequencing = options.sequencer();
+        match options.format {
+            Format::Native => Spool::open_native(&storage, &names, options),
+            Format::Rdlw => Spool::open_single_file(&storage, &names, options),
+        }
+    }
+
+    fn open_native(disk: &Disk, names: &Names, options: &SpoolOptions) -> Result<Spool> {
+        let old = check_old(disk, names, options)?;
         let mut followed = Followed::default();
-        let opened = Sequencer::open_log(&storage, &names, &sequencing, &mut |walker, group| {
+        let sequencing = options.sequencer();
+        let opened = Sequencer::open_log(disk, names, &sequencing, &mut |walker, group| {
             followed.group(walker, group)
         })?;
+        let found = opened.records.clone().unwrap_or_default();
+        // What was pruned and had to be left may go any time.
+        let live = opened.writer.live_segments();
+        let left = live.partition_point(|s| Some(s.last_epoch) <= opened.writer.floor());
+        let live = &live[left..];
+        let state = opened.writer.state();
+        let mut segments = VecDeque::new();
+        for (at, segment) in live.iter().enumerate() {
+            // The newest always was.
+            if let Some(followed) = followed.take(segment.first_epoch) {
+                segments.push_back(followed);
+                continue;
+            }
+            let first = first_lsn(disk, names, segment.first_epoch, &found.terms)?;
+            let part = Part {
+                first_epoch: segment.first_epoch,
+                generation: segment.generation,
+                next: live.get(at + 1).map(|s| s.first_epoch),
+            };
+            segments.push_back(match first {
+                Some(first) => Segment::unread(
+                    (part.first_epoch, part.generation),
+                    names.segment(part.first_epoch),
+                    first,
+                    segment.size,
+                ),
+                None => follow(disk, names, state, part, &found.terms)?,
+            });
+        }
+        let state = &opened.writer.state().records;
+        let (own, pruned) = (state.single_file, state.pruned_through);
+        if !old && own > Some(pruned) && !options.salvage {
+            return Err(file_is_gone(names));
+        }
+        let mut spool = Spool::start(disk, names, options, opened, segments)?;
+        if own.is_some() {
+            spool.begin_own_import()?;
+        }
+        if old {
+            spool.import_old(options)?;
+        }
+        if own.is_some() {
+            spool.end_own_import(options.salvage)?;
+        }
+        if old {
+            spool.imported = Some(move_aside(disk, names, options)?);
+        }
+        Ok(spool)
+    }
+
+    fn open_single_file(disk: &Disk, names: &Names, options: &SpoolOptions) -> Result<Spool> {
+        let log = LogOptions {
+            single_file: true,
+            ..options.sequencer().log()
+        };
+        let mut opened = open_log(disk, names, log, &mut |_, _| Ok(()))?;
+        let file = single_file::open(disk, names, options, opened.writer.state())?;
+        let writer = &mut opened.writer;
+        writer.put_into(Box::new(file.file), file.last_lsn, file.terms.clone())?;
+        opened.records = Some(RecordsFound {
+            highest_lsn: writer.highest_seq(),
+            term: file.terms.last().map_or(0, |last| last.term),
+            terms: file.terms,
+            pruned_through: writer.state().records.pruned_through,
+            lost: writer.state().records.lost.clone(),
+        });
+        opened.torn = file.torn;
+        opened.salvaged.extend(file.aside);
+        let mut spool = Spool::start(disk, names, options, opened, [file.segment].into())?;
+        spool.imported = file.imported;
+        spool.note_lost(file.lost.ranges())?;
+        Ok(spool)
+    }
+
+    /// A spool over an open log whose records are in these segments.
+    fn start(
+        disk: &Disk,
+        names: &Names,
+        options: &SpoolOptions,
+        opened: OpenedLog,
+        segments: VecDeque<Segment>,
+    ) -> Result<Spool> {
         let found = opened.records.clone().unwrap_or_default();
         let view = View::new(
             Some(names.clone()),
@@ -57,35 +147,9 @@ impl Spool {
             options.ring_records,
         );
         {
-            // What was pruned and had to be left may go any time.
-            let live = opened.writer.live_segments();
-            let left = live.partition_point(|s| Some(s.last_epoch) <= opened.writer.floor());
-            let live = &live[left..];
-            let state = opened.writer.state();
             let mut inside = view.inside.lock();
             inside.terms = found.terms.clone();
-            for (at, segment) in live.iter().enumerate() {
-                // The newest always was.
-                if let Some(followed) = followed.take(segment.first_epoch) {
-                    inside.segments.push_back(followed);
-                    continue;
-                }
-                let first = first_lsn(&storage, &names, segment.first_epoch, &found.terms)?;
-                let part = Part {
-                    first_epoch: segment.first_epoch,
-                    generation: segment.generation,
-                    next: live.get(at + 1).map(|s| s.first_epoch),
-                };
-                inside.segments.push_back(match first {
-                    Some(first) => Segment::unread(
-                        (part.first_epoch, part.generation),
-                        names.segment(part.first_epoch),
-                        first,
-                        segment.size,
-                    ),
-                    None => follow(&storage, &names, state, part, &found.terms)?,
-                });
-            }
+            inside.segments = segments;
         }
         view.lose(found.lost.ranges());
         view.open_at(Bounds {
@@ -95,8 +159,8 @@ impl Spool {
         });
         let view = Arc::new(view);
         let guard: Option<Arc<dyn Guard>> = Some(Arc::new(slots_beside(
-            &storage,
-            &names,
+            disk,
+            names,
             opened.writer.state().records.slots,
         )));
         let shared = Arc::new(Shared {
@@ -110,8 +174,12 @@ impl Spool {
                 terms: found.terms.clone(),
                 dense: options.dense,
             }),
-            options: options.clone(),
-            disk: Some((storage.clone(), names.clone())),
+            options: SpoolOptions {
+                // Its own things may not outlive the open.
+                term_of: None,
+                ..options.clone()
+            },
+            disk: Some((disk.clone(), names.clone())),
             opened: opened.writer.state().clone(),
             torn: opened.torn.clone(),
             saved_tail: Mutex::new(None),
@@ -120,18 +188,14 @@ impl Spool {
         let last = shared.last_through(found.highest_lsn)?;
         view.set_records(0, last);
         view.set_records(shared.first_above(found.pruned_through)?, last);
-        let core = Sequencer::start(NAME, opened, &names, &sequencing, Some(view))?;
+        let core = Sequencer::start(NAME, opened, names, &options.sequencer(), Some(view))?;
         let core = Arc::new(core);
         core.start_ticker()?;
-        let mut spool = Spool {
+        Ok(Spool {
             store: Store::Log(Handle::new(core)),
             shared,
             imported: None,
-        };
-        if old {
-            spool.imported = Some(spool.import_old(&storage, &names, options)?);
-        }
-        Ok(spool)
+        })
     }
 
     /// A spool without files: its records are kept in memory, as many and as

@@ -1,13 +1,31 @@
 //! The spool's configuration, its defaults and ranges.
 
+use super::rdlw::TermOf;
 use crate::error::{Error, Result};
 use crate::format::record::MAX_PAYLOAD;
 use crate::sequencer::{self, EpochInterval, Knobs, Sequencing, SyncPolicy, SyncStyle};
 use std::time::Duration;
 
+/// How a spool keeps its records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// In segments of groups.
+    #[default]
+    Native,
+    /// In one file of the RDLW format, for consumers that read it: at
+    /// `<data file name>.logical.wal`, version 3. Its limits are the format's: see
+    /// `docs/spool.md`.
+    Rdlw,
+}
+
 /// The configuration of a spool. `SpoolOptions::default()` is a good one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpoolOptions {
+    /// See [`Format`]. A spool in one RDLW file that is opened as a native one is
+    /// taken in; the other way is refused.
+    pub format: Format,
+    /// Finds the terms of records of RDLW versions 1 and 2 that the open takes in.
+    pub term_of: Option<TermOf>,
     /// The largest payload that is taken, 1 byte to 256 MiB.
     pub max_payload: u64,
     /// Bytes of the newest records that are kept in memory for readers, up to
@@ -43,6 +61,8 @@ pub struct SpoolOptions {
 impl Default for SpoolOptions {
     fn default() -> Self {
         SpoolOptions {
+            format: Format::Native,
+            term_of: None,
             max_payload: 64 << 20,
             ring_bytes: 16 << 20,
             ring_records: 1 << 20,

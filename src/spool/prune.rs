@@ -1,8 +1,10 @@
 //! Letting records go: logically at once, physically by file.
 
+use super::read::Place;
 use super::records::{Gathered, ReadLimit};
-use super::{Shared, Spool};
+use super::{Shared, Spool, read_file};
 use crate::error::Result;
+use crate::log::{LogWriter, heals};
 use crate::sequencer::Phase;
 use crate::sync::Ordering;
 use crate::wrong::{self, Wrong};
@@ -55,7 +57,10 @@ impl Spool {
         let Some(log) = guard.log() else {
             return Err(core.refusal());
         };
-        let through = self.shared.last_gone(target);
+        let through = match log.file() {
+            Some(_) => None,
+            None => self.shared.last_gone(target),
+        };
         let last_epoch = through.and_then(|epoch| {
             let mut live = log.live_segments().iter();
             live.find(|s| s.first_epoch == epoch).map(|s| s.last_epoch)
@@ -77,6 +82,7 @@ impl Spool {
         if log.state().records.pruned_through >= target {
             hide();
         }
+        let done = done.and_then(|gone| self.shared.compact(log, target).map(|()| gone));
         core.note_log(log);
         core.let_go(guard, done)?;
         core.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
@@ -139,6 +145,55 @@ impl Shared {
         let mut live = inside.segments.iter().filter(|s| s.first_lsn.is_some());
         let next = live.find(|s| s.last_lsn.is_none_or(|last| last > lsn))?;
         next.first_lsn.filter(|first| *first > lsn)
+    }
+
+    /// Writes what a prune through `lsn` has left of a single file to a new one,
+    /// once that is no more than what is gone, or the file is at its limit.
+    fn compact(&self, log: &mut LogWriter, lsn: u64) -> Result<()> {
+        let Some(file) = log.file() else {
+            return Ok(());
+        };
+        let (extent, last) = (file.extent(), file.last_lsn());
+        let from = self.position_above(lsn)?;
+        let gone = from - extent.start;
+        let crowded = self.options.max_log_bytes;
+        let crowded = crowded.is_some_and(|max| extent.end - extent.start >= max / 2);
+        if gone == 0 || (gone < extent.end - from && !crowded) {
+            return Ok(());
+        }
+        let last = if from < extent.end { last } else { 0 };
+        let done = file.prepare(from..extent.end, last);
+        match done.and_then(|()| self.replace_file(log)) {
+            // What is pruned is not read; the next prune tries again.
+            Err(e) if heals(&e) => Ok(()),
+            done => done,
+        }
+    }
+
+    /// The position in a single file of the first record above `lsn`.
+    pub(super) fn position_above(&self, lsn: u64) -> Result<u64> {
+        let mut place = {
+            let inside = self.view.inside.lock();
+            let Some(segment) = inside.segments.back() else {
+                return Ok(0);
+            };
+            let mark = segment.start_above(lsn);
+            Place::new(segment.data.clone(), segment.first_epoch, mark)
+        };
+        read_file::position_above(&mut place, lsn)
+    }
+
+    /// Puts what was prepared of a single file in its place.
+    pub(super) fn replace_file(&self, log: &mut LogWriter) -> Result<()> {
+        let Some(file) = log.file() else {
+            return Ok(());
+        };
+        if let Some(new) = file.replace()? {
+            let extent = file.extent();
+            let mut inside = self.view.inside.lock();
+            self.view.replaced(&mut inside, new, extent);
+        }
+        Ok(())
     }
 
     /// The first epoch of the last segment that holds nothing above `lsn`, nor

@@ -1,7 +1,8 @@
 //! Reading records from segments, from a place that the index or a cursor
 //! knows: each item is verified by its own checksum.
 
-use super::index::{Mark, SegmentData};
+use super::index::{Mark, SegmentData, Written};
+use super::read_file;
 use super::records::{Gathered, Payload, SpoolRecord};
 use super::ring::RecordAt;
 use super::view::payload_start;
@@ -18,7 +19,7 @@ use crate::wrong::{self, Wrong};
 use std::sync::Arc;
 
 /// Bytes read first; more each time after that, for whoever reads on.
-const FIRST_READ: usize = 16 << 10;
+pub(super) const FIRST_READ: usize = 16 << 10;
 
 /// A place between two items of a segment. Holding it keeps the segment's file.
 #[derive(Clone, Debug)]
@@ -26,8 +27,8 @@ pub(super) struct Place {
     pub(super) data: Arc<SegmentData>,
     /// Names the segment.
     pub(super) first_epoch: u64,
-    /// Offset of the group.
-    group: u64,
+    /// Offset of the group; in a RDLW file the position of the record.
+    pub(super) group: u64,
     /// Offset in its payload.
     item: u64,
 }
@@ -35,7 +36,7 @@ pub(super) struct Place {
 impl Place {
     /// At a mark, or the segment's start.
     pub(super) fn new(data: Arc<SegmentData>, first_epoch: u64, mark: Option<Mark>) -> Place {
-        let (group, item) = mark.map_or((0, 0), |m| (m.group, m.item));
+        let (group, item) = mark.map_or((data.start(), 0), |m| (m.group, m.item));
         Place {
             data,
             first_epoch,
@@ -221,6 +222,9 @@ pub(super) fn gather(
     into: &mut Gathered,
 ) -> Result<bool> {
     let file = place.data.open(disk)?;
+    if place.data.written != Written::Groups {
+        return read_file::gather(&*file, place, (lsn, end), terms, into);
+    }
     let mut reader = Reader {
         file,
         place,

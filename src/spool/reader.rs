@@ -3,10 +3,12 @@
 
 use super::follow::first_lsn;
 use super::open::spool_names;
+use super::reader_file::{FileReader, is_single_file};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::GroupKind;
 use crate::format::item::ItemKind;
 use crate::format::lost::{Lost, LostRange};
+use crate::format::names::Names;
 use crate::format::record::{Record, RecordHead};
 use crate::format::terms::{Standing, Terms};
 use crate::log::{Disk, End, Group, Step, Walker, read_walker};
@@ -82,7 +84,17 @@ pub struct SpoolReport {
 /// opened, and while it lives no segment that it may still read is reused. One
 /// thread at a time; blocks on reads, and holds one group in memory.
 #[derive(Debug)]
-pub struct SpoolReader {
+pub struct SpoolReader(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    Log(Box<LogReader>),
+    File(Box<FileReader>),
+}
+
+/// The records of native segments.
+#[derive(Debug)]
+struct LogReader {
     walker: Walker,
     /// Asked for: records at or below it are not given.
     since: Option<u64>,
@@ -113,18 +125,61 @@ impl SpoolReader {
     /// [`SpoolReader::open`] on a given storage.
     pub fn open_on(disk: Disk, path: &Path, since: Option<u64>) -> Result<SpoolReader> {
         let names = spool_names(&disk, path)?;
-        let walker = read_walker(&disk, &names)?;
+        Ok(SpoolReader(match is_single_file(&disk, &names)? {
+            true => Inner::File(Box::new(FileReader::open(&disk, &names, since)?)),
+            false => Inner::Log(Box::new(LogReader::open(disk, &names, since)?)),
+        }))
+    }
+
+    /// What was read so far.
+    pub fn report(&self) -> &SpoolReport {
+        match &self.0 {
+            Inner::Log(reader) => &reader.report,
+            Inner::File(reader) => reader.report(),
+        }
+    }
+
+    /// The next record; none at the end.
+    ///
+    /// [`ErrorKind::Corrupt`], [`ErrorKind::Format`] and [`ErrorKind::Io`] where
+    /// the log can't be read on: what was given before is good.
+    /// [`ErrorKind::Ahead`] at the end where `since` is beyond it,
+    /// [`ErrorKind::Diverged`] where a writer came meanwhile and cut off what
+    /// was given already. After a failure the stream has ended.
+    pub fn next_record(&mut self) -> Result<Option<Record<'_>>> {
+        match &mut self.0 {
+            Inner::Log(reader) => reader.next_record(),
+            Inner::File(reader) => reader.next_record(),
+        }
+    }
+
+    pub(super) fn disk(&self) -> &Disk {
+        match &self.0 {
+            Inner::Log(reader) => &reader.walker.disk,
+            Inner::File(reader) => reader.disk(),
+        }
+    }
+
+    /// Reads on to the end, and gives nothing.
+    pub fn read_to_end(&mut self) -> Result<()> {
+        while self.next_record()?.is_some() {}
+        Ok(())
+    }
+}
+
+impl LogReader {
+    fn open(disk: Disk, names: &Names, since: Option<u64>) -> Result<LogReader> {
+        let walker = read_walker(&disk, names)?;
         let state = walker.files.state.as_ref();
         let pruned = state.map_or(0, |s| s.records.pruned_through);
         if let Some(lsn) = since.filter(|lsn| *lsn < pruned) {
-            let why = format!("lsn: records above {lsn} are pruned, through {pruned}");
-            return Err(Error::new(ErrorKind::WalRemoved, why).with_lsn(pruned.saturating_add(1)));
+            return Err(is_pruned(lsn, pruned));
         }
         let lost = state.map_or_else(Lost::default, |s| s.records.lost.clone());
         if let Some(range) = since.and_then(|lsn| lost.at(lsn)) {
             return Err(lost_records(range));
         }
-        let mut reader = SpoolReader {
+        let mut reader = LogReader {
             since,
             after: since.unwrap_or(pruned),
             highest: 0,
@@ -165,20 +220,7 @@ impl SpoolReader {
         self.walker.narrow_hold()
     }
 
-    /// What was read so far.
-    pub fn report(&self) -> &SpoolReport {
-        &self.report
-    }
-
-    /// The next record; none at the end.
-    ///
-    /// [`ErrorKind::Corrupt`], [`ErrorKind::Format`] and [`ErrorKind::Io`] where
-    /// the log can't be read on: what was given before is good.
-    /// [`ErrorKind::WalRemoved`] before what a salvage has lost, where `since`
-    /// was given, and [`ErrorKind::Ahead`] at the end where `since` is beyond it,
-    /// [`ErrorKind::Diverged`] where a writer came meanwhile and cut off what
-    /// was given already. After a failure the stream has ended.
-    pub fn next_record(&mut self) -> Result<Option<Record<'_>>> {
+    fn next_record(&mut self) -> Result<Option<Record<'_>>> {
         while self.items.is_empty() {
             if self.done {
                 return Ok(None);
@@ -213,16 +255,6 @@ impl SpoolReader {
             self.report.first_lsn = record.lsn;
         }
         Ok(Some(record))
-    }
-
-    pub(super) fn disk(&self) -> &Disk {
-        &self.walker.disk
-    }
-
-    /// Reads on to the end, and gives nothing.
-    pub fn read_to_end(&mut self) -> Result<()> {
-        while self.next_record()?.is_some() {}
-        Ok(())
     }
 
     fn advance(&mut self) -> Result<()> {
@@ -351,14 +383,20 @@ fn segment_of<'a>(
 }
 
 /// What comes next is lost.
-fn lost_records(range: LostRange) -> Error {
+pub(super) fn lost_records(range: LostRange) -> Error {
     let LostRange { after, through } = range;
     let why = format!("lsn: records above {after} through {through} are lost in a salvage");
     Error::new(ErrorKind::WalRemoved, why).with_lsn(through.saturating_add(1))
 }
 
+/// Records above `lsn` are pruned.
+pub(super) fn is_pruned(lsn: u64, pruned: u64) -> Error {
+    let why = format!("lsn: records above {lsn} are pruned, through {pruned}");
+    Error::new(ErrorKind::WalRemoved, why).with_lsn(pruned.saturating_add(1))
+}
+
 /// A writer that came while we read may have cut off what was given.
-fn check_cut(terms: &Terms, given: (u64, u64), next: u64) -> Result<()> {
+pub(super) fn check_cut(terms: &Terms, given: (u64, u64), next: u64) -> Result<()> {
     let (term, lsn) = given;
     if next > lsn && terms.is_live(term, lsn) {
         return Ok(());

@@ -70,6 +70,11 @@ impl Spool {
         log.check_branch(new_term, lsn + 1)?;
         let last = self.shared.last_through(lsn)?;
         let saved = self.shared.save_aside(lsn)?;
+        if let Some(file) = log.file() {
+            let kept = file.extent().start..self.shared.position_above(lsn)?;
+            let last = if kept.is_empty() { 0 } else { last };
+            file.prepare(kept, last)?;
+        }
         if let Err(error) = log.branch(new_term, lsn + 1) {
             if !heals(&error) {
                 core.fail(error.clone(), 0);
@@ -83,6 +88,13 @@ impl Spool {
         inside.terms = log.terms().clone();
         self.shared.view.cut(&mut inside, lsn, last);
         drop(inside);
+        if let Err(error) = self.shared.replace_file(log) {
+            // What was cut off is in the file yet: the next open mends that.
+            let why = "the tail is cut off, but the file is not replaced";
+            let error = error.recast(ErrorKind::Failed, why).lasting();
+            core.fail(error.clone(), 0);
+            return Err(error);
+        }
         self.shared.saved_tail.lock().clone_from(&saved);
         Ok(saved)
     }

@@ -1,7 +1,7 @@
 //! What readers see: the durable records' bounds, where they stand, and the
 //! newest of them in memory. Told by the flusher of each group.
 
-use super::index::{Mark, Segment};
+use super::index::{Mark, Segment, SegmentData, Written};
 use super::records::Gathered;
 use super::ring::{RecordAt, Ring};
 use crate::error::Result;
@@ -9,12 +9,16 @@ use crate::format::group::GROUP_HEADER;
 use crate::format::item::{ITEM_HEADER, ItemHead, ItemKind};
 use crate::format::lost::{Lost, LostRange};
 use crate::format::names::Names;
+use crate::format::rdlw::encoded_len;
 use crate::format::record::RecordHead;
 use crate::format::terms::Terms;
+use crate::log::GroupPlace;
 use crate::sequencer::{DurableGroup, Events, Sink, WaitWord};
+use crate::storage::File;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::wrong::{self, Wrong};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The first and the last record, and where pruning has come to.
@@ -260,6 +264,22 @@ impl View {
         inside.segments.drain(..gone).collect()
     }
 
+    /// A single file has been replaced by what is left of it.
+    pub(super) fn replaced(&self, inside: &mut Inside, file: Arc<dyn File>, extent: Range<u64>) {
+        let oldest = self.oldest.load(Ordering::SeqCst);
+        for segment in &mut inside.segments {
+            let path = segment.data.path.clone();
+            let data = SegmentData::of_file(path, file.clone(), extent.start, extent.end);
+            segment.replace(data, oldest);
+        }
+    }
+
+    /// Sets where the log ends, while an import is all that goes on.
+    pub(super) fn set_current(&self, lsn: u64) {
+        self.current.store(lsn, Ordering::SeqCst);
+        self.inside.lock().ring.clear(lsn);
+    }
+
     /// Sets the first and the last record that an open has found.
     pub(super) fn set_records(&self, oldest: u64, last: u64) {
         self.oldest.store(oldest, Ordering::SeqCst);
@@ -285,8 +305,29 @@ impl View {
     }
 }
 
+/// Marks where the records of a group stand.
+fn note_group(segment: &mut Segment, place: GroupPlace, records: &[RecordAt]) {
+    let mut position = place.position;
+    for record in records {
+        let (item, len) = match segment.data.written {
+            Written::Groups => (record.at - ITEM_HEADER, ITEM_HEADER + record.len),
+            Written::Rdlw(_) => (0, encoded_len(record.len)),
+        };
+        let mark = Mark {
+            lsn: record.lsn,
+            group: position,
+            item: item as u64,
+        };
+        segment.note(mark, len as u64);
+        if segment.data.written != Written::Groups {
+            position += len as u64;
+        }
+    }
+    segment.reach(place.position + place.length);
+}
+
 /// The records of a payload that the writer has just encoded, voids left out.
-fn records_of(payload: &[u8]) -> Vec<RecordAt> {
+pub(super) fn records_of(payload: &[u8]) -> Vec<RecordAt> {
     let mut records = Vec::new();
     let mut at = 0;
     while let Ok(item) = ItemHead::parse(&payload[at..]) {
@@ -321,15 +362,7 @@ impl Sink for View {
             inside.segments.push_back(Segment::new(place.segment, path));
         }
         if let Some(segment) = inside.segments.back_mut() {
-            for record in &records {
-                let mark = Mark {
-                    lsn: record.lsn,
-                    group: place.position,
-                    item: (record.at - ITEM_HEADER) as u64,
-                };
-                segment.note(mark, (ITEM_HEADER + record.len) as u64);
-            }
-            segment.reach(place.position + place.length);
+            note_group(segment, place, &records);
         }
         self.publish(&mut inside, &records);
         match kept {

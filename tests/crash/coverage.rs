@@ -51,6 +51,8 @@ pub enum Role {
     State,
     Lock,
     Salvaged,
+    /// A spool in one RDLW file.
+    Single,
     Other,
 }
 
@@ -65,7 +67,11 @@ pub fn role(path: &Path) -> Role {
         ("wal-lock", Role::Lock),
     ];
     let found = roles.iter().find(|(part, _)| name.contains(part));
-    found.map_or(Role::Other, |(_, role)| *role)
+    match found {
+        Some((_, role)) => *role,
+        None if name.ends_with(".logical.wal") => Role::Single,
+        None => Role::Other,
+    }
 }
 
 /// Watches the calls of one machine and counts what they do to the log.
@@ -94,6 +100,10 @@ impl Watch {
         let event = match (call, first, paths.get(1).map(|to| role(to))) {
             (Call::Rename, Role::Tmp, Some(Role::Spare)) => "spare prepared",
             (Call::Rename, Role::Tmp, Some(Role::Segment)) => "version 1 segment",
+            (Call::Rename, Role::Tmp, Some(Role::Single)) if self.opening => {
+                "single file mended by an open"
+            }
+            (Call::Rename, Role::Tmp, Some(Role::Single)) => "single file replaced",
             (Call::Rename, Role::Segment, Some(Role::Spare)) => {
                 self.retired.insert(paths[1].to_owned());
                 "segment retired to a spare"

@@ -2,7 +2,7 @@
 
 use super::common::{disk_with, encode, lsns, path, scan, scan_bytes, word};
 use epochwal::format::rdlw::Layout;
-use epochwal::spool::rdlw::{ScanOptions, Scanner};
+use epochwal::spool::rdlw::{ScanOptions, Scanner, TermOf};
 use epochwal::storage::sim::{Call, FaultPlan};
 use epochwal::storage::{RealStorage, Storage};
 use epochwal::{Error, ErrorKind};
@@ -293,8 +293,8 @@ fn terms_of_old_versions_come_from_the_caller() {
     let disk: Arc<dyn Storage> = Arc::new(disk_with(&records.concat()));
     let options = |salvage| ScanOptions {
         salvage,
-        term_of: Some(Box::new(|payload: &[u8]| {
-            payload.first().map(|b| u64::from(*b))
+        term_of: Some(TermOf::new(|payload| {
+            Ok(payload.first().map(|b| u64::from(*b)))
         })),
     };
     let (got, report) = scan(disk.clone(), &path(), options(false));

@@ -14,7 +14,7 @@ use super::session::{self, Plan, State};
 use super::tools::{append_all, open};
 use epochwal::ErrorKind;
 use epochwal::coordinator::{SyncPolicy, SyncStyle};
-use epochwal::spool::{Spool, SpoolOptions};
+use epochwal::spool::{Format, Spool, SpoolOptions};
 use epochwal::storage::sim::{SimRng, SimStorage};
 
 /// Crashed disks looked at by all tests here, unless the environment says
@@ -114,6 +114,20 @@ impl Explorer<'_> {
             Err(e) if loosely && e.kind() == ErrorKind::Corrupt => {
                 self.coverage.count("log without syncs refused");
                 return Ok(());
+            }
+            // The limit of the format: of a run that was never acknowledged later
+            // records may be there, and earlier ones not.
+            Err(e) if known.apart && stop == Stop::Power && e.kind() == ErrorKind::Corrupt => {
+                ensure!(known.staged.iter().flatten().count() > 1, "refused: {e}");
+                self.coverage.count("run with a hole refused");
+                let salvage = SpoolOptions {
+                    salvage: true,
+                    ..options
+                };
+                let spool = open(&Place::sim(&disk), &salvage);
+                let spool = spool.map_err(|e| format!("the salvage fails: {e}"))?;
+                known.check_salvaged(&Found::around_losses(&spool)?)?;
+                return spool.close(PATIENCE).map_err(|e| format!("close: {e}"));
             }
             Err(e) => return Err(format!("the open fails after a mere crash: {e}")),
         };
@@ -341,5 +355,34 @@ fn crashes_around_runs_that_are_larger_than_a_lane() {
         (1, 80),
         plan,
         &["run larger than a lane", "staged, found", "staged, lost"],
+    );
+}
+
+#[test]
+fn crashes_in_a_single_file() {
+    let plan = |rng: &mut SimRng| Plan {
+        format: Format::Rdlw,
+        ..Plan::random(SyncStyle::Buffered, rng)
+    };
+    sweep(
+        "crash::crashes_in_a_single_file",
+        (15, PER_SEED),
+        plan,
+        &[
+            "state saved",
+            "single file replaced",
+            "single file mended by an open",
+            "torn tail dropped",
+            "run with a hole refused",
+            "several runs in a group",
+            "prune under way, done",
+            "prune under way, not done",
+            "cut under way, done",
+            "cut under way, not done",
+            "cut below the quorum refused",
+            "staged, found",
+            "staged, lost",
+            "found empty",
+        ],
     );
 }

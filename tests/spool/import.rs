@@ -12,14 +12,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-const OLD: &str = "/data/test.db.logical.wal";
+pub const OLD: &str = "/data/test.db.logical.wal";
 const OLD_SLOTS: &str = "/data/test.db.logical.slots.json";
 
-fn golden() -> PathBuf {
+pub fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/rdlw")
 }
 
-fn put(disk: &SimStorage, path: &str, bytes: &[u8]) {
+pub fn put(disk: &SimStorage, path: &str, bytes: &[u8]) {
     disk.make_dirs(Path::new("/data"));
     let file = disk.open(Path::new(path), OpenMode::WriteOrCreate).unwrap();
     file.set_len(bytes.len() as u64).unwrap();
@@ -28,20 +28,20 @@ fn put(disk: &SimStorage, path: &str, bytes: &[u8]) {
     disk.sync_dir(Path::new("/data")).unwrap();
 }
 
-fn get(disk: &SimStorage, path: &Path) -> Option<Vec<u8>> {
+pub fn get(disk: &SimStorage, path: &Path) -> Option<Vec<u8>> {
     let file = disk.open(path, OpenMode::Read).ok()?;
     let mut bytes = vec![0; file.len().unwrap() as usize];
     epochwal::storage::read_exact_at(&*file, &mut bytes, 0).unwrap();
     Some(bytes)
 }
 
-type Got = (u64, u64, u64, usize, u32);
+pub type Got = (u64, u64, u64, usize, u32);
 
-fn records(spool: &Spool) -> Vec<Got> {
+pub fn records(spool: &Spool) -> Vec<Got> {
     records_above(spool, 0)
 }
 
-fn records_above(spool: &Spool, lsn: u64) -> Vec<Got> {
+pub fn records_above(spool: &Spool, lsn: u64) -> Vec<Got> {
     let records = spool.read_since(lsn, all()).unwrap();
     let one = |r: &epochwal::spool::SpoolRecord| {
         let crc = crc32fast::hash(&r.payload);
@@ -50,7 +50,7 @@ fn records_above(spool: &Spool, lsn: u64) -> Vec<Got> {
     records.iter().map(one).collect()
 }
 
-fn listed(entry: &Value) -> Vec<Got> {
+pub fn listed(entry: &Value) -> Vec<Got> {
     let number = |r: &Value, field: &str| r[field].as_u64().unwrap();
     let one = |r: &Value| {
         (

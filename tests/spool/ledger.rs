@@ -40,6 +40,8 @@ pub struct Known {
     pub ever: BTreeSet<Name>,
     /// Without syncs: a power failure may take anything.
     pub unsynced: bool,
+    /// A crash may take some records of a run and leave others.
+    pub apart: bool,
 }
 
 /// What an opened spool has.
@@ -69,6 +71,31 @@ impl Found {
             let Some(last) = more.last() else { break };
             at = last.lsn;
             records.extend(more.iter().map(|r| (r.term, checked(r))));
+        }
+        Ok(Found {
+            records,
+            bounds,
+            term: spool.term(),
+        })
+    }
+
+    /// What a salvaged spool has, on all sides of what is lost in it.
+    pub fn around_losses(spool: &Spool) -> Check<Found> {
+        let bounds = spool.bounds();
+        let mut records = Vec::new();
+        let mut at = bounds.pruned_through;
+        while at < bounds.current_lsn {
+            match spool.read_since(at, super::tools::all()) {
+                Ok(more) if more.is_empty() => break,
+                Ok(more) => {
+                    at = more[more.len() - 1].lsn;
+                    records.extend(more.iter().map(|r| (r.term, checked(r))));
+                }
+                Err(e) => match e.lsn() {
+                    Some(next) if next > at + 1 => at = next - 1,
+                    _ => return Err(format!("reading around what is lost: {e}")),
+                },
+            }
         }
         Ok(Found {
             records,
@@ -157,6 +184,15 @@ impl Known {
 
     /// Whether this is what a crash may leave.
     pub fn check(&self, found: &Found) -> Check {
+        if self.apart {
+            let singles = self.staged.iter().flatten().map(|r| vec![*r]);
+            let whole = Known {
+                staged: singles.collect(),
+                apart: false,
+                ..self.clone()
+            };
+            return whole.check(found);
+        }
         found.check()?;
         let pruned = found.bounds.pruned_through;
         ensure!(
@@ -200,6 +236,21 @@ impl Known {
     pub fn check_loosely(&self, found: &Found) -> Check {
         found.check()?;
         let foreign = found.records.iter().find(|r| !self.ever.contains(r));
+        ensure!(foreign.is_none(), "{foreign:?} never was");
+        Ok(())
+    }
+
+    /// Whether a salvage has kept all that it must: what was acknowledged, and
+    /// of what was staged whatever there was of it.
+    pub fn check_salvaged(&self, found: &Found) -> Check {
+        found.check()?;
+        let pruned = found.bounds.pruned_through;
+        let mut rest = found.records.iter();
+        for acked in self.acked.iter().filter(|r| r.1 > pruned) {
+            ensure!(rest.next() == Some(acked), "{acked:?} is lost: {found:?}");
+        }
+        let staged: BTreeSet<_> = self.staged.iter().flatten().collect();
+        let foreign = rest.find(|r| !staged.contains(r));
         ensure!(foreign.is_none(), "{foreign:?} never was");
         Ok(())
     }

@@ -29,6 +29,7 @@ mod read;
 mod reader;
 mod session;
 mod shared;
+mod single_file;
 mod slots_beside;
 mod together;
 mod tools;

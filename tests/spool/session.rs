@@ -6,7 +6,7 @@ use super::ledger::{Check, Found, Known, Name};
 use super::together::Desk;
 use super::tools::{open, payload, small};
 use epochwal::coordinator::{Knobs, SyncPolicy, SyncStyle};
-use epochwal::spool::{ReadLimit, Record, Spool, SpoolOptions};
+use epochwal::spool::{Format, ReadLimit, Record, Spool, SpoolOptions};
 use epochwal::storage::sim::{SimRng, SimStorage};
 use epochwal::storage::{LockMode, OpenMode};
 use std::sync::{Arc, Mutex};
@@ -26,6 +26,7 @@ pub struct Plan {
     pub threads: u64,
     /// They run freely, with spares made beside them: no two runs are alike.
     pub race: bool,
+    pub format: Format,
 }
 
 fn pick<T: Copy>(rng: &mut SimRng, of: &[T]) -> T {
@@ -47,6 +48,7 @@ impl Plan {
             large: false,
             threads: 0,
             race: false,
+            format: Format::Native,
         }
     }
 
@@ -62,6 +64,7 @@ impl Plan {
 
     pub fn options(&self) -> SpoolOptions {
         SpoolOptions {
+            format: self.format,
             sync_style: self.style,
             sync_policy: self.policy,
             segment_size: self.segment_size,
@@ -93,6 +96,7 @@ pub fn run(
 ) -> Check<Vec<State>> {
     let states: Arc<Mutex<Vec<State>>> = Arc::default();
     let watch = Arc::new(Mutex::new(Watch::new(coverage)));
+    known.apart = plan.format == Format::Rdlw;
     known.unsynced |= plan.policy == SyncPolicy::Off;
     let known = Arc::new(Mutex::new(known));
     let (keep, knows, sees) = (states.clone(), known.clone(), watch.clone());

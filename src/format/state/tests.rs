@@ -13,11 +13,13 @@ fn sample() -> State {
         newest_generation: 0x15,
         newest_epoch: 0x16,
         highest_seq: 0x17,
-        watermark: 0x18,
+        // Of a log in a single file: the floor.
+        watermark: 0x12,
         kind: GroupKind::Records,
         clean: true,
         records: RecordsState {
             slots: true,
+            single_file: Some(0x23),
             pruned_through: 0x21,
             quorum_lsn: 0x22,
             terms: terms(2),
@@ -58,9 +60,10 @@ fn patched(at: usize, patch: &[u8]) -> Result<State, StateError> {
 
 #[test]
 fn the_layout_is_that_of_the_document() {
-    let mut expected = b"EWALSTAT\x02\0\0\0\x07\0\0\0\x08\x07\x06\x05\x04\x03\x02\x01".to_vec();
+    let mut expected = b"EWALSTAT\x02\0\0\0\x0f\0\0\0\x08\x07\x06\x05\x04\x03\x02\x01".to_vec();
     expected.extend_from_slice(b"a log's identityits database's..");
-    for number in 0x11..=0x18_u64 {
+    // A single file's last LSN stands where the watermark does.
+    for number in (0x11..=0x17).chain([0x23_u64]) {
         expected.extend_from_slice(&number.to_le_bytes());
     }
     expected.push(2);
@@ -101,7 +104,7 @@ fn each_flag_means_one_thing() {
 #[test]
 fn what_is_newer_is_told_from_what_is_damaged() {
     assert_eq!(patched(8, &[3]), Err(StateError::Version(3)));
-    assert_eq!(patched(12, &[8]), Err(StateError::Version(2)));
+    assert_eq!(patched(12, &[16]), Err(StateError::Version(2)));
     assert_eq!(patched(15, &[1]), Err(StateError::Version(2)));
     assert_eq!(patched(0, b"e"), Err(StateError::Damaged));
     // A log of pages has no slots.

@@ -33,6 +33,7 @@ pub(super) fn options(style: SyncStyle) -> LogOptions {
         style,
         segment_size: 4 * 4096,
         version_one: false,
+        single_file: false,
         database_id: None,
         salvage: false,
         knobs: Knobs {

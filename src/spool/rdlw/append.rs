@@ -12,6 +12,7 @@ use crate::format::rdlw::{Layout, OVERHEAD};
 use crate::log::{Disk, SyncPolicy, heals, sync_dir, sync_failed, sync_file};
 use crate::storage::{File, OpenMode, read_exact_at, uninterrupted, write_all_at};
 use crate::wrong::{self, Wrong};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -41,6 +42,13 @@ pub struct Appender {
     /// The file has its name, but a crash may still take it.
     unnamed: bool,
     failed: Option<Error>,
+}
+
+/// What [`Appender::prepare`] has made.
+#[derive(Debug)]
+pub struct Prepared {
+    new: NewFile,
+    kept: Range<u64>,
 }
 
 impl Appender {
@@ -144,18 +152,39 @@ impl Appender {
     /// After an error the file is as it was, or nothing can be added any more.
     /// After a crash it is one or the other.
     pub fn prune(&mut self, keep: u64) -> Result<()> {
-        if !(self.removed..=self.end).contains(&keep) {
+        self.keep(keep..self.end)
+    }
+
+    /// Removes what lies before and behind a range of positions, where records
+    /// begin, in the way of [`Appender::prune`]: who reads the old file beside
+    /// this one can go on with it.
+    pub fn keep(&mut self, kept: Range<u64>) -> Result<()> {
+        let prepared = self.prepare(kept)?;
+        self.replace(prepared)
+    }
+
+    /// The first half of [`Appender::keep`]: writes what is kept to a new file,
+    /// synced, that has not its name yet. Without the other half nothing changes.
+    pub fn prepare(&mut self, kept: Range<u64>) -> Result<Prepared> {
+        if kept.start > kept.end || kept.start < self.removed || kept.end > self.end {
             return Err(Error::invalid(format!(
-                "position {keep} is not in {} to {}",
-                self.removed, self.end
+                "positions {} to {} are not in {} to {}",
+                kept.start, kept.end, self.removed, self.end
             )));
         }
         self.make_ready()?;
         let mut new = NewFile::create(&self.disk, &self.path)?;
         new.clear()?;
-        self.copy(keep, &mut new)?;
+        self.copy(kept.clone(), &mut new)?;
+        new.settle()?;
+        Ok(Prepared { new, kept })
+    }
+
+    /// The other half; nothing was appended since the first.
+    pub fn replace(&mut self, prepared: Prepared) -> Result<()> {
+        let Prepared { new, kept } = prepared;
         self.file = new.finish()?;
-        self.removed = keep;
+        (self.removed, self.end) = (kept.start, kept.end);
         self.unnamed = true;
         match self.make_ready() {
             // The next append tries again before it writes.
@@ -221,11 +250,11 @@ impl Appender {
         Ok(())
     }
 
-    fn copy(&self, from: u64, new: &mut NewFile) -> Result<()> {
-        let mut at = from;
-        let mut buffer = vec![0; CHUNK.min((self.end - at) as usize)];
-        while at < self.end {
-            let len = buffer.len().min((self.end - at) as usize);
+    fn copy(&self, kept: Range<u64>, new: &mut NewFile) -> Result<()> {
+        let mut at = kept.start;
+        let mut buffer = vec![0; CHUNK.min((kept.end - at) as usize)];
+        while at < kept.end {
+            let len = buffer.len().min((kept.end - at) as usize);
             let piece = &mut buffer[..len];
             read_exact_at(&*self.file, piece, at - self.removed)
                 .map_err(|e| self.io("read", &e))?;

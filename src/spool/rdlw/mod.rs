@@ -8,13 +8,15 @@
 mod append;
 mod export;
 mod new_file;
+mod rebuild;
 mod report;
 mod resync;
 mod scan;
 mod source;
 mod sums;
 
-pub use append::{Appender, MAX_RUN};
+pub use append::{Appender, MAX_RUN, Prepared};
 pub use export::{Exported, Exporter};
+pub(super) use rebuild::rebuild;
 pub use report::{Beyond, Cause, Report, Skipped, Verdict};
 pub use scan::{ScanOptions, Scanned, Scanner, TermOf};

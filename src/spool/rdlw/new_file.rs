@@ -22,6 +22,8 @@ pub(super) struct NewFile {
     file: Arc<dyn File>,
     buffer: Vec<u8>,
     written: u64,
+    /// All of it is synced.
+    settled: bool,
     named: bool,
 }
 
@@ -49,6 +51,7 @@ impl NewFile {
             file,
             buffer: Vec::new(),
             written: 0,
+            settled: false,
             named: false,
         })
     }
@@ -95,16 +98,24 @@ impl NewFile {
         write_all_at(&*self.file, bytes, self.written, 1)
             .map_err(|e| Error::io("write", &self.tmp, &e))?;
         self.written += bytes.len() as u64;
+        self.settled = false;
+        Ok(())
+    }
+
+    /// Writes and syncs all of it.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        self.flush()?;
+        if !self.settled && !wrong::is(Wrong::NamedBeforeSynced) {
+            sync_file(&*self.file, "sync", &self.tmp)?;
+        }
+        self.settled = true;
         Ok(())
     }
 
     /// Syncs it and gives it its name, replacing what has it. That the name
     /// lasts is up to a sync of the directory.
     pub(super) fn finish(mut self) -> Result<Arc<dyn File>> {
-        self.flush()?;
-        if !wrong::is(Wrong::NamedBeforeSynced) {
-            sync_file(&*self.file, "sync", &self.tmp)?;
-        }
+        self.settle()?;
         self.disk
             .rename(&self.tmp, &self.target)
             .map_err(|e| Error::io("rename", &self.tmp, &e))?;

@@ -13,31 +13,48 @@ use crate::log::Disk;
 use crate::wrong::{self, Wrong};
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Magic and version byte.
 const PREFIX: usize = 5;
 
 /// Finds the term of a record of version 1 or 2 in its payload, where other
-/// software keeps it; none: term 1.
-pub type TermOf = Box<dyn Fn(&[u8]) -> Option<u64> + Send + Sync>;
+/// software keeps it. None is term 1; an error ends the scan.
+#[derive(Clone)]
+pub struct TermOf(Arc<TermFn>);
+
+type TermFn = dyn Fn(&[u8]) -> Result<Option<u64>> + Send + Sync;
+
+impl TermOf {
+    /// `find` is called with each such payload, by whoever scans.
+    pub fn new(find: impl Fn(&[u8]) -> Result<Option<u64>> + Send + Sync + 'static) -> TermOf {
+        TermOf(Arc::new(find))
+    }
+}
+
+impl fmt::Debug for TermOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TermOf")
+    }
+}
+
+/// The same function.
+impl PartialEq for TermOf {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for TermOf {}
 
 /// How a file is scanned.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ScanOptions {
     /// Go on behind damage: of repeated or falling LSNs the first is kept,
     /// records of a falling term are left out, and so is what is damaged.
     pub salvage: bool,
     /// Where the terms of versions 1 and 2 come from.
     pub term_of: Option<TermOf>,
-}
-
-impl fmt::Debug for ScanOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ScanOptions")
-            .field("salvage", &self.salvage)
-            .field("term_of", &self.term_of.is_some())
-            .finish()
-    }
 }
 
 /// A record and its place.
@@ -67,6 +84,8 @@ pub struct Scanner {
     last: (u64, u64),
     /// The LSN of the first sound record that was seen behind damage.
     seen: Option<u64>,
+    /// What was given last.
+    given: Option<(Header, u64)>,
     report: Report,
     done: bool,
 }
@@ -93,6 +112,7 @@ impl Scanner {
             at: 0,
             last: (0, 0),
             seen: None,
+            given: None,
             report,
             done: false,
         })
@@ -123,6 +143,7 @@ impl Scanner {
             .forward(payload_at, header.payload_len as usize)?;
         self.take(&header, term);
         self.note(&header, term);
+        self.given = Some((header, term));
         let payload = self
             .source
             .forward(payload_at, header.payload_len as usize)?;
@@ -137,6 +158,25 @@ impl Scanner {
             len,
             layout: header.layout,
         }))
+    }
+
+    /// What was given last, once more; none where that is not in memory.
+    pub(in crate::spool) fn last(&mut self) -> Option<Scanned<'_>> {
+        let (header, term) = self.given?;
+        let offset = self.report.last_offset;
+        let payload_at = offset + header.layout.header_len() as u64;
+        let payload = self.source.held(payload_at, header.payload_len as usize)?;
+        Some(Scanned {
+            record: Record {
+                term,
+                lsn: header.lsn,
+                timestamp: header.timestamp,
+                payload,
+            },
+            offset,
+            len: header.record_len(),
+            layout: header.layout,
+        })
     }
 
     /// What was seen so far.
@@ -260,7 +300,7 @@ impl Scanner {
         };
         let at = self.at + header.layout.header_len() as u64;
         let payload = self.source.forward(at, header.payload_len as usize)?;
-        Ok(term_of(payload).unwrap_or(1))
+        Ok((term_of.0)(payload)?.unwrap_or(1))
     }
 
     fn out_of_order(&self, header: &Header, term: u64) -> Option<Cause> {

@@ -94,6 +94,11 @@ impl Source {
         }
     }
 
+    /// `len` bytes from `at`, where they are in memory.
+    pub(super) fn held(&self, at: u64, len: usize) -> Option<&[u8]> {
+        self.window.held_from(at).get(..len)
+    }
+
     /// A few bytes from `at`, which may be anywhere: as many as asked for, or
     /// as the file has.
     pub(super) fn peek(&mut self, at: u64, len: usize) -> Result<&[u8]> {
