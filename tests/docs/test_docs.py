@@ -2,8 +2,10 @@
 
 Blocks tagged c, cpp, python, rust or sh are programs; those of one document
 run in order in one empty folder, so that a later one may read what an earlier
-one wrote. A block tagged output must be exactly what the program before it
-printed. Untagged blocks and other tags are text.
+one wrote. Where a file name follows the tag, as in ```python bank.py, the block
+is put there under that name, for later ones to include, import or run. A block
+tagged output must be exactly what the program before it printed. Untagged blocks
+and other tags are text.
 """
 
 import os
@@ -25,9 +27,10 @@ LINK = [f"-L{LIB}", f"-Wl,-rpath,{LIB}", "-lepochwal"]
 
 
 class Block(NamedTuple):
-    """A fenced block: its tag, its text, the line of its fence."""
+    """A fenced block: its tag, its file's name, its text, the line of its fence."""
 
     tag: str
+    name: str
     text: str
     line: int
 
@@ -36,13 +39,15 @@ def blocks(document: Path) -> list[Block]:
     """The fenced blocks of a document."""
     found = []
     lines = document.read_text(encoding="utf-8").splitlines()
-    start = tag = None
+    start: int | None = None
+    tag = name = ""
     for number, line in enumerate(lines, start=1):
         if start is None:
-            if opening := re.fullmatch(r"```(\w*)", line):
-                start, tag = number, opening[1]
+            if opening := re.fullmatch(r"```(\w*)(?: ([\w.-]+))?", line):
+                start, tag, name = number, opening[1], opening[2] or ""
         elif line == "```":
-            found.append(Block(tag or "", "\n".join(lines[start : number - 1]) + "\n", start))
+            text = "\n".join(lines[start : number - 1]) + "\n"
+            found.append(Block(tag, name, text, start))
             start = None
     assert start is None, f"{document}: the block of line {start} is never closed"
     return found
@@ -50,7 +55,8 @@ def blocks(document: Path) -> list[Block]:
 
 def execute(command: list[str | Path], folder: Path) -> str:
     tools = [str(TARGET), str(Path(sys.executable).parent), os.environ["PATH"]]
-    environment = os.environ | {"PATH": os.pathsep.join(tools)}
+    # Scripts are run from elsewhere; what they import lies in the folder.
+    environment = os.environ | {"PATH": os.pathsep.join(tools), "PYTHONPATH": str(folder)}
     done = subprocess.run(
         [str(c) for c in command],
         cwd=folder,
@@ -67,7 +73,7 @@ def execute(command: list[str | Path], folder: Path) -> str:
 def run_c(source: Path, folder: Path) -> str:
     program = source.with_suffix(".out")
     compiler = os.environ.get("CC", "cc").split()
-    flags = ["-std=c11", *WARNINGS, f"-I{ROOT / 'include'}"]
+    flags = ["-std=c11", *WARNINGS, f"-I{ROOT / 'include'}", f"-I{folder}"]
     execute([*compiler, *flags, source, "-o", program, *LINK], folder)
     return execute([program], folder)
 
@@ -75,7 +81,8 @@ def run_c(source: Path, folder: Path) -> str:
 def run_cpp(source: Path, folder: Path) -> str:
     program = source.with_suffix(".out")
     compiler = os.environ.get("CXX", "c++").split()
-    includes = [f"-I{ROOT / 'include'}", f"-I{ROOT / 'bindings' / 'cpp' / 'include'}"]
+    headers = [ROOT / "include", ROOT / "bindings" / "cpp" / "include", folder]
+    includes = [f"-I{path}" for path in headers]
     execute(
         [*compiler, "-std=c++17", *WARNINGS, *includes, source, "-o", program, *LINK], folder
     )
@@ -118,6 +125,8 @@ def test_blocks_run(document: Path, tmp_path: Path) -> None:
         if block.tag == "output":
             assert printed == block.text, f"{document.name}, line {block.line}"
             printed = None
+        elif block.name:
+            (folder / block.name).write_text(block.text, encoding="utf-8")
         elif block.tag in RUNNERS:
             suffix, run = RUNNERS[block.tag]
             source = tmp_path / f"{document.stem}_line_{block.line}{suffix}"
