@@ -16,6 +16,7 @@ use std::ptr::null;
 /// EWAL_REPLICATION_STATS_INIT.
 #[repr(C)]
 #[derive(Clone, Copy)]
+#[cfg_attr(test, derive(Debug))]
 pub struct ewal_replication_stats {
     /// sizeof(ewal_replication_stats).
     pub struct_size: u32,
@@ -289,5 +290,24 @@ fn stats_to_c(stats: &PrimaryStats) -> ewal_replication_stats {
         compactions: stats.compactions,
         saves_without_space: stats.saves_without_space,
         prunes: stats.prunes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_figure_reaches_its_own() {
+        const FIGURES: usize = size_of::<PrimaryStats>() / 8;
+        let different: [u64; FIGURES] = std::array::from_fn(|i| i as u64 + 1);
+        // SAFETY: numbers all through, and any number is one.
+        let stats: PrimaryStats = unsafe { std::mem::transmute(different) };
+        let (rust, c) = (format!("{stats:?}"), format!("{:?}", stats_to_c(&stats)));
+        let c = c.replace("struct_size: 0, reserved: 0, ", "");
+        assert_eq!(
+            rust.split_once('{').unwrap().1,
+            c.split_once('{').unwrap().1
+        );
     }
 }

@@ -148,7 +148,8 @@ static void listings_show_slots_and_replicas(void) {
   ewal_registration b = join(primary, "b", "eu");
   ewal_progress progress = EWAL_PROGRESS_INIT;
   ewal_replication_stats stats = EWAL_REPLICATION_STATS_INIT;
-  uint64_t epoch, after;
+  uint64_t epoch, after, lsn;
+  uint32_t level;
   seen s;
   fill(primary, 9);
   EXPECT(EWAL_OK, ewal_primary_slot_create(primary, "a", 3, false, &error), &error);
@@ -164,6 +165,11 @@ static void listings_show_slots_and_replicas(void) {
   ack.apply_errors = 4;
   ack.divergences = 3;
   EXPECT(EWAL_OK, ewal_primary_ack(primary, "b", b.generation, &ack, &error), &error);
+  for (level = 0; level <= EWAL_LEVEL_APPLIED; level++) {
+    static const uint64_t at[] = {6, 7, 6, 5}; /* 0 is the default */
+    EXPECT(EWAL_OK, ewal_primary_quorum_lsn(primary, 1, level, &lsn, &error), &error);
+    CHECK(lsn == at[level]);
+  }
   s = slots_of(primary);
   CHECK(s.n == 3 && strcmp(s.ids[0], "a") == 0 && strcmp(s.ids[2], "c") == 0);
   CHECK(s.slots[0].restart_lsn == 3 && s.slots[0].confirmed_lsn == 3);
