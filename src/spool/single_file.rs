@@ -37,7 +37,7 @@ impl RecordFile for SingleFile {
         // Of a cut that was not made.
         self.prepared = None;
         let mut run = Vec::with_capacity(payload.len());
-        let records = records_of(payload);
+        let records: Vec<_> = records_of(payload).collect();
         for record in &records {
             rdlw::encode(
                 &rdlw::Record {

@@ -12,7 +12,6 @@ use crate::format::names::Names;
 use crate::format::rdlw::encoded_len;
 use crate::format::record::RecordHead;
 use crate::format::terms::Terms;
-use crate::log::GroupPlace;
 use crate::sequencer::{DurableGroup, Events, Sink, WaitWord};
 use crate::storage::File;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
@@ -219,7 +218,7 @@ impl View {
     /// Adds durable records: their payloads stand in `bytes`.
     pub(super) fn publish_run(&self, bytes: Vec<u8>, records: Vec<RecordAt>) {
         let mut inside = self.inside.lock();
-        self.publish(&mut inside, &records);
+        self.publish(&mut inside.terms, records.iter().copied());
         inside.ring.push(Arc::new(bytes), records);
         let (after, pruned) = (inside.ring.after(), self.pruned());
         if after > pruned {
@@ -233,21 +232,23 @@ impl View {
     }
 
     /// Moves the bounds on and notes new terms.
-    fn publish(&self, inside: &mut Inside, records: &[RecordAt]) {
+    fn publish(&self, terms: &mut Terms, records: impl Iterator<Item = RecordAt>) {
+        let mut ends = None;
         for record in records {
-            if inside.terms.last().is_none_or(|t| t.term < record.term) {
+            if terms.last().is_none_or(|t| t.term < record.term) {
                 // The writer has checked that there is room in the history.
-                let _ = inside.terms.push(record.term, record.lsn, self.pruned());
+                let _ = terms.push(record.term, record.lsn, self.pruned());
             }
+            ends.get_or_insert((record.lsn, 0)).1 = record.lsn;
         }
-        let (Some(first), Some(last)) = (records.first(), records.last()) else {
+        let Some((first, last)) = ends else {
             return;
         };
         if self.oldest.load(Ordering::SeqCst) == 0 {
-            self.oldest.store(first.lsn, Ordering::SeqCst);
+            self.oldest.store(first, Ordering::SeqCst);
         }
-        self.last.store(last.lsn, Ordering::SeqCst);
-        self.current.store(last.lsn, Ordering::SeqCst);
+        self.last.store(last, Ordering::SeqCst);
+        self.current.store(last, Ordering::SeqCst);
     }
 
     /// Records at or below `lsn` are not read any more; the first above it is
@@ -305,54 +306,59 @@ impl View {
     }
 }
 
-/// Marks where the records of a group stand.
-fn note_group(segment: &mut Segment, place: GroupPlace, records: &[RecordAt]) {
-    let mut position = place.position;
-    for record in records {
-        let (item, len) = match segment.data.written {
-            Written::Groups => (record.at - ITEM_HEADER, ITEM_HEADER + record.len),
-            Written::Rdlw(_) => (0, encoded_len(record.len)),
-        };
-        let mark = Mark {
-            lsn: record.lsn,
-            group: position,
-            item: item as u64,
-        };
-        segment.note(mark, len as u64);
-        if segment.data.written != Written::Groups {
-            position += len as u64;
+/// Marks where a record stands whose group, or in a single file it itself, begins
+/// at `position`; gives where the next one does.
+fn note_record(segment: &mut Segment, position: u64, record: &RecordAt) -> u64 {
+    let (item, len, next) = match segment.data.written {
+        Written::Groups => {
+            let item = record.at - ITEM_HEADER;
+            (item, ITEM_HEADER + record.len, position)
         }
-    }
-    segment.reach(place.position + place.length);
+        Written::Rdlw(_) => {
+            let len = encoded_len(record.len);
+            (0, len, position + len as u64)
+        }
+    };
+    let mark = Mark {
+        lsn: record.lsn,
+        group: position,
+        item: item as u64,
+    };
+    segment.note(mark, len as u64);
+    next
 }
 
 /// The records of a payload that the writer has just encoded, voids left out.
-pub(super) fn records_of(payload: &[u8]) -> Vec<RecordAt> {
-    let mut records = Vec::new();
+pub(super) fn records_of(payload: &[u8]) -> impl Iterator<Item = RecordAt> + '_ {
     let mut at = 0;
-    while let Ok(item) = ItemHead::parse(&payload[at..]) {
-        if item.kind == ItemKind::Record
-            && let Ok(head) = RecordHead::parse(&payload[at..])
-        {
-            records.push(RecordAt {
-                term: head.term,
-                lsn: head.lsn,
-                timestamp_ms: head.timestamp_ms,
-                at: at + ITEM_HEADER,
-                len: head.payload_len,
-            });
+    std::iter::from_fn(move || {
+        loop {
+            let here = at;
+            let item = ItemHead::parse(&payload[here..]).ok()?;
+            at += item.len;
+            if item.kind == ItemKind::Record
+                && let Ok(head) = RecordHead::parse(&payload[here..])
+            {
+                return Some(RecordAt {
+                    term: head.term,
+                    lsn: head.lsn,
+                    timestamp_ms: head.timestamp_ms,
+                    at: here + ITEM_HEADER,
+                    len: head.payload_len,
+                });
+            }
         }
-        at += item.len;
-    }
-    records
+    })
 }
 
 impl Sink for View {
     fn durable(&self, group: &DurableGroup<'_>) {
-        let records = records_of(group.payload);
         let place = group.place;
         let wanted = self.wanted.load(Ordering::SeqCst) && group.payload.len() <= self.ring_bytes;
-        let kept = wanted.then(|| group.payload.to_vec());
+        let kept = wanted.then(|| {
+            let records: Vec<_> = records_of(group.payload).collect();
+            (group.payload.to_vec(), records)
+        });
         let mut inside = self.inside.lock();
         let known = inside.segments.back().map(|s| s.first_epoch);
         if known != Some(place.segment)
@@ -361,12 +367,25 @@ impl Sink for View {
             let path = names.segment(place.segment);
             inside.segments.push_back(Segment::new(place.segment, path));
         }
-        if let Some(segment) = inside.segments.back_mut() {
-            note_group(segment, place, &records);
+        let Inside {
+            segments, terms, ..
+        } = &mut *inside;
+        let mut segment = segments.back_mut();
+        if let Some(segment) = &segment {
+            segment.reach(place.position + place.length);
         }
-        self.publish(&mut inside, &records);
+        let mut position = place.position;
+        let note = |record: &RecordAt| {
+            if let Some(segment) = &mut segment {
+                position = note_record(segment, position, record);
+            }
+        };
+        match &kept {
+            Some((_, records)) => self.publish(terms, records.iter().copied().inspect(note)),
+            None => self.publish(terms, records_of(group.payload).inspect(note)),
+        }
         match kept {
-            Some(bytes) => inside.ring.push(Arc::new(bytes), records),
+            Some((bytes, records)) => inside.ring.push(Arc::new(bytes), records),
             None => {
                 let current = self.current();
                 inside.ring.clear(current);
