@@ -248,6 +248,18 @@ fn a_cut_between_two_records_is_an_end_as_any_other() {
     assert_eq!(spool.truncate_after(22, 3).unwrap(), None);
     append(&spool, 3, 26).unwrap();
     assert_eq!(read_all(&spool, 20, 10).unwrap(), [26]);
+    // Pruned up to such an end: who waits from below it is told by a read.
+    spool.truncate_after(25, 4).unwrap().unwrap();
+    assert_eq!(spool.prune_through(25).unwrap(), 25);
+    spool.wait_after(22, poll).unwrap();
+    assert_eq!(
+        read_all(&spool, 22, 1).unwrap_err().kind(),
+        ErrorKind::WalRemoved
+    );
+    assert_eq!(
+        spool.wait_after(25, poll).unwrap_err().kind(),
+        ErrorKind::Timeout
+    );
 }
 
 #[test]
