@@ -2163,7 +2163,7 @@ ewal_status ewal_ack_watch_finish(ewal_ack_watch watch,
 // wal_status: they are gone, or nothing holds them any more.
 #define EWAL_WAL_LOST 4
 
-// lsn of ewal_primary_slot_create: the end of the spool.
+// lsn of ewal_primary_slot_create and _reset: the end of the spool.
 #define EWAL_SLOT_AT_END UINT64_MAX
 
 // archived_lsn of ewal_primary_prune: there is no archive.
@@ -2252,8 +2252,9 @@ ewal_status ewal_primary_slot_drop(ewal_primary primary,
                                    ewal_error *error);
 
 // Revives a slot after a new bootstrap of its replica, which has everything up
-// to lsn; what it acknowledged before counts no more. A slot that is valid is
-// not set back: drop it, and make it again.
+// to lsn (EWAL_SLOT_AT_END: the end of the spool); what it acknowledged before
+// counts no more. A slot that is valid is not set back: drop it, and make it
+// again.
 //
 // Ownership: nothing.
 // Threads: any.

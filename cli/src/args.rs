@@ -3,7 +3,9 @@
 use crate::exit;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use std::num::ParseIntError;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Looks at the log of a database: what is in it, whether it is whole, and
 /// what recovery makes of it.
@@ -134,11 +136,27 @@ pub struct SlotResetArgs {
     pub db: PathBuf,
     /// The slot's name
     pub id: String,
-    /// What its replica has now: records above it are kept for it
-    pub lsn: u64,
+    /// What its replica has now: records above it are kept for it. "end": all
+    /// there are
+    pub lsn: Place,
     /// One JSON document; numbers are exact integers
     #[arg(long)]
     pub json: bool,
+}
+
+/// An LSN, or the end of the log.
+#[derive(Clone, Copy, Debug)]
+pub struct Place(pub Option<u64>);
+
+impl FromStr for Place {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Place, ParseIntError> {
+        match text {
+            "end" => Ok(Place(None)),
+            number => number.parse().map(|lsn| Place(Some(lsn))),
+        }
+    }
 }
 
 #[derive(Debug, Args)]

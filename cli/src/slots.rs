@@ -363,7 +363,7 @@ fn reset(args: &SlotResetArgs, out: &mut impl Write) -> Result<Exit, Failure> {
     let primary = open(&args.db, false)?;
     let bounds = primary.spool().map(|spool| spool.bounds());
     let (low, high) = bounds.map_or((0, 0), |b| (b.pruned_through, b.current_lsn));
-    primary.slot_reset(&args.id, args.lsn).map_err(|error| {
+    primary.slot_reset(&args.id, args.lsn.0).map_err(|error| {
         let db = args.db.display();
         let advice = match error.kind() {
             ErrorKind::WalRemoved | ErrorKind::Ahead => {

@@ -238,6 +238,8 @@ fn a_slot_is_reset_to_where_its_replica_was_loaded() {
         assert_eq!(reset[member], value, "{member}");
     }
     assert!(open(&db).slot("old").expect("slot").slot.is_valid());
+    let reset = json_of(0, "reset", &db, &["old", "end"]);
+    assert_eq!(reset["restart_lsn"], 100);
 }
 
 #[test]

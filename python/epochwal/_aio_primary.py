@@ -231,8 +231,8 @@ class Primary(Watch):
         """Drop a slot, and its replica from the registry."""
         await self._in_thread(lambda: self._primary.slot_drop(id))
 
-    async def slot_reset(self, id: str, lsn: int) -> None:
-        """Revive a slot after a new bootstrap of its replica."""
+    async def slot_reset(self, id: str, lsn: int | None) -> None:
+        """Revive a slot after a new bootstrap of its replica up to ``lsn``; None: the end."""
         await self._in_thread(lambda: self._primary.slot_reset(id, lsn))
 
     async def enforce_limits(self, now_unix_ms: int | None = None) -> list[Slot]:

@@ -420,13 +420,16 @@ impl Primary {
     }
 
     /// Revives a slot after a new bootstrap of its replica, which has everything
-    /// up to lsn. A valid slot can't be set back: drop it, and make it again.
-    fn slot_reset(
+    /// up to lsn; None: the end of the log. A valid slot can't be set back: drop
+    /// it, and make it again.
+    #[pyo3(signature = (id, lsn))]
+    fn slot_reset<'py>(
         &self,
-        py: Python<'_>,
+        py: Python<'py>,
         #[pyo3(from_py_with = args::id)] id: String,
-        #[pyo3(from_py_with = args::lsn)] lsn: u64,
+        lsn: Given<'py>,
     ) -> PyResult<()> {
+        let lsn = lsn.map(|lsn| args::lsn(&lsn)).transpose()?;
         self.run(py, |core| Ok(core.slot_reset(&id, lsn)?))
     }
 

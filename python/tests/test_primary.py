@@ -286,6 +286,8 @@ def test_who_holds_back_too_much_must_begin_anew(db: Path) -> None:
         assert not primary.replicas()[0].counts
         primary.set_rebootstrapping("a", False)
         assert primary.slot("a").invalidated is None
+        primary.slot_reset("a", None)
+        assert primary.slot("a").restart_lsn == 30
         primary.ack("a", r.generation, durable=30)
         assert primary.wait_acks(30, "2").observed == 2
         with pytest.raises(epochwal.OrderError):
@@ -511,13 +513,13 @@ def test_positions_are_ints_in_range(primary: Primary, value: Any) -> None:
         lambda: primary.wait_acks(value, timeout=0),
         lambda: primary.watch_acks(value),
         lambda: primary.nth_highest(value),
-        lambda: primary.slot_reset("a", value),
         lambda: primary.events_since(value),
     ]
     if value is not None:
         calls += [
             lambda: primary.plan_resume("a", 1, term=value),
             lambda: primary.slot_create("b", value),
+            lambda: primary.slot_reset("a", value),
             lambda: primary.prune(value),
             lambda: primary.enforce_limits(value),
         ]

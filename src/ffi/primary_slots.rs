@@ -23,7 +23,7 @@ pub const EWAL_WAL_UNRESERVED: u32 = 3;
 /// wal_status: they are gone, or nothing holds them any more.
 pub const EWAL_WAL_LOST: u32 = 4;
 
-/// lsn of ewal_primary_slot_create: the end of the spool.
+/// lsn of ewal_primary_slot_create and _reset: the end of the spool.
 pub const EWAL_SLOT_AT_END: u64 = u64::MAX;
 
 /// archived_lsn of ewal_primary_prune: there is no archive.
@@ -152,8 +152,9 @@ pub unsafe extern "C" fn ewal_primary_slot_drop(
 }
 
 /// Revives a slot after a new bootstrap of its replica, which has everything up
-/// to lsn; what it acknowledged before counts no more. A slot that is valid is
-/// not set back: drop it, and make it again.
+/// to lsn (EWAL_SLOT_AT_END: the end of the spool); what it acknowledged before
+/// counts no more. A slot that is valid is not set back: drop it, and make it
+/// again.
 ///
 /// Ownership: nothing.
 /// Threads: any.
@@ -170,6 +171,7 @@ pub unsafe extern "C" fn ewal_primary_slot_reset(
 ) -> ewal_status {
     let body = |it: &Primary| {
         guard::refuse_in_callback("ewal_primary_slot_reset")?;
+        let lsn = (lsn != EWAL_SLOT_AT_END).then_some(lsn);
         // SAFETY: the caller keeps to the header.
         it.slot_reset(unsafe { arg::text(id, "id") }?, lsn)?;
         Ok(Done::Ok)

@@ -23,10 +23,10 @@ impl Primary {
     }
 
     /// Revives a slot after a new bootstrap of its replica, which has
-    /// everything up to `lsn`; what it acknowledged before counts no more. A
-    /// slot that is valid can't be set back: drop it, and make it again.
-    /// Blocks on the disk.
-    pub fn slot_reset(&self, id: &str, lsn: u64) -> Result<()> {
+    /// everything up to `lsn` (none: the end of the log); what it acknowledged
+    /// before counts no more. A slot that is valid can't be set back: drop it,
+    /// and make it again. Blocks on the disk.
+    pub fn slot_reset(&self, id: &str, lsn: Option<u64>) -> Result<()> {
         self.0.slot_reset(id, lsn)
     }
 
@@ -133,14 +133,16 @@ impl Core {
         Ok(())
     }
 
-    fn slot_reset(&self, id: &str, lsn: u64) -> Result<()> {
+    fn slot_reset(&self, id: &str, lsn: Option<u64>) -> Result<()> {
         self.check_fork()?;
         let _shape = self.shape.lock();
         let mut store = self.store.lock();
-        let bounds = self.wal.bounds();
         let mut state = self.state.lock();
         state.check_usable()?;
         let index = state.find_slot(id)?;
+        // Read under the lock: no slot has come further than that.
+        let bounds = self.wal.bounds();
+        let lsn = lsn.unwrap_or(bounds.current_lsn);
         self.check_place(lsn, &bounds)?;
         let mut slot = state.entry(index).slot.clone();
         state.topology.plan(0);

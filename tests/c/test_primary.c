@@ -352,6 +352,8 @@ static void a_slot_beyond_the_horizon_is_given_up(void) {
   resume = plan(primary, "a", 0, 0);
   CHECK(resume.kind == EWAL_RESUME_REBOOTSTRAP && resume.cause == EWAL_CAUSE_HORIZON);
   EXPECT(EWAL_OK, ewal_primary_slot_reset(primary, "a", 9, &error), &error);
+  EXPECT(EWAL_OK, ewal_primary_slot_reset(primary, "a", EWAL_SLOT_AT_END, &error), &error);
+  CHECK(slots_of(primary).slots[0].restart_lsn == 11);
   EXPECT(EWAL_OK, has(primary, "a", a.generation, 11, &error), &error);
   EXPECT(EWAL_E_ORDER, ewal_primary_slot_reset(primary, "a", 9, &error), &error);
   CHECK(error.lsn == 11);

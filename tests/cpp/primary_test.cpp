@@ -212,6 +212,9 @@ TEST(limits_give_slots_up) {
   CHECK(events[0].slot_id == "a");
   CHECK(!events[0].message.has_value());
   primary.slot_reset("a", 9);
+  CHECK(primary.slots()[0].restart_lsn == 9);
+  primary.slot_reset("a", std::nullopt);
+  CHECK(primary.slots()[0].restart_lsn == 11);
   CHECK(primary.enforce_limits().empty());
 }
 

@@ -300,7 +300,7 @@ fn check(ops: &[Op]) {
             }
             Op::Reset(i, lag) => {
                 let (id, lsn) = (name(*i), below(*lag));
-                let got = kinds(primary.slot_reset(&id, lsn));
+                let got = kinds(primary.slot_reset(&id, Some(lsn)));
                 assert_eq!(got, model.reset(&id, lsn), "{op:?}");
             }
             Op::Register(i) => {

@@ -144,7 +144,7 @@ fn who_does_not_count_is_not_there() {
     primary.set_rebootstrapping("a", false).unwrap();
     assert_eq!(look(&primary, 10, "1"), (Reached, 1, 1));
     // Replaced from a snapshot: what it had is gone.
-    primary.slot_reset("a", 10).unwrap();
+    primary.slot_reset("a", Some(10)).unwrap();
     assert_eq!(look(&primary, 10, "1"), (TimedOut, 0, 1));
 }
 

@@ -186,7 +186,7 @@ fn an_invalid_slot_takes_no_acknowledgement() {
     assert_eq!(primary.progress().replicas, 0);
     // It may still be heard of, and comes back with a new bootstrap.
     primary.touch("a", a).unwrap();
-    primary.slot_reset("a", 150_000).unwrap();
+    primary.slot_reset("a", Some(150_000)).unwrap();
     primary.ack("a", a, &durable(200_000)).unwrap();
     assert_eq!(primary.stats().acks_invalid, 1);
 }

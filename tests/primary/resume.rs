@@ -89,7 +89,7 @@ fn a_full_rebootstrap_has_a_cause() {
         primary.plan_resume("idle", 1000, 0).unwrap(),
         rebootstrap(Why::IdleTimeout)
     );
-    primary.slot_reset("far", 1000).unwrap();
+    primary.slot_reset("far", Some(1000)).unwrap();
     assert_eq!(primary.plan_resume("far", 0, 0).unwrap(), partial(1000));
     let stats = primary.stats();
     assert_eq!(

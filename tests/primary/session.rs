@@ -157,7 +157,7 @@ impl<'a> Session<'a> {
                 self.book.quorum = self.book.quorum.max(*lsn);
             }
             Step::Save => primary.save()?,
-            Step::Reset(id, lsn) => primary.slot_reset(id, *lsn)?,
+            Step::Reset(id, lsn) => primary.slot_reset(id, Some(*lsn))?,
             Step::Drop(id) => {
                 primary.slot_drop(id)?;
                 self.sessions.remove(id);

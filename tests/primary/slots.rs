@@ -22,7 +22,7 @@ fn a_slot_is_made_once_and_dropped_once() {
     primary.slot_drop("b").unwrap();
     assert_eq!(kind(primary.slot_drop("b")), ErrorKind::NotFound);
     assert_eq!(kind(primary.slot("b")), ErrorKind::NotFound);
-    assert_eq!(kind(primary.slot_reset("b", 50)), ErrorKind::NotFound);
+    assert_eq!(kind(primary.slot_reset("b", Some(50))), ErrorKind::NotFound);
     assert_eq!(valid(&primary), [("a".into(), 50)]);
 }
 
@@ -47,9 +47,14 @@ fn a_slot_stands_between_the_first_available_record_and_the_end() {
     // What stands at 20 needs 21, which is there.
     primary.slot_create("a", Some(20), false).unwrap();
     primary.slot_create("b", Some(50), false).unwrap();
-    assert_eq!(kind(primary.slot_reset("a", 19)), ErrorKind::WalRemoved);
-    assert_eq!(kind(primary.slot_reset("a", 51)), ErrorKind::Ahead);
+    assert_eq!(
+        kind(primary.slot_reset("a", Some(19))),
+        ErrorKind::WalRemoved
+    );
+    assert_eq!(kind(primary.slot_reset("a", Some(51))), ErrorKind::Ahead);
     assert_eq!(valid(&primary), [("a".into(), 20), ("b".into(), 50)]);
+    primary.slot_reset("a", None).unwrap();
+    assert_eq!(valid(&primary), [("a".into(), 50), ("b".into(), 50)]);
 }
 
 /// G11: only what holds nothing may be set back.
@@ -58,15 +63,15 @@ fn a_valid_slot_is_not_set_back() {
     let site = Site::new(200_000).with(|o| o.horizon_lsns = Some(100));
     let primary = site.open().unwrap();
     primary.slot_create("a", Some(199_950), false).unwrap();
-    let refused = primary.slot_reset("a", 199_949).unwrap_err();
+    let refused = primary.slot_reset("a", Some(199_949)).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Order);
     assert_eq!(refused.lsn(), Some(199_950));
-    primary.slot_reset("a", 199_960).unwrap();
+    primary.slot_reset("a", Some(199_960)).unwrap();
     assert_eq!(valid(&primary), [("a".into(), 199_960)]);
     site.log.append_through(200_061);
     assert_eq!(primary.enforce_limits(0).unwrap().len(), 1);
     assert_eq!(valid(&primary), []);
-    primary.slot_reset("a", 10).unwrap();
+    primary.slot_reset("a", Some(10)).unwrap();
     assert_eq!(valid(&primary), [("a".into(), 10)]);
     let slot = primary.slot("a").unwrap();
     assert_eq!((slot.slot.invalidation, slot.saved_lsn), (None, 10));

@@ -278,9 +278,10 @@ class primary {
   }
   /// Drops a slot, and its replica.
   result<void> try_slot_drop(const text_arg& id) const { return named(id, ewal_primary_slot_drop); }
-  /// Revives a slot after a new bootstrap of its replica up to `lsn`.
-  result<void> try_slot_reset(const text_arg& id, std::uint64_t lsn) const {
-    return named(id, ewal_primary_slot_reset, lsn);
+  /// Revives a slot after a new bootstrap of its replica up to `lsn`; nullopt:
+  /// the end of the spool.
+  result<void> try_slot_reset(const text_arg& id, std::optional<std::uint64_t> lsn) const {
+    return named(id, ewal_primary_slot_reset, lsn.value_or(EWAL_SLOT_AT_END));
   }
 
   /// As `try_for_each_slot`, for the members of the registry.
@@ -439,7 +440,7 @@ class primary {
     detail::unwrap(try_slot_create(id, lsn, temporary));
   }
   void slot_drop(const text_arg& id) const { detail::unwrap(try_slot_drop(id)); }
-  void slot_reset(const text_arg& id, std::uint64_t lsn) const {
+  void slot_reset(const text_arg& id, std::optional<std::uint64_t> lsn) const {
     detail::unwrap(try_slot_reset(id, lsn));
   }
   /// What `function` throws comes out again.
