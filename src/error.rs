@@ -228,6 +228,23 @@ impl Error {
     }
 }
 
+/// A caller's text as a message quotes it: cut, so that what is said of it stays
+/// in sight, in a message of fixed size too.
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MOST: usize = 64;
+        match self.0.char_indices().nth(MOST) {
+            None => write!(f, "{:?}", self.0),
+            Some((end, _)) => {
+                let bytes = self.0.len();
+                write!(f, "{:?}... ({bytes} bytes)", &self.0[..end])
+            }
+        }
+    }
+}
+
 /// The errors that heal when space returns, or a limit on it is raised.
 pub(crate) fn is_no_space(error: &io::Error) -> bool {
     matches!(

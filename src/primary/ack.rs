@@ -5,7 +5,7 @@ use super::registry::{beyond_the_end, check_session};
 use super::slot::Origin;
 use super::state::State;
 use super::{Core, Primary};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Quoted, Result};
 
 /// How far a replica has come. What is below an earlier acknowledgement
 /// changes nothing: all of it only rises.
@@ -53,10 +53,10 @@ impl Core {
         }
         if let Some(invalid) = state.entry(index).slot.invalidation {
             state.stats.acks_invalid += 1;
-            let cause = invalid.cause.name();
+            let (id, cause) = (Quoted(id), invalid.cause.name());
             return Err(Error::new(
                 ErrorKind::WalRemoved,
-                format!("slot {id:?} was invalidated ({cause}): it needs a new bootstrap"),
+                format!("slot {id} was invalidated ({cause}): it needs a new bootstrap"),
             ));
         }
         if written > end {

@@ -1,6 +1,6 @@
 //! Which replicas must have a record, and how surely, before a commit counts.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Quoted, Result};
 use crate::format::slot_journal::name_fault;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -47,7 +47,8 @@ impl FromStr for Level {
             "flushed" | "durable" => Ok(Level::Flushed),
             "applied" => Ok(Level::Applied),
             _ => Err(Error::invalid(format!(
-                "level: {text:?} is none of written, flushed (durable), applied"
+                "level: {} is none of written, flushed (durable), applied",
+                Quoted(text)
             ))),
         }
     }
@@ -79,7 +80,13 @@ impl AckPolicy {
 impl Quorum {
     /// Whether it can be a policy at all.
     pub fn validate(&self) -> Result<()> {
-        let fail = |what: &str| Err(Error::invalid(format!("policy {self}: {what}")));
+        let fail = |what: &str| {
+            let policy = self.to_string();
+            Err(Error::invalid(format!(
+                "policy {}: {what}",
+                Quoted(&policy)
+            )))
+        };
         let (count, names) = match self {
             Quorum::Local => return Ok(()),
             Quorum::Replicas(0) => return fail("asks for no replica; that is local"),
@@ -101,7 +108,7 @@ impl Quorum {
         let mut seen = BTreeSet::new();
         for name in names {
             if let Some(fault) = name_fault(name) {
-                return fail(&format!("the name {name:?} {fault}"));
+                return fail(&format!("the name {} {fault}", Quoted(name)));
             }
             if !seen.insert(name) {
                 return fail(&format!("{name:?} stands in it twice"));
@@ -120,8 +127,9 @@ impl FromStr for Quorum {
     fn from_str(text: &str) -> Result<Quorum> {
         let quorum = parse(text).ok_or_else(|| {
             Error::invalid(format!(
-                "policy: {text:?} is none of \"local\", \"2\", \"any 1\", \"any 2 (a, b, c)\", \
-                 \"first 2 (a, b)\", \"regions 1 (eu, us)\""
+                "policy: {} is none of \"local\", \"2\", \"any 1\", \"any 2 (a, b, c)\", \
+                 \"first 2 (a, b)\", \"regions 1 (eu, us)\"",
+                Quoted(text)
             ))
         })?;
         quorum.validate()?;

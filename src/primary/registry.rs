@@ -4,7 +4,7 @@
 use super::slot::{Origin, Slot};
 use super::state::{Entry, Replica};
 use super::{Core, Primary, too_many};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Quoted, Result};
 use crate::format::slot_journal::{FrameKind, FrameWriter, name_fault};
 
 /// What a replica is given when it registers.
@@ -60,7 +60,10 @@ impl Primary {
 pub(super) fn check_name(what: &str, name: &str) -> Result<()> {
     match name_fault(name) {
         None => Ok(()),
-        Some(fault) => Err(Error::invalid(format!("{what}: the name {name:?} {fault}"))),
+        Some(fault) => {
+            let name = Quoted(name);
+            Err(Error::invalid(format!("{what}: the name {name} {fault}")))
+        }
     }
 }
 
@@ -221,10 +224,10 @@ pub(super) fn check_session(entry: &Entry, generation: u64) -> Result<()> {
         0 => "has no session: register it again".to_owned(),
         _ => format!("is in session {current}, this is one of {generation}"),
     };
-    let id = &entry.slot.id;
+    let id = Quoted(&entry.slot.id);
     Err(Error::new(
         ErrorKind::Fenced,
-        format!("replica {id:?} {what}"),
+        format!("replica {id} {what}"),
     ))
 }
 

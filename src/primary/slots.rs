@@ -5,7 +5,7 @@ use super::state::Entry;
 use super::stats::EventKind;
 use super::wal::Bounds;
 use super::{Core, Primary, registry, too_many};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Quoted, Result};
 use crate::format::slot_journal::{FrameKind, FrameWriter};
 
 impl Primary {
@@ -89,7 +89,7 @@ impl Core {
         let mut state = self.state.lock();
         state.check_usable()?;
         if state.find(id).is_some() {
-            let what = format!("slot {id:?}: there is one already");
+            let what = format!("slot {}: there is one already", Quoted(id));
             return Err(Error::new(ErrorKind::Exists, what));
         }
         if state.len() >= self.options.max_slots {
@@ -156,7 +156,7 @@ impl Core {
         let now_ms = self.clock.unix_ms();
         if slot.is_valid() && lsn < slot.restart_lsn {
             let at = slot.restart_lsn;
-            let what = format!("slot {id:?} is valid and stands at {at}");
+            let what = format!("slot {} is valid and stands at {at}", Quoted(id));
             return Err(Error::new(ErrorKind::Order, what).with_lsn(at));
         }
         set(&mut slot, now_ms);

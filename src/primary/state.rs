@@ -7,7 +7,7 @@ use super::quorum::{Fate, Waiters};
 use super::slot::{Origin, Slot};
 use super::stats::{PrimaryStats, Trace};
 use super::wal::Wal;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Quoted, Result};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -217,18 +217,21 @@ impl State {
     }
 
     pub(super) fn find_slot(&self, id: &str) -> Result<u32> {
-        self.find(id)
-            .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("slot {id:?}: there is none")))
+        self.find(id).ok_or_else(|| {
+            let id = Quoted(id);
+            Error::new(ErrorKind::NotFound, format!("slot {id}: there is none"))
+        })
     }
 
     pub(super) fn find_replica(&self, id: &str) -> Result<u32> {
         let index = self.find_slot(id)?;
         match self.entry(index).replica {
             Some(_) => Ok(index),
-            None => Err(Error::new(
-                ErrorKind::NotFound,
-                format!("replica {id:?}: its slot is there, but it is not registered"),
-            )),
+            None => {
+                let id = Quoted(id);
+                let what = format!("replica {id}: its slot is there, but it is not registered");
+                Err(Error::new(ErrorKind::NotFound, what))
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::site::*;
 use epochwal::ErrorKind;
-use epochwal::primary::{Cause, Origin, PrimaryOptions, WalStatus};
+use epochwal::primary::{Ack, Cause, Level, Origin, PrimaryOptions, Quorum, WalStatus};
 use std::time::Duration;
 
 #[test]
@@ -94,6 +94,32 @@ fn names_are_checked_everywhere() {
         primary.register(good, Some(good)).unwrap();
     }
     assert_eq!(primary.replicas().len(), 5);
+}
+
+/// In C a message has 240 bytes.
+#[test]
+fn a_long_name_hides_nothing_of_what_is_said() {
+    let primary = Site::new(5).open().unwrap();
+    let (longest, long) = ("\u{e9}".repeat(127), "x".repeat(1_000_000));
+    primary.register(&longest, None).unwrap();
+    primary.slot_create("a", None, false).unwrap();
+    let policy = |text: &str| text.parse::<Quorum>().unwrap_err();
+    let ack = |id| primary.ack(id, 9, &Ack::default()).unwrap_err();
+    let slot = |id| primary.slot_create(id, None, false).unwrap_err();
+    for (error, why) in [
+        (slot(&long), "has more than 255 bytes"),
+        (slot(&longest), "there is one already"),
+        (ack(&long), "there is none"),
+        (ack(&longest), "this is one of 9"),
+        (primary.register("a", Some(&long)).unwrap_err(), "region: "),
+        (policy(&long), "regions 1 (eu, us)"),
+        (policy(&format!("any 1 ({long}, a, a)")), "255 bytes"),
+        (policy(&format!("any 9 ({longest})")), "than its list has"),
+        (long.parse::<Level>().unwrap_err(), "applied"),
+    ] {
+        let text = error.to_string();
+        assert!(text.len() < 240 && text.contains(why), "{text:.300}");
+    }
 }
 
 #[test]
