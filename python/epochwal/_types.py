@@ -307,7 +307,7 @@ class Replica(NamedTuple):
 
     generation: of its session; 0 where it has had none since the primary was opened
     counts: whether commits may count on it
-    sent_lsn: noted by note_pull; the other LSNs are what it has acknowledged
+    sent_lsn: noted by note_pull, or acknowledged, as the other LSNs are
     apply_errors: as it says itself, in all, and so are divergences
     """
 

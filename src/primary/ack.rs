@@ -67,6 +67,8 @@ impl Core {
         let risen = raise(&mut state, index, [written, ack.durable, ack.applied]);
         let entry = state.entry_mut(index);
         if let Some(replica) = &mut entry.replica {
+            // It has what it was sent, whether or not anyone has noted that.
+            replica.sent = replica.sent.max(written);
             replica.apply_errors = replica.apply_errors.max(ack.apply_errors);
             replica.divergences = replica.divergences.max(ack.divergences);
         }

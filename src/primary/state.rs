@@ -37,7 +37,7 @@ impl Replica {
             generation: 0,
             connected_ms: 0,
             healthy: true,
-            sent: 0,
+            sent: durable.max(applied),
             positions: [durable.max(applied), durable, applied],
             apply_errors: 0,
             divergences: 0,

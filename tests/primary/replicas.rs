@@ -311,6 +311,15 @@ fn progress_is_that_of_who_counts() {
     let nth = |n| primary.nth_highest(n, Level::Flushed);
     assert_eq!([nth(0), nth(1), nth(2), nth(3)], [0, 80, 60, 0]);
     assert_eq!(primary.nth_highest(2, Level::Applied), 30);
+    // What it has was sent to it, also where that was not noted.
+    primary.ack("a", a, &durable(95)).unwrap();
+    assert_eq!(
+        (primary.progress().highest_sent, primary.progress().lag),
+        (95, 65)
+    );
+    primary.close().unwrap();
+    let again = site.open().unwrap();
+    assert_eq!(again.progress().highest_sent, 95);
 }
 
 #[test]
