@@ -11,6 +11,8 @@ use crate::format::group::{
 use crate::wrong::{self, Wrong};
 use std::fmt::Write as _;
 
+const HOW_TO_GO_ON: &str = "; an open that salvages keeps what is before";
+
 /// What is found beyond the end.
 #[derive(Default)]
 struct Beyond {
@@ -37,6 +39,7 @@ pub(super) fn judge(walker: &mut Walker, miss: Option<Miss>) -> Result<End> {
         if let Some((low, high)) = end.lsns_beyond {
             let _ = write!(end.reason, "; records of LSN {low} to {high} lie beyond");
         }
+        end.reason.push_str(HOW_TO_GO_ON);
     }
     Ok(end)
 }

@@ -565,6 +565,7 @@ fn a_salvage_gives_no_number_out_again() {
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     let beyond = "records of LSN 4 to 25 lie beyond";
     assert!(error.message().contains(beyond), "{error}");
+    assert!(error.message().contains("salvages"), "{error}");
     let mut log = salvage(&sim);
     assert!(!log.opened.salvaged.is_empty());
     let records = log.opened.records.clone().unwrap();

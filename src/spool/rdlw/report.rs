@@ -164,7 +164,11 @@ impl Verdict {
             }
             _ => ErrorKind::Corrupt,
         };
-        Some(Error::new(kind, format!("{cause}; {beyond}")).at(path, *offset))
+        let how = match kind {
+            ErrorKind::Corrupt => "; to salvage is to go on without it",
+            _ => "",
+        };
+        Some(Error::new(kind, format!("{cause}; {beyond}{how}")).at(path, *offset))
     }
 }
 
