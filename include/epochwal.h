@@ -1556,7 +1556,8 @@ ewal_status ewal_spool_salvaged(ewal_spool spool,
                                 size_t *out_len,
                                 ewal_error *error);
 
-// What the open dropped of records that were never acknowledged: *out_offset
+// What the open dropped of records that were never acknowledged, or left out of
+// a single-file spool that it took in: *out_offset
 // is where they began in the file whose path is written as snprintf does, cut
 // to cap - 1 bytes and ended with NUL; *out_len is its whole length.
 //

@@ -180,7 +180,8 @@ pub unsafe extern "C" fn ewal_spool_salvaged(
     unsafe { with_spool(spool, error, body) }
 }
 
-/// What the open dropped of records that were never acknowledged: *out_offset
+/// What the open dropped of records that were never acknowledged, or left out of
+/// a single-file spool that it took in: *out_offset
 /// is where they began in the file whose path is written as snprintf does, cut
 /// to cap - 1 bytes and ended with NUL; *out_len is its whole length.
 ///

@@ -4,7 +4,7 @@
 //! file renamed aside, unchanged. A crash in between leaves both, and the next
 //! open goes on: records that are here already must be the same.
 
-use super::rdlw::{Cause, Report, ScanOptions, Scanned, Scanner, Skipped};
+use super::rdlw::{Cause, Report, ScanOptions, Scanned, Scanner, Skipped, Verdict};
 use super::records::ReadLimit;
 use super::{Record, Spool, SpoolOptions};
 use crate::error::{Error, ErrorKind, Result};
@@ -53,10 +53,11 @@ pub(super) fn scan(options: &SpoolOptions) -> ScanOptions {
 
 impl Spool {
     /// Takes in the file at the old name, but for what a later term has cut off
-    /// here: its records are durable on return.
-    pub(super) fn import_old(&self, options: &SpoolOptions) -> Result<()> {
+    /// here: its records are durable on return. Gives where its torn tail began,
+    /// and what that was, if it has one: it is left out.
+    pub(super) fn import_old(&self, options: &SpoolOptions) -> Result<Option<(u64, String)>> {
         let Some((disk, names)) = &self.shared.disk else {
-            return Ok(());
+            return Ok(None);
         };
         let path = old_path(names);
         let terms = self.terms();
@@ -77,7 +78,11 @@ impl Spool {
             }
         }
         run.append(self)?;
-        self.note_lost(left_out.lost.ranges())
+        self.note_lost(left_out.lost.ranges())?;
+        Ok(match &scanner.report().verdict {
+            Verdict::Torn { offset, cause } => Some((*offset, cause.to_string())),
+            _ => None,
+        })
     }
 
     /// The file at the old name was this spool: its records are known already,

@@ -91,6 +91,8 @@ pub struct Spool {
     store: Store,
     shared: Arc<Shared>,
     imported: Option<PathBuf>,
+    /// The torn tail of that file.
+    left_out: Option<TornTail>,
 }
 
 /// Where the records are.
@@ -450,9 +452,10 @@ impl Spool {
         }
     }
 
-    /// What the open dropped of records that were never acknowledged.
+    /// What the open dropped of records that were never acknowledged, or left out
+    /// of a single-file spool that it took in.
     pub fn torn(&self) -> Option<&TornTail> {
-        self.shared.torn.as_ref()
+        self.left_out.as_ref().or(self.shared.torn.as_ref())
     }
 
     /// The file in which the last truncation by this handle has saved what it
@@ -541,6 +544,7 @@ impl Drop for Spool {
                             store,
                             shared,
                             imported: None,
+                            left_out: None,
                         })
                     });
             }

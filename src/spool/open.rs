@@ -6,7 +6,9 @@ use super::import::{check_old, file_is_gone, move_aside};
 use super::index::Segment;
 use super::order::Order;
 use super::view::{Bounds, View};
-use super::{Format, Guard, Memory, NAME, Shared, Spool, SpoolOptions, Store, single_file};
+use super::{
+    Format, Guard, Memory, NAME, Shared, Spool, SpoolOptions, Store, TornTail, single_file,
+};
 use crate::error::{Error, Result};
 use crate::format::group::GroupKind;
 use crate::format::names::Names;
@@ -96,14 +98,21 @@ impl Spool {
         if own.is_some() {
             spool.begin_own_import()?;
         }
-        if old {
-            spool.import_old(options)?;
-        }
+        let left_out = match old {
+            true => spool.import_old(options)?,
+            false => None,
+        };
         if own.is_some() {
             spool.end_own_import(options.salvage)?;
         }
         if old {
-            spool.imported = Some(move_aside(disk, names, options)?);
+            let path = move_aside(disk, names, options)?;
+            spool.left_out = left_out.map(|(offset, reason)| TornTail {
+                path: path.clone(),
+                offset,
+                reason,
+            });
+            spool.imported = Some(path);
         }
         Ok(spool)
     }
@@ -195,6 +204,7 @@ impl Spool {
             store: Store::Log(Handle::new(core)),
             shared,
             imported: None,
+            left_out: None,
         })
     }
 
@@ -212,6 +222,7 @@ impl Spool {
         let view = View::new(None, options.ring_bytes, options.ring_records);
         Ok(Spool {
             imported: None,
+            left_out: None,
             store: Store::Memory(Memory::new()),
             shared: Arc::new(Shared {
                 view: Arc::new(view),

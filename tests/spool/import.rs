@@ -147,6 +147,9 @@ fn ten_appends_behind_a_tail_torn_in_its_first_bytes_are_there_after_a_reopen() 
         put(&disk, OLD, &[&whole[..], &whole[..torn]].concat());
         let place = Place::sim(&disk);
         let spool = open(&place, &small()).unwrap();
+        let left_out = spool.torn().expect("a torn tail is told");
+        assert_eq!(left_out.offset, whole.len() as u64);
+        assert_eq!(Some(&*left_out.path), spool.imported());
         let last = spool.bounds().current_lsn;
         let before = records(&spool).len();
         for n in 1..=10 {
@@ -161,6 +164,7 @@ fn ten_appends_behind_a_tail_torn_in_its_first_bytes_are_there_after_a_reopen() 
         spool.close(PATIENCE).unwrap();
         let spool = open(&place, &small()).unwrap();
         assert_eq!(records(&spool).len(), before + 10, "{torn} bytes");
+        assert!(spool.torn().is_none());
     }
 }
 
