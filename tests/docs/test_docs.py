@@ -23,7 +23,7 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
 LIB = Path(os.environ.get("EPOCHWAL_LIB_DIR", ROOT / "build" / "lib"))
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-LINK = [f"-L{LIB}", f"-Wl,-rpath,{LIB}", "-lepochwal"]
+LINK = [f"-L{LIB}", f"-Wl,-rpath,{LIB}", "-lepochwal", "-pthread"]
 
 
 class Block(NamedTuple):
