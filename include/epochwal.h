@@ -1335,6 +1335,21 @@ ewal_status ewal_spool_bounds(ewal_spool spool,
 // Errors: CLOSED, FORKED, INVALID where out is NULL.
 ewal_status ewal_spool_term(ewal_spool spool, uint64_t *out);
 
+// Says whether whoever has everything up to lsn, the last of it of this term, has
+// a part of this spool, and may read on from there: asked before a read, where the
+// reader knows its term. LSN 0, of one who has nothing, always has.
+//
+// Ownership: nothing.
+// Threads: any.
+// Blocking: never.
+// Errors: DIVERGED where it has a tail of its own (error->lsn is the last LSN
+//   common to both: it cuts back to there, and asks again with the term that it
+//   has there); CLOSED, FORKED.
+ewal_status ewal_spool_check_term(ewal_spool spool,
+                                  uint64_t lsn,
+                                  uint64_t term,
+                                  ewal_error *error);
+
 // Waits until a durable record lies above lsn.
 //
 // Ownership: nothing.
@@ -1519,8 +1534,8 @@ ewal_status ewal_spool_prune_through(ewal_spool spool,
 // Blocking: reads, writes and syncs.
 // Errors: FENCED for a term that is not above the last one, AHEAD beyond the
 //   end, WAL_REMOVED below what is pruned, ORDER below what a quorum has
-//   (error->lsn has the LSN that each is about); IO, NO_SPACE, FAILED, CLOSED,
-//   FORKED, DEADLOCK from inside a callback.
+//   (error->lsn has the LSN that each is about); UNSUPPORTED in memory; IO,
+//   NO_SPACE, FAILED, CLOSED, FORKED, DEADLOCK from inside a callback.
 ewal_status ewal_spool_truncate_after(ewal_spool spool,
                                       uint64_t lsn,
                                       uint64_t new_term,

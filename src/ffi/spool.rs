@@ -308,6 +308,31 @@ pub unsafe extern "C" fn ewal_spool_term(spool: ewal_spool, out: *mut u64) -> ew
     unsafe { with_spool(spool, std::ptr::null_mut(), body) }
 }
 
+/// Says whether whoever has everything up to lsn, the last of it of this term, has
+/// a part of this spool, and may read on from there: asked before a read, where the
+/// reader knows its term. LSN 0, of one who has nothing, always has.
+///
+/// Ownership: nothing.
+/// Threads: any.
+/// Blocking: never.
+/// Errors: DIVERGED where it has a tail of its own (error->lsn is the last LSN
+///   common to both: it cuts back to there, and asks again with the term that it
+///   has there); CLOSED, FORKED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ewal_spool_check_term(
+    spool: ewal_spool,
+    lsn: u64,
+    term: u64,
+    error: *mut ewal_error,
+) -> ewal_status {
+    let body = |it: &Spool| {
+        it.check_standing(lsn, term)?;
+        Ok(Done::Ok)
+    };
+    // SAFETY: the caller keeps to the header.
+    unsafe { with_spool(spool, error, body) }
+}
+
 /// Waits until a durable record lies above lsn.
 ///
 /// Ownership: nothing.

@@ -82,8 +82,8 @@ pub unsafe extern "C" fn ewal_spool_prune_through(
 /// Blocking: reads, writes and syncs.
 /// Errors: FENCED for a term that is not above the last one, AHEAD beyond the
 ///   end, WAL_REMOVED below what is pruned, ORDER below what a quorum has
-///   (error->lsn has the LSN that each is about); IO, NO_SPACE, FAILED, CLOSED,
-///   FORKED, DEADLOCK from inside a callback.
+///   (error->lsn has the LSN that each is about); UNSUPPORTED in memory; IO,
+///   NO_SPACE, FAILED, CLOSED, FORKED, DEADLOCK from inside a callback.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ewal_spool_truncate_after(
     spool: ewal_spool,

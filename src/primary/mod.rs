@@ -44,9 +44,9 @@ pub use resume::{RebootstrapCause, Resume};
 pub use slot::{Cause, Invalidation, Origin, Slot, SlotInfo, WalStatus};
 pub(crate) use spool::{older_slots, older_store_path, slot_store_path};
 pub use stats::{Event, EventKind, PrimaryStats};
-pub(crate) use store::floor;
 #[doc(hidden)]
 pub use store::{Saved, saved};
+pub(crate) use store::{floor, is_lost as slot_store_is_lost};
 pub use wait::{AckResult, Outcome};
 #[doc(hidden)]
 pub use wal::{Bounds, Branch, Wal};

@@ -130,9 +130,8 @@ fn look(disk: &Disk, path: &Path) -> Result<SlotReport> {
     let path = slot_store_path(&names);
     let Some(reading) = read(disk, &path)? else {
         if state.is_some_and(|s| s.records.slots) {
-            let what = "slot store: missing, but the log had one";
             report.store = Some((path.clone(), StoreKind::Native));
-            report.damaged(&path, Error::corrupt(what).in_file(&path));
+            report.damaged(&path, store::is_lost(&path));
             return Ok(report);
         }
         let path = older_store_path(&names);

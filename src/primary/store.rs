@@ -111,6 +111,13 @@ pub(super) enum Missing<'a> {
     Import(&'a mut dyn FnMut() -> Result<Vec<Slot>>),
 }
 
+/// The error of a store that was there and is not any more.
+pub(crate) fn is_lost(path: &Path) -> Error {
+    let what = "slot store: missing, but the log had one; to go on without its slots, \
+                open the primary with salvage_slots";
+    Error::corrupt(what).in_file(path)
+}
+
 impl Store {
     /// Opens the store, or makes it. What it found is durable on return.
     pub(super) fn open(files: Files, missing: Missing<'_>, salvage: bool) -> Result<Opened> {
@@ -118,10 +125,7 @@ impl Store {
             let (slots, lost) = match missing {
                 Missing::Import(import) => (import()?, false),
                 Missing::IsLost if salvage => (Vec::new(), true),
-                Missing::IsLost => {
-                    let what = "slot store: missing, but the log had one";
-                    return Err(Error::corrupt(what).in_file(&files.path));
-                }
+                Missing::IsLost => return Err(is_lost(&files.path)),
             };
             let mut opened = Self::make(files, slots, 0, Bounds::default())?;
             opened.salvaged = lost;

@@ -4,7 +4,9 @@ use super::Guard;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::names::Names;
 use crate::log::Disk;
-use crate::primary::{Saved, floor, older_slots, older_store_path, saved, slot_store_path};
+use crate::primary::{
+    Saved, floor, older_slots, older_store_path, saved, slot_store_is_lost, slot_store_path,
+};
 
 /// The slot store beside a spool that nobody has opened.
 pub(super) struct SlotsBeside {
@@ -29,9 +31,7 @@ impl SlotsBeside {
     fn saved(&self) -> Result<Option<Saved>> {
         let path = slot_store_path(&self.names);
         match saved(&self.disk, &path)? {
-            None if self.had_one => {
-                Err(Error::corrupt("slot store: missing, but the log had one").in_file(&path))
-            }
+            None if self.had_one => Err(slot_store_is_lost(&path)),
             None => {
                 let older = older_slots(&self.disk, &older_store_path(&self.names))?;
                 Ok(older.map(|slots| Saved {

@@ -341,6 +341,11 @@ static void a_tail_of_another_history_is_cut_off(void) {
   EXPECT(EWAL_E_FENCED, ewal_spool_append(spool, &stale, 1, -1, &error), &error);
   append(spool, 5, 8);
   /* Who has what was cut off is told; who has not, goes on. */
+  EXPECT(EWAL_E_DIVERGED, ewal_spool_check_term(spool, 8, 4, &error), &error);
+  CHECK(error.lsn == 6);
+  EXPECT(EWAL_OK, ewal_spool_check_term(spool, 6, 4, &error), &error);
+  EXPECT(EWAL_OK, ewal_spool_check_term(spool, 8, 5, &error), &error);
+  EXPECT(EWAL_OK, ewal_spool_check_term(spool, 0, 9, &error), &error);
   EXPECT(EWAL_E_DIVERGED, ewal_cursor_next(beyond, 9, 99, 0, &records, &error), &error);
   CHECK(error.lsn == 6 && records.id == 0);
   EXPECT(EWAL_OK, ewal_cursor_next(behind, 9, 99, 0, &records, &error), &error);

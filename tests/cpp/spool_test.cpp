@@ -117,6 +117,8 @@ TEST(errors_have_the_lsn_to_go_on_from) {
   CHECK(lsn_of(EWAL_E_FENCED, [&] { spool.truncate_after(7, 3); }) == 7);
   CHECK(spool.bounds().current_lsn == 7);
   CHECK(spool.term() == 3);
+  spool.check_term(7, 1);
+  CHECK(lsn_of(EWAL_E_DIVERGED, [&] { spool.check_term(7, 2); }) == 6);
 }
 
 TEST(an_append_that_times_out_gives_its_ticket) {

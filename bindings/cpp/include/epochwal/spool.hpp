@@ -238,6 +238,13 @@ class spool {
     return detail::with(term, std::move(done));
   }
 
+  /// Whether whoever has everything up to `lsn`, the last of it of `term`, may read
+  /// on from there; EWAL_E_DIVERGED where it has a tail of its own.
+  result<void> try_check_term(std::uint64_t lsn, std::uint64_t term) const {
+    return detail::call(
+        [&](ewal_error* e) { return ewal_spool_check_term(handle_, lsn, term, e); });
+  }
+
   /// Waits until a durable record lies above `lsn`.
   result<void> try_wait_after(std::uint64_t lsn, timeout time = forever) const {
     return detail::call(
@@ -375,6 +382,9 @@ class spool {
   }
   [[nodiscard]] spool_bounds bounds() const { return detail::unwrap(try_bounds()); }
   [[nodiscard]] std::uint64_t term() const { return detail::unwrap(try_term()); }
+  void check_term(std::uint64_t lsn, std::uint64_t term) const {
+    detail::unwrap(try_check_term(lsn, term));
+  }
   void wait_after(std::uint64_t lsn, timeout time = forever) const {
     detail::unwrap(try_wait_after(lsn, time));
   }
