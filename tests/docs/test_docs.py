@@ -139,6 +139,12 @@ def test_readme_has_a_program_in_each_language() -> None:
     assert {"c", "cpp", "python"} <= set(tags)
 
 
+def test_readme_leads_to_every_document() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    missing = [d.name for d in DOCUMENTS[1:] if f"](docs/{d.name})" not in readme]
+    assert not missing
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.name)
 def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(
