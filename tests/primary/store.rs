@@ -100,6 +100,30 @@ fn a_torn_save_is_dropped_and_cleared() {
     assert_eq!(valid(&primary), [("a".into(), 130), ("b".into(), 120)]);
     let crashed = torn.after(torn.disk.crash_nothing());
     assert_eq!(crashed.bytes(), site.bytes());
+    // A single byte behind the last frame.
+    let mut bytes = site.bytes();
+    let last = *frames(&bytes).last().unwrap();
+    let len = u32::from_le_bytes(bytes[last + 8..last + 12].try_into().unwrap());
+    bytes[last + len as usize] = 7;
+    let torn = site.holding(&bytes);
+    torn.open().unwrap().close().unwrap();
+    assert_eq!(torn.bytes(), site.bytes());
+}
+
+/// Each frame says which it is: one that is gone is missed, although those
+/// around it are right and follow each other.
+#[test]
+fn a_frame_that_is_left_out_is_missed() {
+    let site = site();
+    let bytes = site.bytes();
+    let starts = frames(&bytes);
+    for pair in starts[1..].windows(2) {
+        let mut without = [&bytes[..pair[0]], &bytes[pair[1]..]].concat();
+        without.resize(bytes.len(), 0);
+        let error = site.holding(&without).open().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        assert!(error.message().contains("missing"), "{error}");
+    }
 }
 
 /// A save that nobody vouches for may be in the page cache only, and marked
@@ -275,6 +299,9 @@ fn salvage_keeps_what_can_be_read() {
     assert_eq!(aside, Path::new(&format!("{STORE}.salvaged-1")));
     let event = EventKind::StoreSalvaged { slots: 3 };
     assert_eq!(primary.events_since(0)[0].kind, event);
+    // No number that was shown before is shown again with another meaning.
+    assert!(primary.topology_epoch() > 1);
+    assert!(primary.register("a", None).unwrap().generation > 1);
     drop(primary);
     let crashed = damaged.after(damaged.disk.crash_nothing());
     assert_eq!(valid(&crashed.open().unwrap()), ids);
