@@ -280,6 +280,7 @@ fn a_cut_gives_up_what_is_beyond_and_never_goes_below_a_quorum() {
         (115, 3)
     );
     primary.ack("a", a.generation, &applied(116)).unwrap();
+    primary.save().unwrap();
     cut(110).unwrap();
     assert_eq!(valid(&primary), [("b".into(), 105), ("low".into(), 70)]);
     let replicas = primary.replicas();
@@ -287,6 +288,10 @@ fn a_cut_gives_up_what_is_beyond_and_never_goes_below_a_quorum() {
         (replicas[0].flushed_lsn, replicas[0].applied_lsn),
         (110, 110)
     );
+    // It is saved: nobody can tell any more once the log has grown again.
+    let crashed = site.after(site.disk.crash_nothing());
+    crashed.log.append_through(200);
+    assert_eq!(valid(&crashed.open().unwrap()).len(), 2);
     let crashed = site.after(site.disk.crash_nothing());
     assert_eq!(valid(&crashed.open().unwrap()).len(), 2);
     // What a quorum has is known after a crash, too.

@@ -239,7 +239,7 @@ fn an_acknowledgement_wakes_those_it_decides() {
 #[test]
 fn changes_of_the_shape_wake_those_they_decide() {
     type Change = (&'static str, &'static str, Outcome, fn(&Primary));
-    let changes: [Change; 7] = [
+    let changes: [Change; 8] = [
         ("drop", "any 2 (a, b)", Unmeetable, |p| {
             p.slot_drop("b").unwrap()
         }),
@@ -255,6 +255,9 @@ fn changes_of_the_shape_wake_those_they_decide() {
         }),
         ("give up", "first 2 (a, b)", Unmeetable, |p| {
             assert_eq!(p.enforce_limits(0).unwrap().len(), 1);
+        }),
+        ("cut", "2", Unmeetable, |p| {
+            p.truncate_with(2000, || Ok(())).unwrap();
         }),
         ("close", "2", TimedOut, |p| p.close().unwrap()),
     ];

@@ -2,7 +2,8 @@
 
 use crate::site::*;
 use epochwal::ErrorKind;
-use epochwal::primary::{Ack, Level};
+use epochwal::primary::{Ack, Level, Primary};
+use std::time::Duration;
 
 #[test]
 fn registering_again_keeps_the_slot_and_the_progress() {
@@ -192,6 +193,24 @@ fn an_invalid_slot_takes_no_acknowledgement() {
 }
 
 /// The epoch rises with the shape, not with a reconnect, and never goes back.
+#[test]
+fn whoever_is_heard_of_was_seen_then() {
+    let site = Site::new(10);
+    let primary = site.open().unwrap();
+    let session = primary.register("a", None).unwrap().generation;
+    let calls: [fn(&Primary, u64); 3] = [
+        |p, session| p.ack("a", session, &durable(10)).unwrap(),
+        |p, session| p.note_pull("a", session, 10).unwrap(),
+        |p, session| p.touch("a", session).unwrap(),
+    ];
+    for call in calls {
+        site.clocks.pass(Duration::from_secs(1));
+        assert!(primary.replicas()[0].last_seen_ms < site.clocks.wall());
+        call(&primary, session);
+        assert_eq!(primary.replicas()[0].last_seen_ms, site.clocks.wall());
+    }
+}
+
 #[test]
 fn the_topology_epoch_follows_the_shape() {
     let site = Site::new(40);

@@ -141,3 +141,31 @@ fn a_primary_in_memory_does_the_same_and_keeps_nothing() {
     p.close().unwrap();
     assert_eq!(p.register("b", None).unwrap_err().kind(), ErrorKind::Closed);
 }
+
+/// The log itself knows it once it was pruned: for whoever gives the slots up.
+#[test]
+fn what_a_quorum_has_outlives_the_slot_store() {
+    let disk = SimStorage::new();
+    let place = Place::sim(&disk);
+    let p = primary(&place).unwrap();
+    let a = p.register("a", None).unwrap();
+    fill(&p, 100);
+    let policy = AckPolicy::new(Quorum::Replicas(1), Level::Flushed);
+    p.ack("a", a.generation, &ack(80)).unwrap();
+    p.wait_acks(80, &policy, PATIENCE).unwrap();
+    assert_eq!(p.prune(Some(70)).unwrap(), 70);
+    let crashed = disk.crash_nothing();
+    crashed
+        .remove(Path::new("/data/test.db.logical.slots"))
+        .unwrap();
+    let place = Place::sim(&crashed);
+    let options = PrimaryOptions {
+        saver: false,
+        salvage_slots: true,
+        ..PrimaryOptions::default()
+    };
+    let p = Primary::open_on(place.disk.clone(), &place.db, &small(), &options).unwrap();
+    assert!(p.slots().is_empty());
+    let refused = p.spool().unwrap().truncate_after(79, 2).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Order, "{refused}");
+}
