@@ -1156,6 +1156,18 @@ typedef struct {
 // ring_bytes: no ring; each read goes to the files.
 #define EWAL_RING_BYTES_OFF UINT64_MAX
 
+// Records in segments. The default.
+#define EWAL_FORMAT_NATIVE 1
+
+// Records in one RDLW file at <data file>.logical.wal, for software that reads
+// those, with the limits of that format.
+#define EWAL_FORMAT_RDLW 2
+
+// Finds the term of a record of RDLW version 1 or 2 in its payload; 0 where it
+// has none, which is term 1. Called by the call that was given it, and on its
+// thread. Must return without unwinding: no C++ exception, no longjmp.
+typedef uint64_t (*ewal_term_fn)(void *user, const void *payload, size_t len);
+
 // The configuration of a spool. Begin with EWAL_SPOOL_OPTIONS_INIT; zero in a
 // field is its default. A value out of range is EWAL_E_INVALID, with the
 // field's name in the message.
@@ -1189,10 +1201,19 @@ typedef struct {
   uint64_t segment_size;
   // Records that a spool in memory keeps. Default 1 Mi.
   uint64_t ring_records;
+  // EWAL_FORMAT_*.
+  uint32_t format;
+  // Zero.
+  uint32_t reserved;
+  // For records of RDLW versions 1 and 2 that the open takes in. NULL: their
+  // term is 1.
+  ewal_term_fn term_of;
+  // Handed to term_of.
+  void *term_user;
 } ewal_spool_options;
 
 #define EWAL_SPOOL_OPTIONS_INIT \
-  { sizeof(ewal_spool_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  { sizeof(ewal_spool_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL }
 
 // A durable log of records. A value, 0 is null; see ewal_coordinator.
 typedef struct {

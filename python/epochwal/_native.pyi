@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Literal, Self, final
 
@@ -151,6 +151,8 @@ class Primary:
         sync_style: Literal["probe", "direct", "buffered"] | None = None,
         segment_size: int | None = None,
         salvage: bool = False,
+        format: Literal["native", "rdlw"] | None = None,
+        term_of: Callable[[bytes], int | None] | None = None,
         healthy_for: float | None = None,
         horizon_lsns: int | Literal["off"] | None = None,
         horizon_bytes: int | Literal["off"] | None = None,
@@ -270,6 +272,8 @@ class Spool:
         sync_style: Literal["probe", "direct", "buffered"] | None = None,
         segment_size: int | None = None,
         salvage: bool = False,
+        format: Literal["native", "rdlw"] | None = None,
+        term_of: Callable[[bytes], int | None] | None = None,
     ) -> Self: ...
     @staticmethod
     def in_memory(
@@ -286,6 +290,8 @@ class Spool:
         sync_style: Literal["probe", "direct", "buffered"] | None = None,
         segment_size: int | None = None,
         salvage: bool = False,
+        format: Literal["native", "rdlw"] | None = None,
+        term_of: Callable[[bytes], int | None] | None = None,
     ) -> Spool: ...
     def append(
         self,

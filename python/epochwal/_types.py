@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
@@ -449,6 +449,8 @@ class SpoolOptions(TypedDict, total=False):
     sync_style: Literal["probe", "direct", "buffered"] | None
     segment_size: int | None
     salvage: bool
+    format: Literal["native", "rdlw"] | None
+    term_of: Callable[[bytes], int | None] | None
 
 
 class PrimaryOptions(SpoolOptions, total=False):

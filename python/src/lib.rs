@@ -19,6 +19,7 @@ mod options;
 mod primary;
 mod primary_options;
 mod primary_shapes;
+mod rdlw;
 mod records;
 mod recovery;
 mod segments;

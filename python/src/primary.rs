@@ -77,6 +77,7 @@ impl Primary {
         path, *, max_payload=None, ring_bytes=None, ring_records=None, dense=false,
         flush_interval=None, block_timeout=None, max_memory=None, max_log_bytes=None,
         sync_policy=None, sync_style=None, segment_size=None, salvage=false,
+        format=None, term_of=None,
         healthy_for=None, horizon_lsns=None, horizon_bytes=None, idle_timeout=None,
         max_slots=None, save_interval=None, trace_capacity=None, salvage_slots=false,
     ))]
@@ -96,6 +97,8 @@ impl Primary {
         sync_style: Given<'py>,
         segment_size: Given<'py>,
         salvage: bool,
+        format: Given<'py>,
+        term_of: Given<'py>,
         healthy_for: Given<'py>,
         horizon_lsns: Given<'py>,
         horizon_bytes: Given<'py>,
@@ -105,7 +108,7 @@ impl Primary {
         trace_capacity: Given<'py>,
         salvage_slots: bool,
     ) -> PyResult<Self> {
-        let spool = SpoolKeywords {
+        let (spool, raised) = SpoolKeywords {
             max_payload,
             ring_bytes,
             ring_records,
@@ -118,6 +121,8 @@ impl Primary {
             sync_style,
             segment_size,
             salvage,
+            format,
+            term_of,
         }
         .options(py)?;
         let options = Keywords {
@@ -134,9 +139,9 @@ impl Primary {
         let core = detached(py, || match &path {
             Some(path) => Core::open(path, &spool, &options),
             None => Core::in_memory(&spool, &options),
-        })?;
+        });
         Ok(Primary {
-            core: Some(core),
+            core: Some(raised.first(core)?),
             closed: AtomicBool::new(false),
             generation: fork_generation(),
         })

@@ -60,6 +60,11 @@ use crate::waiting::{self, Ended};
 /// sync_style="probe"           "probe", "direct", "buffered"
 /// segment_size=64 MiB          of the largest segment file
 /// salvage=False                True: move damage aside, and open
+/// format="native"              "native", or "rdlw": records in one file of that
+///                              format, for software that reads it
+/// term_of=None                 a function of a payload: finds the term of a record
+///                              of RDLW version 1 or 2 that the open takes in; None
+///                              or 0 is term 1
 ///
 /// Opening reads the end of the log. It raises LockedError while another
 /// process or object writes this spool, CorruptError on damage to anything
@@ -82,6 +87,7 @@ impl Spool {
         path, *, max_payload=None, ring_bytes=None, ring_records=None, dense=false,
         flush_interval=None, block_timeout=None, max_memory=None, max_log_bytes=None,
         sync_policy=None, sync_style=None, segment_size=None, salvage=false,
+        format=None, term_of=None,
     ))]
     #[expect(clippy::too_many_arguments, reason = "each option is a keyword")]
     fn new<'py>(
@@ -99,8 +105,10 @@ impl Spool {
         sync_style: Given<'py>,
         segment_size: Given<'py>,
         salvage: bool,
+        format: Given<'py>,
+        term_of: Given<'py>,
     ) -> PyResult<Self> {
-        let options = Keywords {
+        let (options, raised) = Keywords {
             max_payload,
             ring_bytes,
             ring_records,
@@ -113,9 +121,12 @@ impl Spool {
             sync_style,
             segment_size,
             salvage,
+            format,
+            term_of,
         }
         .options(py)?;
-        Ok(Spool::over(detached(py, || Core::open(&path, &options))?))
+        let opened = detached(py, || Core::open(&path, &options));
+        raised.first(opened).map(Spool::over)
     }
 
     /// A spool without files: the newest records, as many as ring_bytes and
@@ -125,6 +136,7 @@ impl Spool {
         *, max_payload=None, ring_bytes=None, ring_records=None, dense=false,
         flush_interval=None, block_timeout=None, max_memory=None, max_log_bytes=None,
         sync_policy=None, sync_style=None, segment_size=None, salvage=false,
+        format=None, term_of=None,
     ))]
     #[expect(clippy::too_many_arguments, reason = "each option is a keyword")]
     fn in_memory<'py>(
@@ -141,8 +153,10 @@ impl Spool {
         sync_style: Given<'py>,
         segment_size: Given<'py>,
         salvage: bool,
+        format: Given<'py>,
+        term_of: Given<'py>,
     ) -> PyResult<Self> {
-        let options = Keywords {
+        let (options, _) = Keywords {
             max_payload,
             ring_bytes,
             ring_records,
@@ -155,6 +169,8 @@ impl Spool {
             sync_style,
             segment_size,
             salvage,
+            format,
+            term_of,
         }
         .options(py)?;
         Ok(Spool::over(detached(py, || Core::in_memory(&options))?))

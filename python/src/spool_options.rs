@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use crate::args::unsigned;
 use crate::errors::exception;
 use crate::options::{Given, POLICIES, STYLES, choose, number, time};
+use crate::rdlw::{FORMATS, Raised, term_of};
 
 pub(crate) struct Keywords<'py> {
     pub(crate) max_payload: Given<'py>,
@@ -20,10 +21,13 @@ pub(crate) struct Keywords<'py> {
     pub(crate) sync_style: Given<'py>,
     pub(crate) segment_size: Given<'py>,
     pub(crate) salvage: bool,
+    pub(crate) format: Given<'py>,
+    pub(crate) term_of: Given<'py>,
 }
 
 impl Keywords<'_> {
-    pub(crate) fn options(self, py: Python<'_>) -> PyResult<SpoolOptions> {
+    /// The options, and what a function among them may raise while they are used.
+    pub(crate) fn options(self, py: Python<'_>) -> PyResult<(SpoolOptions, Raised)> {
         let mut options = SpoolOptions {
             dense: self.dense,
             salvage: self.salvage,
@@ -62,9 +66,12 @@ impl Keywords<'_> {
             STYLES,
             &mut options.sync_style,
         )?;
+        choose("format", self.format, FORMATS, &mut options.format)?;
+        let (found, raised) = term_of(self.term_of)?;
+        options.term_of = found;
         options
             .validate()
             .map_err(|error| exception(py, &error, None))?;
-        Ok(options)
+        Ok((options, raised))
     }
 }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -40,6 +42,67 @@ def test_an_export_is_taken_in_by_the_open_that_finds_it(db: Path) -> None:
             assert copy.read_since(0) == spool.read_since(10)
     with pytest.raises(epochwal.ClosedError):
         spool.export_rdlw(db.with_name("late"))
+
+
+def test_one_file_keeps_the_records_where_that_is_asked_for(db: Path) -> None:
+    file = db.with_name(db.name + ".logical.wal")
+    with Spool(db, format="rdlw") as spool:
+        fill(spool, 1, 20)
+        assert file.stat().st_size > 20 * 37
+        spool.prune_through(15)
+        spool.truncate_after(18, 4)
+    with Spool(db, format="rdlw") as spool:
+        assert [r.lsn for r in spool.read_since(15)] == [16, 17, 18]
+        assert (spool.term, spool.bounds) == (4, (16, 18, 15))
+        fill(spool, 19, 19, term=4)
+    with Spool(db, format="native") as spool:
+        assert spool.imported == str(file) + ".imported-1"
+        assert [r.lsn for r in spool.read_since(15)] == [16, 17, 18, 19]
+    with pytest.raises(epochwal.UnsupportedError, match="format"):
+        Spool(db, format="rdlw")
+    with pytest.raises(epochwal.InvalidError, match="format"):
+        Spool(db, format="json")  # type: ignore[arg-type]
+
+
+def old(lsn: int, payload: bytes) -> bytes:
+    """Give a record of version 1."""
+    return struct.pack("<4sBQQ", b"RDLW", 1, lsn, len(payload)) + payload
+
+
+@pytest.mark.parametrize("format", ["native", "rdlw"])
+def test_terms_of_old_versions_are_asked_for(
+    db: Path, format: Literal["native", "rdlw"]
+) -> None:
+    file = db.with_name(db.name + ".logical.wal")
+    image = old(1, b"7 a") + old(2, b"") + old(3, b"9 b")
+    file.write_bytes(image)
+    asked: list[bytes] = []
+
+    def term_of(payload: bytes) -> int | None:
+        asked.append(payload)
+        return int(payload[:1]) if payload else 7
+
+    def fails(payload: bytes) -> int | None:
+        raise LookupError(payload)
+
+    with pytest.raises(LookupError, match="7 a"):
+        Spool(db, format=format, term_of=fails)
+    with pytest.raises(TypeError, match="term_of"):
+        Spool(db, format=format, term_of=lambda _: "seven")  # type: ignore[arg-type, return-value]
+    with pytest.raises(TypeError, match="term_of"):
+        Spool(db, term_of=7)  # type: ignore[arg-type]
+    assert file.read_bytes() == image
+    # An empty payload has no term of its own: 1, which falls.
+    with pytest.raises(epochwal.CorruptError):
+        Spool(db, format=format, term_of=lambda p: int(p[:1]) if p else None)
+    with Spool(db, format=format, term_of=term_of) as spool:
+        assert [(r.lsn, r.term) for r in spool.read_since(0)] == [(1, 7), (2, 7), (3, 9)]
+        assert Path(spool.imported or "").read_bytes() == image
+    assert set(asked) == {b"7 a", b"", b"9 b"}
+    asked.clear()
+    with Spool(db, format=format, term_of=term_of) as spool:
+        assert spool.terms == [(7, 1), (9, 3)]
+    assert asked == []
 
 
 def test_a_cut_says_where_it_has_saved_the_tail(db: Path) -> None:

@@ -194,7 +194,7 @@ pub(super) fn known_flags(flags: u32, known: u32) -> Result<()> {
     }
 }
 
-fn no_choice(field: &str, value: u32) -> Error {
+pub(super) fn no_choice(field: &str, value: u32) -> Error {
     Error::invalid(format!("{field}: {value} is none of its values"))
 }
 

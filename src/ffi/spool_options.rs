@@ -1,11 +1,14 @@
 //! The configuration of a spool as C spells it.
 
+use super::guard::CallbackMark;
 use super::options::{
-    EWAL_MAX_LOG_BYTES_OFF, EWAL_OPEN_SALVAGE, known_flags, or, sync_policy, sync_style,
+    EWAL_MAX_LOG_BYTES_OFF, EWAL_OPEN_SALVAGE, known_flags, no_choice, or, sync_policy, sync_style,
 };
 use super::struct_size::{self, Sized32};
 use crate::error::Result;
-use crate::spool::SpoolOptions;
+use crate::spool::rdlw::TermOf;
+use crate::spool::{Format, SpoolOptions};
+use std::ffi::c_void;
 use std::time::Duration;
 
 /// flags: refuse gaps between LSNs.
@@ -13,6 +16,18 @@ pub const EWAL_SPOOL_DENSE: u32 = 2;
 
 /// ring_bytes: no ring; each read goes to the files.
 pub const EWAL_RING_BYTES_OFF: u64 = u64::MAX;
+
+/// Records in segments. The default.
+pub const EWAL_FORMAT_NATIVE: u32 = 1;
+/// Records in one RDLW file at <data file>.logical.wal, for software that reads
+/// those, with the limits of that format.
+pub const EWAL_FORMAT_RDLW: u32 = 2;
+
+/// Finds the term of a record of RDLW version 1 or 2 in its payload; 0 where it
+/// has none, which is term 1. Called by the call that was given it, and on its
+/// thread. Must return without unwinding: no C++ exception, no longjmp.
+pub type ewal_term_fn =
+    Option<unsafe extern "C" fn(user: *mut c_void, payload: *const c_void, len: usize) -> u64>;
 
 /// The configuration of a spool. Begin with EWAL_SPOOL_OPTIONS_INIT; zero in a
 /// field is its default. A value out of range is EWAL_E_INVALID, with the
@@ -49,6 +64,15 @@ pub struct ewal_spool_options {
     pub segment_size: u64,
     /// Records that a spool in memory keeps. Default 1 Mi.
     pub ring_records: u64,
+    /// EWAL_FORMAT_*.
+    pub format: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// For records of RDLW versions 1 and 2 that the open takes in. NULL: their
+    /// term is 1.
+    pub term_of: ewal_term_fn,
+    /// Handed to term_of.
+    pub term_user: *mut c_void,
 }
 
 // SAFETY: repr(C), plain data, the size first.
@@ -86,6 +110,13 @@ impl ewal_spool_options {
                 bytes => or(bytes, default.ring_bytes),
             },
             ring_records: or(self.ring_records, default.ring_records),
+            format: match self.format {
+                0 => default.format,
+                EWAL_FORMAT_NATIVE => Format::Native,
+                EWAL_FORMAT_RDLW => Format::Rdlw,
+                other => return Err(no_choice("format", other)),
+            },
+            term_of: term_of(self.term_of, self.term_user),
             dense: self.flags & EWAL_SPOOL_DENSE != 0,
             flush_interval: time(self.flush_interval_ns, default.flush_interval),
             block_timeout: time(self.block_timeout_ns, default.block_timeout),
@@ -102,6 +133,29 @@ impl ewal_spool_options {
             ..default
         })
     }
+}
+
+/// The caller's pointer on its way to the caller's function.
+struct TermUser(*mut c_void);
+
+// SAFETY: both are used on the thread of the call that was given them alone.
+unsafe impl Send for TermUser {}
+// SAFETY: as above.
+unsafe impl Sync for TermUser {}
+
+/// The caller's function as the core calls it.
+pub(super) fn term_of(find: ewal_term_fn, user: *mut c_void) -> Option<TermOf> {
+    let find = find?;
+    let user = TermUser(user);
+    Some(TermOf::new(move |payload| {
+        // All of it, not the pointer alone.
+        let TermUser(user) = &user;
+        let _mark = CallbackMark::new();
+        // SAFETY: the caller's function for the caller's pointer; the bytes live
+        // through the call.
+        let term = unsafe { find(*user, payload.as_ptr().cast(), payload.len()) };
+        Ok((term != 0).then_some(term))
+    }))
 }
 
 #[cfg(test)]
@@ -135,6 +189,7 @@ mod tests {
             max_log_bytes: 6,
             segment_size: 7,
             ring_records: 8,
+            format: EWAL_FORMAT_RDLW,
             ..zeroed()
         };
         let want = SpoolOptions {
@@ -148,6 +203,7 @@ mod tests {
             sync_style: SyncStyle::Buffered,
             segment_size: 7,
             ring_records: 8,
+            format: Format::Rdlw,
             max_log_bytes: Some(6),
             salvage: true,
             ..SpoolOptions::default()
@@ -170,6 +226,7 @@ mod tests {
             ("flags", (|c| c.flags = 4) as fn(&mut ewal_spool_options)),
             ("sync_policy", |c| c.sync_policy = 4),
             ("sync_style", |c| c.sync_style = u32::MAX),
+            ("format", |c| c.format = 3),
         ] {
             let mut c = zeroed();
             change(&mut c);

@@ -51,6 +51,98 @@ static void an_export_is_taken_in_by_the_open_that_finds_it(void) {
   close_spool(copy);
 }
 
+static void one_file_keeps_the_records_where_that_is_asked_for(void) {
+  ewal_spool_options options = EWAL_SPOOL_OPTIONS_INIT;
+  ewal_error error = EWAL_ERROR_INIT;
+  ewal_records records;
+  ewal_spool spool;
+  uint64_t lsn, pruned;
+  size_t n;
+  options.format = EWAL_FORMAT_RDLW;
+  spool = open_spool("one", &options);
+  for (lsn = 1; lsn <= 20; lsn++)
+    append(spool, 1, lsn);
+  CHECK(access(in_scratch("one.logical.wal"), R_OK) == 0);
+  EXPECT(EWAL_OK, ewal_spool_prune_through(spool, 15, &pruned, &error), &error);
+  CHECK(pruned == 15);
+  EXPECT(EWAL_OK, ewal_spool_truncate_after(spool, 18, 4, &error), &error);
+  close_spool(spool);
+  spool = open_spool("one", &options);
+  EXPECT(EWAL_OK, ewal_spool_read_since(spool, 15, 99, 999, &records, &error), &error);
+  CHECK(take(records, &n) == 18 && n == 3);
+  append(spool, 4, 19);
+  close_spool(spool);
+  /* A native one takes it in, and is none any more. */
+  spool = open_spool("one", NULL);
+  EXPECT(EWAL_OK, ewal_spool_read_since(spool, 15, 99, 999, &records, &error), &error);
+  CHECK(take(records, &n) == 19 && n == 4);
+  close_spool(spool);
+  EXPECT(EWAL_E_UNSUPPORTED, ewal_spool_open(in_scratch("one"), &options, &spool, &error),
+         &error);
+  CHECK(strstr(error.message, "format: ") != NULL);
+}
+
+/* A file of version 1: no term, no checksum. */
+static void write_version_one(const char *name, unsigned count) {
+  FILE *file = fopen(in_scratch(name), "wb");
+  unsigned lsn;
+  CHECK(file != NULL);
+  for (lsn = 1; lsn <= count; lsn++) {
+    unsigned char record[23] = "RDLW\1";
+    record[5] = (unsigned char)lsn;
+    record[13] = 2;
+    record[21] = 'x';
+    record[22] = (unsigned char)(10 + lsn / 2);
+    CHECK(fwrite(record, sizeof record, 1, file) == 1);
+  }
+  CHECK(fclose(file) == 0);
+}
+
+static ewal_spool opened_from_inside;
+static uint64_t second_byte(void *user, const void *payload, size_t len) {
+  CHECK(len == 2);
+  ++*(unsigned *)user;
+  /* It runs inside of a call, and may not make one that blocks. */
+  CHECK(ewal_spool_open(in_scratch("inside"), NULL, &opened_from_inside, NULL) ==
+        EWAL_E_DEADLOCK);
+  return ((const unsigned char *)payload)[1];
+}
+
+static void terms_of_old_versions_are_asked_for(void) {
+  ewal_spool_options options = EWAL_SPOOL_OPTIONS_INIT;
+  ewal_error error = EWAL_ERROR_INIT;
+  const ewal_record *got;
+  ewal_records records;
+  unsigned called = 0, format;
+  ewal_spool spool;
+  size_t n;
+  for (format = EWAL_FORMAT_NATIVE; format <= EWAL_FORMAT_RDLW; format++) {
+    const char *name = format == EWAL_FORMAT_RDLW ? "old2" : "old1";
+    write_version_one(format == EWAL_FORMAT_RDLW ? "old2.logical.wal" : "old1.logical.wal", 5);
+    options.format = format;
+    options.term_of = second_byte;
+    options.term_user = &called;
+    spool = open_spool(name, &options);
+    CHECK(called >= 5);
+    called = 0;
+    EXPECT(EWAL_OK, ewal_spool_read_since(spool, 0, 9, 99, &records, &error), &error);
+    CHECK(ewal_records_get(records, &got, &n) == EWAL_OK && n == 5);
+    CHECK(got[0].term == 10 && got[1].term == 11 && got[4].term == 12);
+    CHECK(ewal_records_release(records) == EWAL_OK);
+    close_spool(spool);
+    /* They have it now. */
+    spool = open_spool(name, &options);
+    CHECK(called == 0);
+    close_spool(spool);
+  }
+  write_version_one("old3.logical.wal", 2);
+  spool = open_spool("old3", NULL);
+  EXPECT(EWAL_OK, ewal_spool_read_since(spool, 0, 9, 99, &records, &error), &error);
+  CHECK(ewal_records_get(records, &got, &n) == EWAL_OK && n == 2 && got[1].term == 1);
+  CHECK(ewal_records_release(records) == EWAL_OK);
+  close_spool(spool);
+}
+
 static void a_cut_says_where_it_has_saved_the_tail(void) {
   ewal_spool spool = open_spool("tail", NULL);
   ewal_error error = EWAL_ERROR_INIT;
@@ -132,6 +224,8 @@ static void the_child_of_a_fork_is_told(void) {
 int main(int argc, char **argv) {
   start(argc, argv);
   RUN(an_export_is_taken_in_by_the_open_that_finds_it);
+  RUN(one_file_keeps_the_records_where_that_is_asked_for);
+  RUN(terms_of_old_versions_are_asked_for);
   RUN(a_cut_says_where_it_has_saved_the_tail);
   RUN(a_flush_is_asked_for_and_done_in_the_background);
   RUN(a_damaged_file_is_salvaged);

@@ -219,7 +219,7 @@ one sync makes durable what all of them have staged.
         macros: &[(
             "ewal_spool_options",
             r"#define EWAL_SPOOL_OPTIONS_INIT \
-  { sizeof(ewal_spool_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }",
+  { sizeof(ewal_spool_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL }",
         )],
     },
     Section {
