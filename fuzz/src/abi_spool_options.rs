@@ -105,8 +105,10 @@ fn spool_field(bytes: &[u8]) -> Option<&'static str> {
     let memory = number(offset_of!(ewal_spool_options, max_memory));
     let log = number(offset_of!(ewal_spool_options, max_log_bytes));
     let block = number(offset_of!(ewal_spool_options, block_timeout_ns));
+    let format = word(bytes, offset_of!(ewal_spool_options, format));
     first(&[
         ("flags", word(bytes, 4) <= 3),
+        ("format", format <= 2),
         ("sync_policy", word(bytes, 8) <= 3),
         ("sync_style", word(bytes, 12) <= 3),
         ("max_payload", in_range(payload, 1, 256 << 20)),
