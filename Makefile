@@ -32,6 +32,7 @@ HEADERS := $(shell find include bindings/cpp/include -name '*.h' -o -name '*.hpp
 C_EXAMPLES := $(patsubst examples/c/%.c,$(EXAMPLES)/c/%,$(wildcard examples/c/*.c))
 CPP_EXAMPLES := $(patsubst examples/cpp/%.cpp,$(EXAMPLES)/cpp/%,$(wildcard examples/cpp/*.cpp))
 REPLICAS := $(EXAMPLES)/replication/replica
+SQLITE_HOST := $(EXAMPLES)/sqlite/host
 
 # What the test scripts of C and C++ and the cross-language tests are told.
 TEST_ENV := CC='$(CC)' CXX='$(CXX)' EPOCHWAL_LIB_DIR='$(LIB)' EPOCHWAL_EXAMPLES='$(EXAMPLES)'
@@ -39,12 +40,14 @@ TEST_ENV := CC='$(CC)' CXX='$(CXX)' EPOCHWAL_LIB_DIR='$(LIB)' EPOCHWAL_EXAMPLES=
 .PHONY: help
 help:
 	@echo 'make demo          real SQLite commits, kills, three replicas, and what comes back'
+	@echo 'make sqlite-host   many SQLite databases in one group commit, killed and compared'
 	@echo 'make test          lint, then all tests: test-rust test-c test-cpp test-python test-cross'
 	@echo 'make lint          rustfmt, clippy, ruff, mypy, stubtest, pyright'
 	@echo 'make bench         bench-commits and bench-paths: all figures, into build/bench'
 	@echo 'make bench-quick   a look of less than two minutes, without rivals'
 	@echo 'make bench-commits durable commits per second, BENCH="--help" for options'
 	@echo 'make bench-paths   submit, faces, recovery, the spool; BENCH="--help" too'
+	@echo 'make bench-sqlite  many SQLite databases: one log against a WAL each'
 	@echo 'make counts        instructions of the main paths beside their baseline'
 	@echo 'make header        regenerate include/epochwal.h'
 	@echo 'make install       PREFIX=$(PREFIX)'
@@ -83,21 +86,27 @@ $(EXAMPLES)/cpp/%: examples/cpp/%.cpp build/lib.stamp $(HEADERS)
 	@mkdir -p $(@D)
 	$(CXX) -std=c++17 $(WARNINGS) $(CXXFLAGS) $(INCLUDES) $< -o $@ $(LINK)
 
-# The demo's replicas in C and C++, with SQLite from its sources: those that
-# cargo fetches are the same everywhere, and no header need be installed.
-build/sqlite/sqlite3.o: examples/demo/sqlite/Cargo.toml examples/demo/sqlite/Cargo.lock
+# The demo's replicas in C and C++ and the SQLite host, with SQLite from its
+# sources: those that cargo fetches are the same everywhere, and no header need
+# be installed. Threads each have a connection of their own.
+build/sqlite/sqlite3-mt.o: examples/demo/sqlite/Cargo.toml examples/demo/sqlite/Cargo.lock
 	@mkdir -p $(@D)
 	$(CARGO) metadata --locked --format-version 1 --manifest-path $< \
 	    | $(PYTHON) examples/demo/sqlite/take.py $(@D)
-	$(CC) -O1 -DSQLITE_THREADSAFE=0 -DSQLITE_OMIT_LOAD_EXTENSION -c $(@D)/sqlite3.c -o $@
+	$(CC) -O1 -DSQLITE_THREADSAFE=2 -DSQLITE_OMIT_LOAD_EXTENSION -c $(@D)/sqlite3.c -o $@
 
-$(REPLICAS)-c: examples/demo/replication/replica.c build/sqlite/sqlite3.o build/lib.stamp $(HEADERS)
+$(REPLICAS)-c: examples/demo/replication/replica.c build/sqlite/sqlite3-mt.o build/lib.stamp $(HEADERS)
 	@mkdir -p $(@D)
-	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) $(INCLUDES) -Ibuild/sqlite $< build/sqlite/sqlite3.o -o $@ $(LINK) -lm
+	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) $(INCLUDES) -Ibuild/sqlite $< build/sqlite/sqlite3-mt.o -o $@ $(LINK) -lm
 
-$(REPLICAS)-cpp: examples/demo/replication/replica.cpp build/sqlite/sqlite3.o build/lib.stamp $(HEADERS)
+$(REPLICAS)-cpp: examples/demo/replication/replica.cpp build/sqlite/sqlite3-mt.o build/lib.stamp $(HEADERS)
 	@mkdir -p $(@D)
-	$(CXX) -std=c++17 $(WARNINGS) $(CXXFLAGS) $(INCLUDES) -Ibuild/sqlite $< build/sqlite/sqlite3.o -o $@ $(LINK) -lm
+	$(CXX) -std=c++17 $(WARNINGS) $(CXXFLAGS) $(INCLUDES) -Ibuild/sqlite $< build/sqlite/sqlite3-mt.o -o $@ $(LINK) -lm
+
+$(SQLITE_HOST): $(wildcard examples/sqlite/*.[ch]) build/sqlite/sqlite3-mt.o build/lib.stamp $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_XOPEN_SOURCE=700 $(WARNINGS) $(CFLAGS) $(INCLUDES) -Ibuild/sqlite \
+	    $(filter %.c,$^) build/sqlite/sqlite3-mt.o -o $@ $(LINK) -lm
 
 build/many_threads.stamp: examples/many_threads.rs $(RUST_SOURCES)
 	@mkdir -p $(EXAMPLES)
@@ -107,13 +116,18 @@ build/many_threads.stamp: examples/many_threads.rs $(RUST_SOURCES)
 
 .PHONY: build examples
 build: build/lib.stamp build/python.stamp
-examples: $(C_EXAMPLES) $(CPP_EXAMPLES) $(REPLICAS)-c $(REPLICAS)-cpp build/many_threads.stamp
+examples: $(C_EXAMPLES) $(CPP_EXAMPLES) $(REPLICAS)-c $(REPLICAS)-cpp $(SQLITE_HOST) \
+	build/many_threads.stamp
 
 # What is shown
 
 .PHONY: demo
 demo: build/python.stamp $(C_EXAMPLES) $(CPP_EXAMPLES) $(REPLICAS)-c $(REPLICAS)-cpp
 	$(BIN)/python examples/demo/demo.py --examples $(EXAMPLES) $(DEMO_ARGS)
+
+.PHONY: sqlite-host
+sqlite-host: $(SQLITE_HOST)
+	$(PYTHON) examples/sqlite/kills.py --host $(SQLITE_HOST) $(KILLS)
 
 # What is tested
 
@@ -159,9 +173,10 @@ lint: build/python.stamp
 		then $(BIN)/pyright --pythonpath $(BIN)/python --warnings; \
 		else echo 'missing: node, for pyright'; fi
 	$(BIN)/mypy --strict tests/reader
-	MYPYPATH=tests/reader:examples/demo $(BIN)/mypy --strict tests/cross
+	MYPYPATH=tests/reader:examples/demo:examples/sqlite $(BIN)/mypy --strict tests/cross
 	$(BIN)/mypy --strict tests/docs
 	$(BIN)/mypy --strict examples/demo
+	$(BIN)/mypy --strict examples/sqlite
 	$(BIN)/mypy --strict benches/paths/commit.py
 
 .PHONY: header
@@ -212,7 +227,7 @@ BENCH_CARGO := CARGO_TARGET_DIR='$(CARGO_TARGET_DIR)/bench' $(CARGO)
 BENCH_RUN := $(BENCH_CARGO) run --release --manifest-path benches/Cargo.toml
 FIGURES := $(CURDIR)/build/bench
 
-.PHONY: bench bench-quick bench-commits bench-paths
+.PHONY: bench bench-quick bench-commits bench-paths bench-sqlite
 bench: bench-commits bench-paths
 
 bench-commits:
@@ -227,6 +242,12 @@ bench-paths: build/bench/faces.stamp
 bench-quick: build/bench/faces.stamp
 	$(BENCH_RUN) -p commits -- --quick
 	$(BENCH_RUN) -p paths -- $(BENCH_FACES) --quick
+
+# The host finds the release library in place of the one that it was linked to.
+bench-sqlite: $(SQLITE_HOST) build/bench/faces.stamp
+	@mkdir -p $(FIGURES)/lib
+	ln -sf ../libepochwal.so $(FIGURES)/lib/libepochwal.so.0
+	LD_LIBRARY_PATH=$(FIGURES)/lib $(PYTHON) examples/sqlite/bench.py --host $(SQLITE_HOST) $(BENCH)
 
 # The C ABI and the Python package, built for release and away from those that
 # are tested.

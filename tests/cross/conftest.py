@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "reader"))
 sys.path.insert(0, str(ROOT / "examples" / "demo"))
+sys.path.insert(0, str(ROOT / "examples" / "sqlite"))
 
 Run = Callable[..., str]
 
