@@ -132,15 +132,18 @@ static void take_habits(sqlite3 *db, unsigned number) {
       "PRAGMA cache_size=10; PRAGMA wal_autocheckpoint=20",
       "PRAGMA cache_size=10; PRAGMA wal_autocheckpoint=200",
       "PRAGMA cache_size=10; PRAGMA wal_autocheckpoint=50; PRAGMA synchronous=NORMAL",
+      "PRAGMA cache_size=10; PRAGMA wal_autocheckpoint=50; PRAGMA synchronous=OFF",
   };
-  run(db, habits[number % 4], 0);
+  run(db, habits[number % 5], 0);
 }
+
+/* Under NORMAL and OFF a commit may be lost, but the database stays whole. */
+static int promises(unsigned number) { return number % 5 < 3; }
 
 static void *work(void *arg) {
   job *j = arg;
   sqlite3 *db = open_database(j);
   long long n;
-  int promises = j->number % 4 != 3;
   run(db, schema, 0);
   take_habits(db, j->number);
   n = number(db, "SELECT n FROM state");
@@ -167,7 +170,7 @@ static void *work(void *arg) {
     if (n % 45 == 0)
       run(db, "VACUUM", n);
     len = snprintf(line, sizeof line, "%u %lld\n", j->number, n);
-    if (promises && write(STDOUT_FILENO, line, (size_t)len) != len)
+    if (promises(j->number) && write(STDOUT_FILENO, line, (size_t)len) != len)
       die("pipe", "closed");
   }
   for (;;)
