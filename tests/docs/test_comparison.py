@@ -9,6 +9,8 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 def cells(document: str) -> dict[str, list[str]]:
     """The rows of commits: the cell's name and its figures, without emphasis."""
     text = (DOCS / document).read_text(encoding="utf-8").replace("**", "")
+    # The spool's appends have rows of the same names.
+    text = text.split("\n## The spool\n")[0]
     rows = re.findall(r"^\| ([abc], \d+[^|]*?) \|(.*)\|$", text, re.M)
     return {name: [figure.strip() for figure in rest.split("|")] for name, rest in rows}
 
