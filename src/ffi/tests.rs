@@ -114,6 +114,7 @@ const OVER_A_SPOOL: &[Call] = calls![
     ewal_spool_request_flush(s, t, e),
     ewal_spool_flush(s, z, e),
     ewal_spool_wait_after(s, z, z, e),
+    ewal_spool_check_term(s, z, z, e),
     ewal_spool_event_fd(s, m, e),
     ewal_spool_read_since(s, z, z, z, m, e),
     ewal_cursor_open(s, z, m, e),
