@@ -1,4 +1,4 @@
-//! `epochwal.Primary`.
+//! `epochwal.Primary`. Long, because PyO3 takes one block of methods for a class.
 
 use epochwal::primary::{Ack, AckPolicy, AckResult, Primary as Core, Quorum};
 use epochwal::storage::fork_generation;

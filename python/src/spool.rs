@@ -1,4 +1,4 @@
-//! `epochwal.Spool`.
+//! `epochwal.Spool`. Long, because PyO3 takes one block of methods for a class.
 
 use epochwal::spool::{Record, SharedCursor, Spool as Core, SpoolTicket};
 use epochwal::storage::fork_generation;
