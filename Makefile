@@ -68,7 +68,7 @@ build/venv.stamp: python/requirements-dev.txt
 # The shared library under the name that its SONAME asks for.
 build/lib.stamp: $(RUST_SOURCES)
 	@mkdir -p $(LIB)
-	$(CARGO) build --lib
+	CARGO='$(CARGO)' bindings/build.sh --quiet
 	cp $(CARGO_TARGET_DIR)/debug/libepochwal.so $(LIB)/libepochwal.so.0
 	ln -sf libepochwal.so.0 $(LIB)/libepochwal.so
 	cp $(CARGO_TARGET_DIR)/debug/libepochwal.a $(LIB)/libepochwal.a
@@ -254,7 +254,7 @@ bench-sqlite: $(SQLITE_HOST) build/bench/faces.stamp
 BENCH_FACES := --library $(FIGURES)/libepochwal.so \
 	--python $(PYTHON) --python-path $(FIGURES)/python
 build/bench/faces.stamp: $(RUST_SOURCES) $(PYTHON_SOURCES)
-	$(CARGO) build --quiet --release --lib
+	CARGO='$(CARGO)' bindings/build.sh --quiet --release
 	cd python && PYO3_PYTHON=$(PYTHON) $(CARGO) build --quiet --release
 	rm -rf $(FIGURES)/python
 	mkdir -p $(FIGURES)/python/epochwal
@@ -274,7 +274,8 @@ counts-write:
 
 .PHONY: install
 install:
-	$(CARGO) build --release -p epochwal -p epochwal-cli
+	CARGO='$(CARGO)' bindings/build.sh --release
+	$(CARGO) build --release -p epochwal-cli
 	DESTDIR='$(DESTDIR)' sh bindings/install.sh '$(PREFIX)' '$(CARGO_TARGET_DIR)/release'
 
 .PHONY: clean

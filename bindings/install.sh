@@ -29,14 +29,14 @@ if [ -z "$version" ] || [ -z "$soversion" ]; then
     exit 1
 fi
 
-# What `cargo rustc --crate-type staticlib -- --print native-static-libs`
+# What `bindings/build.sh -- --print native-static-libs`
 # says, without libc and libgcc_s, which the compiler's driver adds as a shared
 # or a static link needs them. tests/cpp/run.sh compares.
 native_libs="-lutil -lrt -lpthread -lm -ldl"
 
 for file in libepochwal.so libepochwal.a; do
     if [ ! -f "$build/$file" ]; then
-        echo "install.sh: $build/$file is missing: build it first (cargo build --release)" >&2
+        echo "install.sh: $build/$file is missing: build it first (bindings/build.sh --release)" >&2
         exit 1
     fi
 done

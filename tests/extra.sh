@@ -63,7 +63,7 @@ pedantic() {
 export -f pedantic
 
 # What is tested as it is built; the runs below build other things in its place.
-cargo build --quiet -p epochwal -p epochwal-cli || exit
+bindings/build.sh --quiet && cargo build --quiet -p epochwal-cli || exit
 plain=$work/libepochwal.so
 cp "$target/debug/libepochwal.so" "$plain"
 
@@ -101,7 +101,7 @@ library=$plain link=
 runtime=$(rustc +nightly --print target-libdir 2>/dev/null)/librustc-nightly_rt
 if [ ! -f "$runtime.asan.a" ]; then
 	missing+=("a nightly Rust with its sanitizers (the library is not instrumented)")
-elif step "addresses, the library" bash -c 'nightly address build --lib'; then
+elif step "addresses, the library" bash -c 'nightly address rustc --lib --crate-type cdylib'; then
 	library=$target/address/$triple/debug/libepochwal.so
 	link="-rdynamic -Wl,--whole-archive $runtime.asan.a -Wl,--no-whole-archive -ldl -lrt -lm"
 	# Wrong designs may do what a sanitizer ends a program for.

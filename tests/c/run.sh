@@ -14,8 +14,8 @@ tests=${EWAL_TESTS-"every_function test_abi test_commit_recover test_guard test_
 
 lib=${EWAL_LIBRARY:-}
 if [ -z "$lib" ]; then
-  cargo build --quiet -p epochwal
-  cargo build --quiet -p header
+  bindings/build.sh --quiet
+  cargo build --quiet -p epochwal -p header
   lib=$target/debug/libepochwal.so
 fi
 

@@ -79,9 +79,8 @@ supports() { echo 'int main() {}' | $CXX "$1" -x c++ - -o /dev/null 2>/dev/null;
 
 library=${EWAL_LIBRARY:-}
 if [ -z "$library" ]; then
-    # Together: alone, the tool would build the library without the C ABI, over
-    # the one that is tested.
-    cargo build --quiet -p epochwal -p epochwal-cli
+    bindings/build.sh --quiet
+    cargo build --quiet -p epochwal-cli
     library=$build/libepochwal.so
 fi
 # Programs ask for the library by its soname.
@@ -262,7 +261,7 @@ expect "pkg-config, static archive" pkg_config_archive
 
 # The native libraries that the .pc file names are those that rustc names.
 native_libs() {
-    says=$(CARGO_TERM_COLOR=never cargo rustc --quiet --lib --crate-type staticlib -- \
+    says=$(CARGO_TERM_COLOR=never bindings/build.sh --quiet -- \
         --print native-static-libs 2>&1 | sed -n 's/.*native-static-libs: //p' | tail -n 1)
     test -n "$says" || { echo "rustc names no native libraries" && return 1; }
     pkg-config --static --libs-only-l epochwal | tr ' ' '\n' | grep -v '^-lepochwal$' |
