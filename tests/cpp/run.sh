@@ -45,16 +45,24 @@ expect() {
     fi
 }
 
-# suite NAME FLAGS: compiles tests/cpp/NAME.cpp and adds up what it counted.
-suite() {
-    program=$SCRATCH/$1
+# compile NAME FLAGS: builds tests/cpp/NAME.cpp as the program of these flags; what
+# the compiler says is beside it.
+program_of() { printf '%s/%s' "$SCRATCH" "$(printf %s "$1$2" | tr -c a-z0-9_ -)"; }
+compile() {
+    program=$(program_of "$1" "$2")
     # shellcheck disable=SC2086
-    if ! {
+    {
         $CXX $2 $warnings $headers -g ${EWAL_CXXFLAGS:-} -pthread -c "tests/cpp/$1.cpp" -o "$program.o" &&
             $CXX "$program.o" -o "$program" -pthread $link ${EWAL_LDFLAGS-${EWAL_CXXFLAGS:-}}
-    } >"$SCRATCH/output" 2>&1; then
+    } >"$program.said" 2>&1 || true
+}
+
+# suite NAME FLAGS: runs what was compiled, and adds up what it counted.
+suite() {
+    program=$(program_of "$1" "$2")
+    if ! [ -x "$program" ]; then
         fail "$1 $2 (does not compile)"
-        cat "$SCRATCH/output"
+        cat "$program.said"
         return
     fi
     code=0
@@ -89,24 +97,38 @@ ln -s "$library" "$SCRATCH/lib/libepochwal.so"
 ln -s "$library" "$SCRATCH/lib/libepochwal.so.0"
 link="-L$SCRATCH/lib -lepochwal -Wl,-rpath,$SCRATCH/lib"
 
+# each DO: does it with each suite, and the flags that it is compiled with.
+each() {
+    for standard in ${EWAL_STANDARDS:-17 20 23}; do
+        flag=-std=c++$standard
+        supports "$flag" || continue
+        for name in views coordinator recovery segment spool primary; do
+            "$1" "${name}_test" "$flag"
+        done
+        if [ "$standard" -ge 20 ]; then "$1" awaitable_test "$flag"; fi
+        # Slow, and the same in each.
+        if [ "$standard" -eq 20 ]; then "$1" process_test "$flag"; fi
+        "$1" views_test "$flag -fno-exceptions"
+        "$1" no_exceptions_test "$flag -fno-exceptions -fno-rtti"
+    done
+}
 for standard in ${EWAL_STANDARDS:-17 20 23}; do
-    flag=-std=c++$standard
-    if ! supports "$flag"; then
-        echo "$CXX does not know $flag: left out"
-        continue
-    fi
-    suite views_test "$flag"
-    suite coordinator_test "$flag"
-    suite recovery_test "$flag"
-    suite segment_test "$flag"
-    suite spool_test "$flag"
-    suite primary_test "$flag"
-    if [ "$standard" -ge 20 ]; then suite awaitable_test "$flag"; fi
-    # Slow, and the same in each.
-    if [ "$standard" -eq 20 ]; then suite process_test "$flag"; fi
-    suite views_test "$flag -fno-exceptions"
-    suite no_exceptions_test "$flag -fno-exceptions -fno-rtti"
+    supports "-std=c++$standard" || echo "$CXX does not know -std=c++$standard: left out"
 done
+
+# Compilers take most of the time: each processor gets every nth suite.
+jobs=$(getconf _NPROCESSORS_ONLN)
+own_of_lane() {
+    if [ $((turn % jobs)) -eq "$lane" ]; then compile "$@"; fi
+    turn=$((turn + 1))
+}
+lane=0
+while [ "$lane" -lt "$jobs" ]; do
+    (turn=0 && each own_of_lane) &
+    lane=$((lane + 1))
+done
+wait
+each suite
 
 finish() {
     echo "$passed passed, $failed failed"
