@@ -19,9 +19,12 @@ def test_figures_are_those_that_were_measured() -> None:
     measured = cells("performance.md")
     compared = cells("comparison.md")
     assert compared.keys() == measured.keys()
-    for name, (rival, limit) in compared.items():
+    for name, (okaywal, raft_engine, *databases, limit) in compared.items():
         # To limit-dsync, its goal, the 99th percentile, to the best rival, its goal.
-        assert [limit, rival] == [measured[name][0], measured[name][3]], name
+        assert limit == measured[name][0], name
+        ratios = [f"okaywal {okaywal}", f"raft-engine {raft_engine}", *databases]
+        best = min(ratios, key=lambda ratio: float(re.findall(r"[\d.]+", ratio)[0]))
+        assert best == measured[name][3], name
 
 
 def test_the_command_is_the_one_that_measured() -> None:
