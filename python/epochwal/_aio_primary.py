@@ -100,13 +100,13 @@ class Primary(Watch):
         """Tell how far the replicas are together."""
         return self._primary.progress()
 
-    def nth_highest(
+    def quorum_lsn(
         self,
         n: int,
         level: Literal["written", "durable", "flushed", "applied"] = "durable",
     ) -> int:
         """Return the LSN that at least ``n`` replicas have at a level."""
-        return self._primary.nth_highest(n, level)
+        return self._primary.quorum_lsn(n, level)
 
     def slots(self) -> list[Slot]:
         """List the slots, by id."""

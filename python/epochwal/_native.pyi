@@ -202,7 +202,7 @@ class Primary:
         degrade: bool = False,
     ) -> AckWatch: ...
     def event_fd(self) -> int: ...
-    def nth_highest(
+    def quorum_lsn(
         self,
         n: int,
         level: Literal["written", "durable", "flushed", "applied"] = "durable",

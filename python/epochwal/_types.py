@@ -321,7 +321,7 @@ class Replica(NamedTuple):
     counts: bool
     sent_lsn: int
     written_lsn: int
-    flushed_lsn: int
+    durable_lsn: int
     applied_lsn: int
     apply_errors: int
     divergences: int

@@ -375,14 +375,14 @@ impl Primary {
     /// The LSN that at least n replicas have at a level, without waiting; 0
     /// where there are fewer.
     #[pyo3(signature = (n, level="durable"))]
-    fn nth_highest(
+    fn quorum_lsn(
         &self,
         py: Python<'_>,
         #[pyo3(from_py_with = args::count)] n: usize,
         level: &str,
     ) -> PyResult<u64> {
         let level = level.parse().map_err(|error| exception(py, &error, None))?;
-        self.run(py, |core| Ok(core.nth_highest(n, level)))
+        self.run(py, |core| Ok(core.quorum_lsn(n, level)))
     }
 
     // Slots.

@@ -85,7 +85,7 @@ pub(crate) fn replica<'py>(py: Python<'py>, info: &ReplicaInfo) -> PyResult<Boun
         flag(py, info.counts),
         info.sent_lsn.into_pyobject(py)?.into_any(),
         info.written_lsn.into_pyobject(py)?.into_any(),
-        info.flushed_lsn.into_pyobject(py)?.into_any(),
+        info.durable_lsn.into_pyobject(py)?.into_any(),
         info.applied_lsn.into_pyobject(py)?.into_any(),
         info.apply_errors.into_pyobject(py)?.into_any(),
         info.divergences.into_pyobject(py)?.into_any(),

@@ -49,7 +49,7 @@ def test_a_commit_waits_for_those_who_follow(db: Path) -> None:
                 assert acks == epochwal.AckResult("reached", False, 2, 2)
             assert await asyncio.gather(*replicas) == [list(range(1, 21))] * 2
             assert primary.progress().safe_replay_lsn == 20
-            assert primary.nth_highest(2) == 20
+            assert primary.quorum_lsn(2) == 20
             assert await primary.prune() == 20
             stats = await primary.stats()
             assert (stats["waits_reached"], stats["waiting"]) == (20, 0)

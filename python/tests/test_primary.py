@@ -68,7 +68,7 @@ def test_a_replica_from_registration_to_prune(db: Path) -> None:
             r.generation,
         )
         assert (replica.sent_lsn, replica.written_lsn) == (5, 5)
-        assert (replica.flushed_lsn, replica.applied_lsn) == (5, 4)
+        assert (replica.durable_lsn, replica.applied_lsn) == (5, 4)
         assert replica.healthy
         assert replica.counts
         progress = primary.progress()
@@ -77,8 +77,8 @@ def test_a_replica_from_registration_to_prune(db: Path) -> None:
         assert primary.topology_epoch == 1
         assert primary.prune(archived_lsn=3) == 3
         assert primary.prune() == 5
-        assert primary.nth_highest(1, "applied") == 4
-        assert primary.nth_highest(2) == 0
+        assert primary.quorum_lsn(1, "applied") == 4
+        assert primary.quorum_lsn(2) == 0
         stats = primary.stats()
         assert (stats["slots"], stats["acks"], stats["prunes"]) == (1, 1, 2)
         assert primary.path == str(db)
@@ -180,7 +180,7 @@ def test_acknowledgements_are_refused_whole(primary: Primary) -> None:
             primary.touch("a", generation)
     # Nothing of all that was taken.
     a = primary.replicas()[0]
-    assert (a.written_lsn, a.flushed_lsn, a.applied_lsn, a.sent_lsn) == (0, 0, 0, 0)
+    assert (a.written_lsn, a.durable_lsn, a.applied_lsn, a.sent_lsn) == (0, 0, 0, 0)
     stats = primary.stats()
     assert (stats["acks"], stats["acks_ahead"], stats["acks_unknown"]) == (0, 3, 1)
     assert stats["acks_fenced"] == 3
@@ -188,7 +188,7 @@ def test_acknowledgements_are_refused_whole(primary: Primary) -> None:
     primary.ack("a", again.generation, written=10, durable=10, applied=7, apply_errors=2)
     primary.ack("a", again.generation, durable=3, divergences=1)
     a = primary.replicas()[0]
-    assert (a.written_lsn, a.flushed_lsn, a.applied_lsn) == (10, 10, 7)
+    assert (a.written_lsn, a.durable_lsn, a.applied_lsn) == (10, 10, 7)
     assert (a.apply_errors, a.divergences) == (2, 1)
     assert primary.slot("a").restart_lsn == 10
     # One session that goes on.
@@ -205,7 +205,7 @@ def test_numbers_are_exact_to_the_last(db: Path) -> None:
             assert primary.slot("a").restart_lsn == lsn
             assert primary.wait_acks(lsn).outcome == "reached"
             assert primary.progress().quorum_lsn == lsn
-            assert primary.nth_highest(1) == lsn
+            assert primary.quorum_lsn(1) == lsn
             (slot,) = json.loads(primary.export_slots())["slots"]
             assert slot["restart_lsn"] == lsn
             plan = primary.plan_resume("a", lsn, term=2**64 - 1)
@@ -363,7 +363,7 @@ def test_policies_count_whom_they_name(primary: Primary) -> None:
     with pytest.raises(epochwal.InvalidError, match="level"):
         primary.wait_acks(1, "1", "safe")  # type: ignore[arg-type]
     with pytest.raises(epochwal.InvalidError, match="level"):
-        primary.nth_highest(1, "safe")  # type: ignore[arg-type]
+        primary.quorum_lsn(1, "safe")  # type: ignore[arg-type]
 
 
 def test_a_timeout_says_how_far_it_came(primary: Primary) -> None:
@@ -512,7 +512,7 @@ def test_positions_are_ints_in_range(primary: Primary, value: Any) -> None:
         lambda: primary.plan_resume("a", value),
         lambda: primary.wait_acks(value, timeout=0),
         lambda: primary.watch_acks(value),
-        lambda: primary.nth_highest(value),
+        lambda: primary.quorum_lsn(value),
         lambda: primary.events_since(value),
     ]
     if value is not None:

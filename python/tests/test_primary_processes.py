@@ -185,7 +185,7 @@ def test_a_term_that_falls_is_fenced(db: Path) -> None:
         assert spool.truncate_after(7, 4) is not None
         assert spool.current_lsn == 7
         assert primary.slot("a").invalidated == "wal-removed"
-        assert primary.replicas()[0].flushed_lsn == 7
+        assert primary.replicas()[0].durable_lsn == 7
         diverged = primary.plan_resume("a", 10, term=3)
         assert (diverged.kind, diverged.common_lsn) == ("diverged", 7)
         assert primary.plan_resume("a", 7, term=3).cause == "wal-removed"
@@ -232,7 +232,7 @@ def test_a_forked_child_is_told_and_touches_nothing(db: Path) -> None:
                     lambda: watch.finish(),
                     lambda: watch.close(),
                     lambda: primary.event_fd(),
-                    lambda: primary.nth_highest(1),
+                    lambda: primary.quorum_lsn(1),
                     lambda: primary.slots(),
                     lambda: primary.slot("a"),
                     lambda: primary.slot_create("b"),

@@ -204,7 +204,7 @@ pub unsafe extern "C" fn ewal_primary_quorum_lsn(
         if n == 0 {
             return Err(Error::invalid("n: 0 replicas have everything"));
         }
-        out.set(it.nth_highest(n, level_of(level)?));
+        out.set(it.quorum_lsn(n, level_of(level)?));
         Ok(Done::Ok)
     };
     // SAFETY: as above.
@@ -244,7 +244,7 @@ pub(super) unsafe fn read_policy(ptr: *const ewal_ack_policy) -> Result<AckPolic
 fn level_of(level: u32) -> Result<Level> {
     match level {
         EWAL_LEVEL_WRITTEN => Ok(Level::Written),
-        0 | EWAL_LEVEL_DURABLE => Ok(Level::Flushed),
+        0 | EWAL_LEVEL_DURABLE => Ok(Level::Durable),
         EWAL_LEVEL_APPLIED => Ok(Level::Applied),
         _ => Err(Error::invalid(format!(
             "level: {level} is none of its values"

@@ -159,7 +159,7 @@ fn to_c(replica: &ReplicaInfo, id: &Lent, region: &Lent) -> ewal_replica_info {
         last_seen_ms: replica.last_seen_ms,
         sent_lsn: replica.sent_lsn,
         written_lsn: replica.written_lsn,
-        durable_lsn: replica.flushed_lsn,
+        durable_lsn: replica.durable_lsn,
         applied_lsn: replica.applied_lsn,
         apply_errors: replica.apply_errors,
         divergences: replica.divergences,

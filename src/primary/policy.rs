@@ -28,14 +28,14 @@ pub enum Level {
     /// Received it.
     Written,
     /// Made it durable.
-    Flushed,
+    Durable,
     /// Applied it.
     Applied,
 }
 
 impl Level {
     /// Each once.
-    pub const ALL: [Level; 3] = [Level::Written, Level::Flushed, Level::Applied];
+    pub const ALL: [Level; 3] = [Level::Written, Level::Durable, Level::Applied];
 }
 
 impl FromStr for Level {
@@ -44,10 +44,10 @@ impl FromStr for Level {
     fn from_str(text: &str) -> Result<Level> {
         match text {
             "written" => Ok(Level::Written),
-            "flushed" | "durable" => Ok(Level::Flushed),
+            "durable" | "flushed" => Ok(Level::Durable),
             "applied" => Ok(Level::Applied),
             _ => Err(Error::invalid(format!(
-                "level: {} is none of written, flushed (durable), applied",
+                "level: {} is none of written, durable (flushed), applied",
                 Quoted(text)
             ))),
         }

@@ -22,7 +22,7 @@ pub struct ReplicaInfo {
     pub counts: bool,
     pub sent_lsn: u64,
     pub written_lsn: u64,
-    pub flushed_lsn: u64,
+    pub durable_lsn: u64,
     pub applied_lsn: u64,
     pub apply_errors: u64,
     pub divergences: u64,
@@ -82,7 +82,7 @@ impl Primary {
                 let position = entry.position(level);
                 Some(so_far.map_or(position, |l| l.min(position)))
             };
-            durable = lowest(durable, Level::Flushed);
+            durable = lowest(durable, Level::Durable);
             applied = lowest(applied, Level::Applied);
         }
         progress.lowest_applied = applied.unwrap_or(0);
@@ -95,7 +95,7 @@ impl Primary {
 
     /// The LSN that at least `n` replicas have at a level, without waiting; 0
     /// where there are fewer.
-    pub fn nth_highest(&self, n: usize, level: Level) -> u64 {
+    pub fn quorum_lsn(&self, n: usize, level: Level) -> u64 {
         let state = self.0.state.lock();
         let those = state.entries().filter(|(_, e)| e.counts());
         let mut positions: Vec<u64> = those.map(|(_, e)| e.position(level)).collect();
@@ -113,7 +113,7 @@ impl Primary {
 fn info(entry: &Entry) -> Option<ReplicaInfo> {
     let replica = entry.replica.as_ref()?;
     let slot = &entry.slot;
-    let [written_lsn, flushed_lsn, applied_lsn] = replica.positions;
+    let [written_lsn, durable_lsn, applied_lsn] = replica.positions;
     Some(ReplicaInfo {
         id: slot.id.clone(),
         region: slot.region.clone(),
@@ -125,7 +125,7 @@ fn info(entry: &Entry) -> Option<ReplicaInfo> {
         counts: entry.counts(),
         sent_lsn: replica.sent,
         written_lsn,
-        flushed_lsn,
+        durable_lsn,
         applied_lsn,
         apply_errors: replica.apply_errors,
         divergences: replica.divergences,

@@ -24,7 +24,7 @@ fn open(site: &Site) -> Arc<Primary> {
 }
 
 fn policy(text: &str) -> AckPolicy {
-    AckPolicy::new(text.parse().expect("policy"), Level::Flushed)
+    AckPolicy::new(text.parse().expect("policy"), Level::Durable)
 }
 
 /// What a crash at this moment leaves.
@@ -225,7 +225,7 @@ fn a_cut_races_with_acknowledgements_and_waits() {
         let slot = primary.slot("a").expect("slot").slot;
         assert!(!cut || !slot.is_valid() || slot.restart_lsn <= 15);
         let replica = &primary.replicas()[0];
-        assert!(!cut || replica.flushed_lsn <= 15, "{replica:?}");
+        assert!(!cut || replica.durable_lsn <= 15, "{replica:?}");
     });
 }
 

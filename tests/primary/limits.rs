@@ -254,7 +254,7 @@ fn a_cut_gives_up_what_is_beyond_and_never_goes_below_a_quorum() {
     primary.ack("b", b.generation, &durable(105)).unwrap();
     let one = epochwal::primary::AckPolicy::new(
         epochwal::primary::Quorum::Replicas(2),
-        epochwal::primary::Level::Flushed,
+        epochwal::primary::Level::Durable,
     );
     primary.wait_acks(104, &one, None).unwrap();
     let cut = |lsn| {
@@ -269,14 +269,14 @@ fn a_cut_gives_up_what_is_beyond_and_never_goes_below_a_quorum() {
     // A cut that fails changes nothing, but that nobody has what it takes while
     // it is under way.
     let failing = primary.truncate_with(110, || {
-        assert_eq!(primary.replicas()[0].flushed_lsn, 110);
+        assert_eq!(primary.replicas()[0].durable_lsn, 110);
         let early = primary.ack("a", a.generation, &applied(111));
         assert_eq!(kind(early), ErrorKind::Ahead);
         Err(epochwal::Error::new(ErrorKind::Io, "no"))
     });
     assert_eq!(kind(failing), ErrorKind::Io);
     assert_eq!(
-        (primary.replicas()[0].flushed_lsn, valid(&primary).len()),
+        (primary.replicas()[0].durable_lsn, valid(&primary).len()),
         (115, 3)
     );
     primary.ack("a", a.generation, &applied(116)).unwrap();
@@ -285,7 +285,7 @@ fn a_cut_gives_up_what_is_beyond_and_never_goes_below_a_quorum() {
     assert_eq!(valid(&primary), [("b".into(), 105), ("low".into(), 70)]);
     let replicas = primary.replicas();
     assert_eq!(
-        (replicas[0].flushed_lsn, replicas[0].applied_lsn),
+        (replicas[0].durable_lsn, replicas[0].applied_lsn),
         (110, 110)
     );
     // It is saved: nobody can tell any more once the log has grown again.

@@ -10,7 +10,7 @@ use std::time::Duration;
 const NOW: Option<Duration> = Some(Duration::ZERO);
 
 fn policy(text: &str) -> AckPolicy {
-    AckPolicy::new(text.parse().unwrap(), Level::Flushed)
+    AckPolicy::new(text.parse().unwrap(), Level::Durable)
 }
 
 fn look(primary: &Primary, lsn: u64, text: &str) -> (Outcome, u32, u32) {
@@ -430,7 +430,7 @@ fn waits_race_with_acknowledgements_and_departures() {
                     assert_eq!(result.outcome, Reached, "{lsn}: {text}");
                     // a and b never lose what they have.
                     let a_and_b = primary.replicas();
-                    let have = |r: &&epochwal::primary::ReplicaInfo| r.flushed_lsn >= lsn;
+                    let have = |r: &&epochwal::primary::ReplicaInfo| r.durable_lsn >= lsn;
                     match text {
                         "any 1 (a, b)" => assert!(a_and_b[..2].iter().any(|r| have(&r))),
                         "first 2 (a, b, c)" => assert!(a_and_b[..2].iter().all(|r| have(&r))),

@@ -30,7 +30,7 @@ fn registering_again_keeps_the_slot_and_the_progress() {
     let positions = [
         replica.sent_lsn,
         replica.written_lsn,
-        replica.flushed_lsn,
+        replica.durable_lsn,
         replica.applied_lsn,
     ];
     assert_eq!(positions, [58, 57, 55, 50]);
@@ -133,7 +133,7 @@ fn nothing_beyond_the_end_is_taken() {
     assert_eq!(kind(primary.note_pull("a", a, 41)), ErrorKind::Ahead);
     let replica = primary.replicas().remove(0);
     assert_eq!(
-        (replica.sent_lsn, replica.written_lsn, replica.flushed_lsn),
+        (replica.sent_lsn, replica.written_lsn, replica.durable_lsn),
         (0, 0, 0)
     );
     assert_eq!((replica.apply_errors, replica.divergences), (0, 0));
@@ -166,7 +166,7 @@ fn all_of_an_acknowledgement_only_rises() {
     let replica = primary.replicas().remove(0);
     let positions = [
         replica.written_lsn,
-        replica.flushed_lsn,
+        replica.durable_lsn,
         replica.applied_lsn,
     ];
     assert_eq!(positions, [30, 21, 30]);
@@ -290,9 +290,9 @@ fn members_survive_a_restart() {
     let replicas = primary.replicas();
     let ids: Vec<_> = replicas.iter().map(|r| (r.id.as_str(), r.counts)).collect();
     assert_eq!(ids, [("a", true), ("loading", false), ("silent", true)]);
-    assert_eq!((replicas[0].flushed_lsn, replicas[0].applied_lsn), (40, 40));
+    assert_eq!((replicas[0].durable_lsn, replicas[0].applied_lsn), (40, 40));
     // What was only pinned was never acknowledged.
-    assert_eq!(replicas[2].flushed_lsn, 0);
+    assert_eq!(replicas[2].durable_lsn, 0);
     assert_eq!(primary.slots().len(), 4);
 }
 
@@ -327,9 +327,9 @@ fn progress_is_that_of_who_counts() {
     assert_eq!((progress.highest_sent, progress.lowest_applied), (90, 30));
     assert_eq!((progress.lag, progress.safe_replay_lsn), (60, 60));
     assert_eq!(progress.retention_floor, Some(2));
-    let nth = |n| primary.nth_highest(n, Level::Flushed);
-    assert_eq!([nth(0), nth(1), nth(2), nth(3)], [0, 80, 60, 0]);
-    assert_eq!(primary.nth_highest(2, Level::Applied), 30);
+    let quorum = |n| primary.quorum_lsn(n, Level::Durable);
+    assert_eq!([quorum(0), quorum(1), quorum(2), quorum(3)], [0, 80, 60, 0]);
+    assert_eq!(primary.quorum_lsn(2, Level::Applied), 30);
     // What it has was sent to it, also where that was not noted.
     primary.ack("a", a, &durable(95)).unwrap();
     assert_eq!(

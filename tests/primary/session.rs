@@ -151,7 +151,7 @@ impl<'a> Session<'a> {
                 }
             }
             Step::Reached(lsn) => {
-                let one = AckPolicy::new(Quorum::Replicas(1), Level::Flushed);
+                let one = AckPolicy::new(Quorum::Replicas(1), Level::Durable);
                 let result = primary.wait_acks(*lsn, &one, Some(Duration::ZERO))?;
                 assert_eq!(result.outcome, Outcome::Reached);
                 self.book.quorum = self.book.quorum.max(*lsn);

@@ -26,7 +26,7 @@ impl Bell {
 }
 
 fn watch(primary: &Primary, lsn: u64, text: &str) -> AckWatch {
-    let policy = AckPolicy::new(text.parse().unwrap(), Level::Flushed);
+    let policy = AckPolicy::new(text.parse().unwrap(), Level::Durable);
     primary.watch_acks(lsn, &policy).unwrap()
 }
 
@@ -93,7 +93,7 @@ fn a_watch_degrades_as_a_wait_does() {
     let site = Site::new(10);
     let primary = site.open().unwrap();
     primary.register("a", None).unwrap();
-    let mut policy = AckPolicy::new("1".parse().unwrap(), Level::Flushed);
+    let mut policy = AckPolicy::new("1".parse().unwrap(), Level::Durable);
     policy.degrade = true;
     for lsn in [10, 11] {
         let result = primary.watch_acks(lsn, &policy).unwrap().finish().unwrap();
@@ -137,7 +137,7 @@ fn everyone_hears_of_the_end() {
     assert_eq!(kind(pending.is_decided()), ErrorKind::Closed);
     assert_eq!(kind(pending.finish()), ErrorKind::Closed);
     assert!(reached.is_decided().unwrap(), "what was reached stays so");
-    let policy = AckPolicy::new("1".parse().unwrap(), Level::Flushed);
+    let policy = AckPolicy::new("1".parse().unwrap(), Level::Durable);
     assert_eq!(kind(primary.watch_acks(1, &policy)), ErrorKind::Closed);
     // Its watches may outlive it.
     drop(primary);

@@ -127,7 +127,7 @@ fn acknowledge_for_ever(primary: &Primary, (id, generation): (&str, u64), from: 
 }
 
 fn wait_for_one_replica(primary: &Primary) {
-    let policy = AckPolicy::new(Quorum::Replicas(1), Level::Flushed);
+    let policy = AckPolicy::new(Quorum::Replicas(1), Level::Durable);
     let lsn = primary.spool().unwrap().bounds().current_lsn;
     let reached = primary.wait_acks(lsn, &policy, PATIENCE).unwrap();
     assert_eq!(reached.outcome, Outcome::Reached);

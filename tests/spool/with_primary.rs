@@ -107,7 +107,7 @@ fn what_a_quorum_has_is_never_cut_off() {
         let p = primary(place).unwrap();
         fill(&p, 100);
         let a = p.register("a", None).unwrap();
-        let policy = AckPolicy::new(Quorum::Replicas(1), Level::Flushed);
+        let policy = AckPolicy::new(Quorum::Replicas(1), Level::Durable);
         p.ack("a", a.generation, &ack(80)).unwrap();
         let reached = p.wait_acks(80, &policy, PATIENCE).unwrap();
         assert_eq!(reached.outcome, Outcome::Reached);
@@ -150,7 +150,7 @@ fn what_a_quorum_has_outlives_the_slot_store() {
     let p = primary(&place).unwrap();
     let a = p.register("a", None).unwrap();
     fill(&p, 100);
-    let policy = AckPolicy::new(Quorum::Replicas(1), Level::Flushed);
+    let policy = AckPolicy::new(Quorum::Replicas(1), Level::Durable);
     p.ack("a", a.generation, &ack(80)).unwrap();
     p.wait_acks(80, &policy, PATIENCE).unwrap();
     assert_eq!(p.prune(Some(70)).unwrap(), 70);
