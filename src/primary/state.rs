@@ -217,22 +217,17 @@ impl State {
     }
 
     pub(super) fn find_slot(&self, id: &str) -> Result<u32> {
-        self.find(id).ok_or_else(|| {
-            let id = Quoted(id);
-            Error::new(ErrorKind::NotFound, format!("slot {id}: there is none"))
-        })
+        self.find(id)
+            .ok_or_else(|| not_found(format!("slot {}: there is none", Quoted(id))))
     }
 
     pub(super) fn find_replica(&self, id: &str) -> Result<u32> {
-        let index = self.find_slot(id)?;
-        match self.entry(index).replica {
-            Some(_) => Ok(index),
-            None => {
-                let id = Quoted(id);
-                let what = format!("replica {id}: its slot is there, but it is not registered");
-                Err(Error::new(ErrorKind::NotFound, what))
-            }
-        }
+        let why = match self.find(id) {
+            Some(index) if self.entry(index).replica.is_some() => return Ok(index),
+            Some(_) => "its slot is there, but it is not registered",
+            None => "it is not registered, and has no slot",
+        };
+        Err(not_found(format!("replica {}: {why}", Quoted(id))))
     }
 
     pub(super) fn entry(&self, index: u32) -> &Entry {
@@ -364,4 +359,8 @@ impl State {
         waiters.recount(self, true);
         self.waiters = waiters;
     }
+}
+
+fn not_found(what: String) -> Error {
+    Error::new(ErrorKind::NotFound, what)
 }

@@ -96,6 +96,29 @@ fn names_are_checked_everywhere() {
     assert_eq!(primary.replicas().len(), 5);
 }
 
+/// A caller is told of what it named: a replica, or a slot.
+#[test]
+fn what_is_not_there_is_called_what_it_was_asked_as() {
+    let primary = Site::new(5).open().unwrap();
+    primary.slot_create("alone", None, false).unwrap();
+    for (error, why) in [
+        (
+            primary.ack("a", 1, &Ack::default()).unwrap_err(),
+            "replica \"a\": it is not registered, and has no slot",
+        ),
+        (
+            primary.touch("alone", 1).unwrap_err(),
+            "replica \"alone\": its slot is there, but it is not registered",
+        ),
+        (
+            primary.slot_drop("a").unwrap_err(),
+            "slot \"a\": there is none",
+        ),
+    ] {
+        assert_eq!((error.kind(), error.message()), (ErrorKind::NotFound, why));
+    }
+}
+
 /// In C a message has 240 bytes.
 #[test]
 fn a_long_name_hides_nothing_of_what_is_said() {
@@ -109,7 +132,7 @@ fn a_long_name_hides_nothing_of_what_is_said() {
     for (error, why) in [
         (slot(&long), "has more than 255 bytes"),
         (slot(&longest), "there is one already"),
-        (ack(&long), "there is none"),
+        (ack(&long), "has no slot"),
         (ack(&longest), "this is one of 9"),
         (primary.register("a", Some(&long)).unwrap_err(), "region: "),
         (policy(&long), "regions 1 (eu, us)"),
