@@ -28,15 +28,10 @@ void replicate(const epochwal::primary& primary) {
     throw std::runtime_error("load the replica anew");
 
   const epochwal::cursor tail(primary.spool(), plan.resume_lsn);
-  try {
-    for (;;) {
-      const epochwal::records records = tail.next();
-      for (const epochwal::record& r : records) std::cout << r.lsn << ' ' << r.text() << '\n';
-      const std::uint64_t lsn = records.back().lsn;
-      primary.ack("replica-1", session.generation, {lsn, lsn, lsn});
-    }
-  } catch (const epochwal::error& e) {
-    if (e.status() != EWAL_E_CLOSED) throw;
+  for (const epochwal::records& batch : tail) {
+    for (const epochwal::record& r : batch) std::cout << r.lsn << ' ' << r.text() << '\n';
+    const std::uint64_t lsn = batch.back().lsn;
+    primary.ack("replica-1", session.generation, {lsn, lsn, lsn});
   }
 }
 

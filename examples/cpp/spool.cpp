@@ -16,8 +16,8 @@ namespace {
 
 /// Prints what becomes durable, until a record says that it is the last.
 void follow(const epochwal::cursor& tail) {
-  for (;;)
-    for (const epochwal::record& r : tail.next()) {
+  for (const epochwal::records& batch : tail)
+    for (const epochwal::record& r : batch) {
       if (r.text() == "end") return;
       std::cout << r.lsn << ' ' << r.text() << '\n';
     }

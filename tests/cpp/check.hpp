@@ -81,6 +81,11 @@ inline int run() {
 
 }  // namespace check
 
+// Before its version 16, clang takes no view of the GNU library's.
+#if __cplusplus >= 202002L && (!defined(__clang__) || __clang_major__ >= 16)
+#define CHECK_VIEWS 1
+#endif
+
 #define TEST(name)                                                  \
   static void name();                                               \
   static const check::registration registration_of_##name(#name, name); \

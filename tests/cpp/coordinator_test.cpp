@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <future>
 #include <memory>
 #include <mutex>
@@ -260,6 +261,46 @@ TEST(a_callback_runs_once_elsewhere_and_is_destroyed) {
   CHECK(got.blocking == EWAL_E_DEADLOCK);
   wal.close();
   CHECK(watched.expired());
+}
+
+std::atomic<int> plain_calls{0};
+void plain(std::uint64_t, ewal_status) { ++plain_calls; }
+
+TEST(callbacks_are_any_callable) {
+  epochwal::coordinator wal(check::fresh_database(), quiet());
+  struct functor {
+    std::promise<std::uint64_t>* told;
+    int operator()(std::uint64_t epoch, ewal_status) const {
+      told->set_value(epoch);
+      return 7;  // nobody asks
+    }
+  };
+  std::promise<std::uint64_t> told;
+  const epochwal::ticket staged = wal.submit(transaction(1, 1).batch());
+  const functor named{&told};
+  wal.on_durable(staged, plain);
+  wal.on_durable(staged, named);
+  wal.on_durable(staged.epoch, std::function<void(std::uint64_t, ewal_status)>(plain));
+  CHECK(told.get_future().get() == staged.epoch);
+  wal.close();
+  CHECK(plain_calls == 2);
+}
+
+TEST(options_mean_the_times_that_they_are_given) {
+  const auto opens = [](auto&& set) {
+    epochwal::coordinator_options options;
+    set(options);
+    CHECK_THROWS(EWAL_E_INVALID, epochwal::coordinator(check::fresh_database(), options));
+  };
+  opens([](auto& o) { o.epoch_interval(-1ns); });
+  opens([](auto& o) { o.epoch_interval(0s); });
+  opens([](auto& o) { o.epoch_interval(std::chrono::hours::max()); });
+  opens([](auto& o) { o.block_timeout(std::chrono::hours::max()); });
+  epochwal::coordinator_options options;
+  options.epoch_interval(epochwal::forever).block_timeout(std::chrono::duration<double>(0.5));
+  CHECK(options.epoch_interval_ns == EWAL_EPOCH_INTERVAL_OFF);
+  CHECK(options.block_timeout_ns == 500'000'000);
+  const epochwal::coordinator wal(check::fresh_database(), options.block_timeout(0s));
 }
 
 TEST(a_callback_that_is_refused_is_destroyed_uncalled) {

@@ -2,11 +2,16 @@
 
 #include <epochwal/epochwal.hpp>
 
+#include <array>
 #include <string>
 #include <vector>
 
 #ifdef WRONG_TEMPORARY_IMAGE
 epochwal::frame wrong() { return epochwal::frame(1, std::vector<char>(8)); }
+#endif
+
+#ifdef WRONG_TEMPORARY_ARRAY
+epochwal::frame wrong() { return epochwal::frame(1, std::array<char, 8>{}); }
 #endif
 
 #ifdef WRONG_COPIED_COORDINATOR

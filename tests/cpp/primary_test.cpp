@@ -246,12 +246,17 @@ TEST(options_reach_the_primary_and_its_spool) {
   CHECK_THROWS(EWAL_E_TOO_LARGE, primary.spool().append({1, 1, "12345"}));
   primary.register_replica("a");
   CHECK_THROWS(EWAL_E_TOO_LARGE, primary.register_replica("b"));
-  for (auto set : {&epochwal::primary_options::healthy_for, &epochwal::primary_options::idle_timeout,
-                   &epochwal::primary_options::save_interval}) {
+  const auto refused = [](auto&& set) {
     epochwal::primary_options wrong;
-    (wrong.*set)(-1ns);
+    set(wrong);
     CHECK_THROWS(EWAL_E_INVALID, epochwal::primary::in_memory(wrong));
-  }
+  };
+  refused([](auto& o) { o.healthy_for(-1ns); });
+  refused([](auto& o) { o.idle_timeout(-1ns); });
+  refused([](auto& o) { o.idle_timeout(0s); });
+  refused([](auto& o) { o.save_interval(-1ns); });
+  CHECK(epochwal::primary_options().idle_timeout(epochwal::forever).idle_timeout_ns ==
+        EWAL_IDLE_TIMEOUT_OFF);
 }
 
 TEST(a_zero_byte_ends_no_name) {

@@ -6,14 +6,15 @@
 #include <cstdint>
 #include <fstream>
 #include <iterator>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <type_traits>
 
 #if __cplusplus >= 202002L
 #include <ranges>
 static_assert(std::ranges::input_range<epochwal::recovery>);
-static_assert(std::ranges::sized_range<epochwal::frames_view> ||
-              std::ranges::input_range<epochwal::frames_view>);
+static_assert(!std::ranges::forward_range<epochwal::recovery>);
 #endif
 
 static_assert(!std::is_copy_constructible_v<epochwal::recovery>);
@@ -151,6 +152,37 @@ TEST(segments_are_listed_and_cleaned_up) {
   CHECK(!log.next().has_value());
 }
 
+void count_segment(const epochwal::segment_info&) {}
+
+TEST(any_callable_lists_segments_stops_and_throws) {
+  const std::string db = check::fresh_database();
+  {
+    epochwal::coordinator_options options = quiet();
+    options.segment_format = 1;
+    epochwal::coordinator wal(db, options);
+    for (std::uint64_t seq = 1; seq <= 3; ++seq) wal.commit(transaction(seq, seq).batch());
+  }
+  std::vector<std::uint64_t> seen;
+  epochwal::for_each_segment(db, [&](const auto& s) { seen.push_back(s.first_epoch); });
+  CHECK(seen.size() == 3);
+  int left = 2;
+  epochwal::for_each_segment(db, [&](const epochwal::segment_info&) { return --left > 0; });
+  CHECK(left == 0);
+  CHECK(epochwal::try_for_each_segment(db, count_segment).has_value());
+  try {
+    // Not copyable, and it throws.
+    epochwal::for_each_segment(
+        db, [&seen, own = std::make_unique<int>(0)](const epochwal::segment_info&) {
+          seen.push_back(0);
+          throw std::out_of_range("no more");
+        });
+    CHECK(false);
+  } catch (const std::out_of_range& e) {
+    CHECK(std::string(e.what()) == "no more");
+  }
+  CHECK(seen.size() == 4);
+}
+
 TEST(moving_a_stream_goes_on_where_it_was) {
   epochwal::recovery a(log_of(2));
   CHECK(a.next()->commit_seq == 1);
@@ -164,6 +196,26 @@ TEST(moving_a_stream_goes_on_where_it_was) {
   a.close();
   CHECK_THROWS(EWAL_E_CLOSED, (void)a.report());
 }
+
+#ifdef CHECK_VIEWS
+TEST(a_stream_goes_through_views) {
+  const std::string db = log_of(6);
+  const auto is_even = [](const epochwal::recovered_batch& b) { return b.commit_seq % 2 == 0; };
+  const auto pages = [](const epochwal::recovered_batch& b) { return b.frames; };
+  epochwal::recovery log(db);
+  std::uint64_t sum = 0;
+  for (const auto& batch : log | std::views::filter(is_even) | std::views::take(2))
+    sum += batch.commit_seq;
+  CHECK(sum == 2 + 4);
+  // A temporary one lives in its view.
+  std::size_t frames = 0;
+  for (const epochwal::frame& f :
+       epochwal::recovery(db) | std::views::transform(pages) | std::views::join)
+    frames += f.image().size() == workload::page_size;
+  CHECK(frames == 12);
+  CHECK(std::ranges::distance(epochwal::recovery(db)) == 6);
+}
+#endif
 
 TEST(a_reader_beside_a_writer_sees_what_is_durable) {
   const std::string db = check::fresh_database();

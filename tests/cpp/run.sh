@@ -173,8 +173,8 @@ refused() {
 # shellcheck disable=SC2086
 expect "the frame around the wrong programs compiles" \
     $CXX -std=c++17 $headers -fsyntax-only tests/cpp/must_not_compile.cpp
-for wrong in TEMPORARY_IMAGE COPIED_COORDINATOR COPIED_RECOVERY NOT_PLAIN_DATA \
-    TEMPORARY_PAYLOAD COPIED_SPOOL COPIED_CURSOR COPIED_RECORDS COPIED_PRIMARY COPIED_WATCH; do
+for wrong in TEMPORARY_IMAGE TEMPORARY_ARRAY COPIED_COORDINATOR COPIED_RECOVERY \
+    NOT_PLAIN_DATA TEMPORARY_PAYLOAD COPIED_SPOOL COPIED_CURSOR COPIED_RECORDS COPIED_PRIMARY COPIED_WATCH; do
     expect "refuses $wrong" refused "$wrong"
 done
 

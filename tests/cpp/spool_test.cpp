@@ -14,6 +14,10 @@
 #include <type_traits>
 #include <vector>
 
+#if __cplusplus >= 202002L
+#include <ranges>
+#endif
+
 using namespace std::chrono_literals;
 
 static_assert(!std::is_copy_constructible_v<epochwal::spool>);
@@ -104,7 +108,7 @@ TEST(errors_have_the_lsn_to_go_on_from) {
       CHECK(e.status() == status);
       return e.lsn().value_or(0);
     }
-    CHECK(!"nothing was thrown");
+    CHECK(false);  // nothing was thrown
     return std::uint64_t{0};
   };
   CHECK(lsn_of(EWAL_E_ORDER, [&] { spool.append({1, 10, "x"}); }) == 10);
@@ -164,6 +168,58 @@ TEST(a_cursor_follows_and_is_closed_by_another_thread) {
   CHECK(status == EWAL_E_CLOSED);
   CHECK_THROWS(EWAL_E_CLOSED, (void)tail.next());
 }
+
+TEST(a_loop_over_a_cursor_follows_until_the_close) {
+  epochwal::spool spool(check::fresh_database());
+  const epochwal::spool copy(check::fresh_database());
+  append(spool, 1, 30);
+  const epochwal::cursor tail(spool, 0);
+  std::thread replica([&] {
+    for (const epochwal::records& batch : tail) copy.append(batch);
+  });
+  append(spool, 31, 60);
+  copy.wait_after(59, 60s);
+  spool.close();
+  replica.join();
+  const epochwal::records got = copy.read_since(0);
+  CHECK(got.size() == 60);
+  for (const epochwal::record& r : got) CHECK(is_right(r));
+  CHECK(tail.begin() == tail.end());
+  // One that the cursor itself ends.
+  const epochwal::cursor own(copy, 0);
+  std::size_t n = 0;
+  for (const epochwal::records& batch : own) {
+    if ((n += batch.size()) == 60) own.close();
+  }
+  CHECK(n == 60);
+}
+
+TEST(a_loop_over_a_cursor_throws_what_is_no_end) {
+  epochwal::spool spool(check::fresh_database());
+  append(spool, 1, 9);
+  spool.prune_through(5);
+  const epochwal::cursor late(spool, 2);
+  CHECK_THROWS(EWAL_E_WAL_REMOVED, for (const auto& batch : late) CHECK(batch.empty()));
+}
+
+#if __cplusplus >= 202002L
+static_assert(std::ranges::input_range<const epochwal::cursor>);
+static_assert(!std::ranges::forward_range<epochwal::cursor>);
+#endif
+
+#ifdef CHECK_VIEWS
+TEST(a_cursor_goes_through_views) {
+  epochwal::spool spool(check::fresh_database());
+  append(spool, 1, 9);
+  const epochwal::cursor tail(spool, 3);
+  std::uint64_t sum = 0;
+  for (const epochwal::record& r : tail | std::views::join | std::views::take(5)) {
+    CHECK(is_right(r));
+    sum += r.lsn;
+  }
+  CHECK(sum == 4 + 5 + 6 + 7 + 8);
+}
+#endif
 
 TEST(a_cursor_that_waits_hears_of_the_close) {
   epochwal::spool spool(check::fresh_database());
@@ -285,9 +341,11 @@ TEST(an_export_is_taken_in_and_a_cut_tail_is_saved) {
   CHECK_THROWS(EWAL_E_INVALID, spool.request_flush({1 << 20, 0, 0}));
 }
 
-TEST(options_below_zero_are_refused) {
+TEST(options_out_of_range_are_refused) {
   epochwal::spool_options options;
   options.flush_interval(-1s);
+  CHECK_THROWS(EWAL_E_INVALID, epochwal::spool(check::fresh_database(), options));
+  options.flush_interval(std::chrono::hours::max());
   CHECK_THROWS(EWAL_E_INVALID, epochwal::spool(check::fresh_database(), options));
 }
 

@@ -9,7 +9,14 @@
 #include <limits>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
+
+#if __cplusplus >= 202002L
+#include <concepts>
+#include <ranges>
+#include <span>
+#endif
 
 using namespace std::chrono_literals;
 
@@ -21,6 +28,30 @@ static_assert(epochwal::timeout(std::chrono::hours::max()).count() ==
               std::numeric_limits<std::int64_t>::max());
 static_assert(epochwal::timeout(std::chrono::hours::min()).count() == 0);
 
+static_assert(epochwal::interval(3ms).count() == 3'000'000);
+static_assert(epochwal::interval(0s).count() == 1, "0 would be the default");
+static_assert(epochwal::interval(-1ns).count() == std::uint64_t{1} << 63);
+static_assert(epochwal::interval(std::chrono::hours::max()).count() ==
+              std::numeric_limits<std::int64_t>::max());
+static_assert(epochwal::interval(std::chrono::duration<double>(1e-12)).count() == 1);
+
+// What was read can be appended as it is, from a name or not.
+static_assert(std::is_convertible_v<epochwal::records, epochwal::span<const epochwal::record>>);
+static_assert(
+    std::is_convertible_v<const epochwal::records&, epochwal::span<const epochwal::record>>);
+static_assert(
+    std::is_convertible_v<std::vector<epochwal::frame>, epochwal::span<const epochwal::frame>>);
+static_assert(!std::is_convertible_v<std::vector<epochwal::frame>, epochwal::span<epochwal::frame>>,
+              "what is written to a temporary is lost");
+static_assert(!std::is_convertible_v<std::vector<int>, epochwal::span<const long>>);
+
+#if __cplusplus >= 202002L
+static_assert(std::ranges::contiguous_range<const epochwal::records>);
+static_assert(std::ranges::sized_range<const epochwal::records>);
+static_assert(std::ranges::contiguous_range<epochwal::frames_view>);
+static_assert(std::same_as<epochwal::bytes, std::span<const std::byte>>);
+#endif
+
 TEST(timeouts_take_any_duration) {
   CHECK(epochwal::timeout(std::chrono::duration<double>(0.5)).count() == 500'000'000);
   const double infinite = std::numeric_limits<double>::infinity();
@@ -28,6 +59,9 @@ TEST(timeouts_take_any_duration) {
   CHECK(epochwal::timeout(std::chrono::duration<double>(infinite)).count() ==
         std::numeric_limits<std::int64_t>::max());
   CHECK(epochwal::timeout(std::chrono::duration<double>(unknown)).count() == 0);
+  // An option that is no time is refused.
+  CHECK(epochwal::interval(std::chrono::duration<double>(unknown)).count() ==
+        std::uint64_t{1} << 63);
 }
 
 TEST(paths_come_in_every_form) {
@@ -66,7 +100,11 @@ TEST(a_span_views_what_is_contiguous) {
   std::size_t steps = 0;
   for (const epochwal::frame& f : of_array) steps += f.page_number == 0;
   CHECK(steps == 2);
+  CHECK(&of_array.front() == one);
+  CHECK(&of_array.back() == one + 1);
   CHECK(epochwal::span<const epochwal::frame>().empty());
+  const auto size_of = [](epochwal::span<const epochwal::frame> given) { return given.size(); };
+  CHECK(size_of(std::vector<epochwal::frame>(4)) == 4);
 }
 
 TEST(frames_views_are_walked) {

@@ -3,11 +3,11 @@
 #ifndef EPOCHWAL_COORDINATOR_HPP
 #define EPOCHWAL_COORDINATOR_HPP
 
+#include <epochwal/callback.hpp>
 #include <epochwal/descriptor.hpp>
 #include <epochwal/result.hpp>
 #include <epochwal/view.hpp>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -29,37 +29,21 @@ struct coordinator_options : ewal_coordinator_options {
       : ewal_coordinator_options(EWAL_COORDINATOR_OPTIONS_INIT) {}
 
   /// The longest that a batch on which nobody waits stays unsealed.
-  coordinator_options& epoch_interval(std::chrono::nanoseconds time) noexcept {
-    epoch_interval_ns = in_range(time);
+  coordinator_options& epoch_interval(interval time) noexcept {
+    epoch_interval_ns = time.count();
+    return *this;
+  }
+  /// What nobody waits for stays staged until a flush.
+  coordinator_options& epoch_interval(forever_t) noexcept {
+    epoch_interval_ns = EWAL_EPOCH_INTERVAL_OFF;
     return *this;
   }
   /// How long a submit waits for room in a full lane.
-  coordinator_options& block_timeout(std::chrono::nanoseconds time) noexcept {
-    block_timeout_ns = in_range(time);
+  coordinator_options& block_timeout(interval time) noexcept {
+    block_timeout_ns = time.count();
     return *this;
   }
-
- private:
-  /// A time below zero becomes one that opening refuses, not the OFF constant.
-  static std::uint64_t in_range(std::chrono::nanoseconds time) noexcept {
-    return time.count() < 0 ? std::uint64_t{1} << 63 : static_cast<std::uint64_t>(time.count());
-  }
 };
-
-namespace detail {
-
-/// A callback on its way through C. The library calls `run` once and `drop`
-/// once. An exception that leaves the callback ends the program: there is no
-/// one to catch it.
-template <class F>
-struct callback {
-  static void run(void* user, std::uint64_t epoch, ewal_status status) noexcept {
-    (*static_cast<F*>(user))(epoch, status);
-  }
-  static void drop(void* user) noexcept { delete static_cast<F*>(user); }
-};
-
-}  // namespace detail
 
 /// A parallel page WAL with epoch group commit: `ewal_coordinator`, closed at
 /// the end of its life. Any number of threads may call the const members of
@@ -139,6 +123,9 @@ class coordinator {
   result<void> try_request_flush(std::uint64_t epoch) const {
     return detail::call([&](ewal_error* e) { return ewal_request_flush(handle_, epoch, e); });
   }
+  result<void> try_request_flush(const ticket& staged) const {
+    return try_request_flush(staged.epoch);
+  }
 
   /// The epoch that a batch staged now would get.
   [[nodiscard]] result<std::uint64_t> try_current_epoch() const {
@@ -217,19 +204,21 @@ class coordinator {
 
   /// Calls `function(epoch, status)` once, on a thread of the library, when
   /// `epoch` is durable or known not to become so, and before close returns.
-  /// Blocking calls on this library fail there with EWAL_E_DEADLOCK, and the
-  /// function must not throw. Where this fails, the function is not called.
+  /// Any callable will do; it is moved in, and destroyed once it was called.
+  /// Blocking calls on this library fail there with EWAL_E_DEADLOCK, and an
+  /// exception that leaves it ends the program. Where this fails, the function
+  /// is not called.
   template <class F>
   result<void> try_on_durable(std::uint64_t epoch, F&& function) const {
-    using owned = std::decay_t<F>;
-    static_assert(std::is_invocable_v<owned&, std::uint64_t, ewal_status>,
-                  "the callback takes the epoch and the status");
-    // The library owns it from here on, whatever the outcome of the call.
-    auto* user = new owned(std::forward<F>(function));
-    return detail::call([&](ewal_error* e) {
-      return ewal_on_durable(handle_, epoch, detail::callback<owned>::run, user,
-                             detail::callback<owned>::drop, e);
-    });
+    return detail::give_callback(
+        std::forward<F>(function),
+        [&](ewal_durable_fn run, void* user, ewal_drop_fn drop, ewal_error* e) {
+          return ewal_on_durable(handle_, epoch, run, user, drop, e);
+        });
+  }
+  template <class F>
+  result<void> try_on_durable(const ticket& staged, F&& function) const {
+    return try_on_durable(staged.epoch, std::forward<F>(function));
   }
 
   /// Seals, flushes and closes. After EWAL_TIMEOUT and EWAL_E_DEADLOCK it is
@@ -264,6 +253,7 @@ class coordinator {
   void wait(const ticket& staged, timeout time = forever) const { wait(staged.epoch, time); }
   std::uint64_t flush(timeout time = forever) const { return detail::unwrap(try_flush(time)); }
   void request_flush(std::uint64_t epoch) const { detail::unwrap(try_request_flush(epoch)); }
+  void request_flush(const ticket& staged) const { request_flush(staged.epoch); }
   [[nodiscard]] std::uint64_t current_epoch() const {
     return detail::unwrap(try_current_epoch());
   }
@@ -286,6 +276,10 @@ class coordinator {
   void on_durable(std::uint64_t epoch, F&& function) const {
     detail::unwrap(try_on_durable(epoch, std::forward<F>(function)));
   }
+  template <class F>
+  void on_durable(const ticket& staged, F&& function) const {
+    on_durable(staged.epoch, std::forward<F>(function));
+  }
   void close(timeout time = forever) const { detail::unwrap(try_close(time)); }
 #endif
 
@@ -305,7 +299,12 @@ class coordinator {
   template <class Executor>
   [[nodiscard]] durable_awaiter<std::decay_t<Executor>> durable(const ticket& staged,
                                                                 Executor&& executor) const {
-    return {handle_, staged.epoch, std::forward<Executor>(executor)};
+    return durable(staged.epoch, std::forward<Executor>(executor));
+  }
+  template <class Executor>
+  [[nodiscard]] durable_awaiter<std::decay_t<Executor>> durable(std::uint64_t epoch,
+                                                                Executor&& executor) const {
+    return {handle_, epoch, std::forward<Executor>(executor)};
   }
 #endif
 

@@ -3,13 +3,13 @@
 #ifndef EPOCHWAL_PRIMARY_HPP
 #define EPOCHWAL_PRIMARY_HPP
 
+#include <epochwal/callback.hpp>
 #include <epochwal/descriptor.hpp>
 #include <epochwal/replica.hpp>
 #include <epochwal/result.hpp>
 #include <epochwal/spool.hpp>
 #include <epochwal/view.hpp>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -28,25 +28,24 @@ struct primary_options : ewal_primary_options {
   spool_options spool;
 
   /// A replica is healthy while it was seen within this time.
-  primary_options& healthy_for(std::chrono::nanoseconds time) noexcept {
-    healthy_for_ns = in_range(time);
+  primary_options& healthy_for(interval time) noexcept {
+    healthy_for_ns = time.count();
     return *this;
   }
   /// A slot that was not seen for this long is given up.
-  primary_options& idle_timeout(std::chrono::nanoseconds time) noexcept {
-    idle_timeout_ns = in_range(time);
+  primary_options& idle_timeout(interval time) noexcept {
+    idle_timeout_ns = time.count();
+    return *this;
+  }
+  /// No slot is given up because it was not seen.
+  primary_options& idle_timeout(forever_t) noexcept {
+    idle_timeout_ns = EWAL_IDLE_TIMEOUT_OFF;
     return *this;
   }
   /// Acknowledgements are saved at the latest after this long.
-  primary_options& save_interval(std::chrono::nanoseconds time) noexcept {
-    save_interval_ns = in_range(time);
+  primary_options& save_interval(interval time) noexcept {
+    save_interval_ns = time.count();
     return *this;
-  }
-
- private:
-  /// A time below zero becomes one that opening refuses, not the OFF constant.
-  static std::uint64_t in_range(std::chrono::nanoseconds time) noexcept {
-    return time.count() < 0 ? std::uint64_t{1} << 63 : static_cast<std::uint64_t>(time.count());
   }
 };
 

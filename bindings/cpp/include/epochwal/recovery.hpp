@@ -3,6 +3,7 @@
 #ifndef EPOCHWAL_RECOVERY_HPP
 #define EPOCHWAL_RECOVERY_HPP
 
+#include <epochwal/callback.hpp>
 #include <epochwal/result.hpp>
 #include <epochwal/view.hpp>
 
@@ -86,7 +87,7 @@ class recovery {
     if (status != EWAL_OK) return e.as_unexpected(status);
     return std::optional<recovered_batch>(recovered_batch{
         c.epoch, c.commit_seq, c.txn_id, c.txn_epoch,
-        frames_view(c.frames, c.frame_count), detail::view_of(c.metadata)});
+        detail::frames_of(c.frames, c.frame_count), detail::view_of(c.metadata)});
   }
 
   /// What was read so far; complete once the stream has ended.
@@ -217,6 +218,17 @@ struct segment_info {
   std::uint32_t version = 0;
   /// The checkpoint has passed it: its epochs are not recovered again.
   bool checkpointed = false;
+
+  segment_info() = default;
+  /// What the C function lists, as its own.
+  explicit segment_info(const ewal_segment_info& c)
+      : path(c.path),
+        first_epoch(c.first_epoch),
+        bytes(c.bytes),
+        version(c.version),
+        checkpointed(c.checkpointed) {
+    if (c.has_last_epoch) last_epoch = c.last_epoch;
+  }
 };
 
 /// Applies the log to the database file `target`: page n at offset
@@ -245,52 +257,25 @@ inline result<ewal_recovery_summary> try_recover_into_file(
 }
 
 namespace detail {
-
-/// Collects a listing. Nothing may be thrown through the C function between:
-/// what is out of memory stops the listing instead.
-struct segment_list {
-  std::vector<segment_info> found;
-  bool no_memory = false;
-
-  static int add(void* user, const ewal_segment_info* info) noexcept {
-    auto* list = static_cast<segment_list*>(user);
-#ifndef EPOCHWAL_NO_EXCEPTIONS
-    try {
-      list->add(*info);
-    } catch (...) {
-      list->no_memory = true;
-      return 1;
-    }
-#else
-    list->add(*info);
-#endif
-    return 0;
-  }
-
- private:
-  void add(const ewal_segment_info& info) {
-    segment_info mine;
-    mine.path = info.path;
-    mine.first_epoch = info.first_epoch;
-    if (info.has_last_epoch) mine.last_epoch = info.last_epoch;
-    mine.bytes = info.bytes;
-    mine.version = info.version;
-    mine.checkpointed = info.checkpointed;
-    found.push_back(std::move(mine));
-  }
-};
-
+/// The C function that lists the segments of a log.
+inline auto segment_lister(const path_view& path) {
+  return [path](ewal_segment_fn each, void* user, ewal_error* e) {
+    return ewal_list_segments(path.c_str(), each, user, e);
+  };
+}
 }  // namespace detail
 
-/// The log's segment files in the order of their epochs.
+/// Calls `function(const segment_info&)` for each segment file, in the order of
+/// their epochs, on this thread. One that gives a bool goes on while it is true;
+/// what it throws comes out here.
+template <class F>
+result<void> try_for_each_segment(path_view path, F&& function) {
+  return detail::listing<segment_info, ewal_segment_info>(function,
+                                                          detail::segment_lister(path));
+}
+/// All segment files, in the order of their epochs.
 [[nodiscard]] inline result<std::vector<segment_info>> try_list_segments(path_view path) {
-  detail::segment_list list;
-  auto done = detail::call([&](ewal_error* e) {
-    return ewal_list_segments(path.c_str(), detail::segment_list::add, &list, e);
-  });
-  if (!done.has_value()) return detail::unexpected(std::move(done).error());
-  if (list.no_memory) return detail::fail(EWAL_E_NO_MEMORY, "no memory for the list of segments");
-  return std::move(list.found);
+  return detail::collected<segment_info, ewal_segment_info>(detail::segment_lister(path));
 }
 
 /// Deletes all segments, under the writer's lock; gives their number.
@@ -310,6 +295,10 @@ inline ewal_recovery_summary recover_into_file(path_view path, path_view target,
 }
 [[nodiscard]] inline std::optional<std::uint64_t> max_durable_epoch(path_view path) {
   return detail::unwrap(try_max_durable_epoch(path));
+}
+template <class F>
+void for_each_segment(path_view path, F&& function) {
+  detail::unwrap(try_for_each_segment(path, function));
 }
 [[nodiscard]] inline std::vector<segment_info> list_segments(path_view path) {
   return detail::unwrap(try_list_segments(path));

@@ -3,16 +3,15 @@
 #ifndef EPOCHWAL_REPLICA_HPP
 #define EPOCHWAL_REPLICA_HPP
 
+#include <epochwal/callback.hpp>
 #include <epochwal/result.hpp>
 #include <epochwal/view.hpp>
 
 #include <cstdint>
-#include <exception>
 #include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 EPOCHWAL_NAMESPACE_BEGIN
 
@@ -277,61 +276,6 @@ result<ack_result> acks(F&& function) {
   ewal_ack_result c = EWAL_ACK_RESULT_INIT;
   auto done = call([&](ewal_error* e) { return function(&c, e); });
   return with(ack_result{c.degraded, c.observed, c.required}, std::move(done));
-}
-
-/// A callable as C calls it for each thing of a listing.
-template <class Owned, class C, class F>
-struct each {
-  F& function;
-#ifndef EPOCHWAL_NO_EXCEPTIONS
-  std::exception_ptr thrown{};
-#endif
-
-  static int step(void* user, const C* c) noexcept {
-    auto* self = static_cast<each*>(user);
-#ifndef EPOCHWAL_NO_EXCEPTIONS
-    try {
-      return self->stops(Owned(*c));
-    } catch (...) {
-      self->thrown = std::current_exception();
-      return 1;
-    }
-#else
-    return self->stops(Owned(*c));
-#endif
-  }
-
- private:
-  bool stops(const Owned& one) {
-    if constexpr (std::is_void_v<std::invoke_result_t<F&, const Owned&>>) {
-      function(one);
-      return false;
-    } else {
-      return !static_cast<bool>(function(one));
-    }
-  }
-};
-
-/// A C function that lists: `list(callback, user, error)`. What the callable
-/// throws does not pass through C, and comes out behind it.
-template <class Owned, class C, class F, class List>
-result<void> listing(F& function, List&& list) {
-  each<Owned, C, F> state{function};
-  auto done = call([&](ewal_error* e) { return list(&each<Owned, C, F>::step, &state, e); });
-#ifndef EPOCHWAL_NO_EXCEPTIONS
-  if (state.thrown) std::rethrow_exception(state.thrown);
-#endif
-  return done;
-}
-
-/// All of a listing.
-template <class Owned, class C, class List>
-result<std::vector<Owned>> collected(List&& list) {
-  std::vector<Owned> all;
-  auto add = [&](const Owned& one) { all.push_back(one); };
-  auto done = listing<Owned, C>(add, list);
-  if (!done.has_value()) return unexpected(std::move(done).error());
-  return all;
 }
 
 }  // namespace detail

@@ -4,12 +4,12 @@
 #ifndef EPOCHWAL_SEGMENT_HPP
 #define EPOCHWAL_SEGMENT_HPP
 
+#include <epochwal/callback.hpp>
 #include <epochwal/result.hpp>
 #include <epochwal/view.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -43,44 +43,6 @@ struct segment_record : ewal_segment_record {
 static_assert(sizeof(segment_record) == sizeof(ewal_segment_record) &&
               std::is_standard_layout_v<segment_record>);
 
-namespace detail {
-
-/// A function on its way through C. What it throws is kept, the reading is
-/// stopped, and it is thrown again on the other side.
-template <class F>
-struct record_visit {
-  F& function;
-#ifndef EPOCHWAL_NO_EXCEPTIONS
-  std::exception_ptr thrown = nullptr;
-#endif
-
-  static int visit(void* user, const ewal_segment_record* record) noexcept {
-    auto* self = static_cast<record_visit*>(user);
-#ifndef EPOCHWAL_NO_EXCEPTIONS
-    try {
-      return self->visit(segment_record(*record));
-    } catch (...) {
-      self->thrown = std::current_exception();
-      return 1;
-    }
-#else
-    return self->visit(segment_record(*record));
-#endif
-  }
-
- private:
-  int visit(const segment_record& record) {
-    if constexpr (std::is_same_v<std::invoke_result_t<F&, const segment_record&>, bool>) {
-      return function(record) ? 0 : 1;
-    } else {
-      function(record);
-      return 0;
-    }
-  }
-};
-
-}  // namespace detail
-
 /// The path of the segment of an epoch. Touches no disk.
 [[nodiscard]] inline result<std::string> try_segment_path(path_view path, std::uint64_t epoch) {
   return detail::text([&](char* buffer, std::size_t size, std::size_t* length, ewal_error* e) {
@@ -89,19 +51,14 @@ struct record_visit {
 }
 
 /// Calls `function(const segment_record&)` for each record of a segment,
-/// aborted ones included, after all of it was checked. A function that returns
-/// bool stops the reading with false. What it throws comes out here.
+/// aborted ones included, after all of it was checked. A function that gives a
+/// bool goes on while it is true. What it throws comes out here.
 template <class F>
 result<void> try_read_segment(path_view path, std::uint64_t epoch, F&& function) {
-  using visitor = detail::record_visit<std::remove_reference_t<F>>;
-  visitor state{function};
-  auto done = detail::call([&](ewal_error* e) {
-    return ewal_segment_read(path.c_str(), epoch, visitor::visit, &state, e);
-  });
-#ifndef EPOCHWAL_NO_EXCEPTIONS
-  if (state.thrown) std::rethrow_exception(state.thrown);
-#endif
-  return done;
+  return detail::listing<segment_record, ewal_segment_record>(
+      function, [&](ewal_segment_record_fn each, void* user, ewal_error* e) {
+        return ewal_segment_read(path.c_str(), epoch, each, user, e);
+      });
 }
 
 /// Writes the segment of an epoch, whole or not at all; synced on return.

@@ -7,9 +7,9 @@
 #include <epochwal/result.hpp>
 #include <epochwal/view.hpp>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <utility>
@@ -23,20 +23,14 @@ struct spool_options : ewal_spool_options {
   spool_options() noexcept : ewal_spool_options(EWAL_SPOOL_OPTIONS_INIT) {}
 
   /// The longest that a record on which nobody waits stays staged.
-  spool_options& flush_interval(std::chrono::nanoseconds time) noexcept {
-    flush_interval_ns = in_range(time);
+  spool_options& flush_interval(interval time) noexcept {
+    flush_interval_ns = time.count();
     return *this;
   }
   /// How long an append waits for room.
-  spool_options& block_timeout(std::chrono::nanoseconds time) noexcept {
-    block_timeout_ns = in_range(time);
+  spool_options& block_timeout(interval time) noexcept {
+    block_timeout_ns = time.count();
     return *this;
-  }
-
- private:
-  /// A time below zero becomes one that opening refuses, not the default.
-  static std::uint64_t in_range(std::chrono::nanoseconds time) noexcept {
-    return time.count() < 0 ? std::uint64_t{1} << 63 : static_cast<std::uint64_t>(time.count());
   }
 };
 
@@ -71,8 +65,9 @@ struct torn_tail {
 };
 
 /// Records that were read: `ewal_records`, released at the end of its life. A
-/// range of `record`, whose payloads are views into it. It needs neither the
-/// spool nor the cursor that it came from.
+/// contiguous range of `record`, in its own memory, payloads included: a
+/// `span<const record>` of it can be appended to another spool. It needs neither
+/// the spool nor the cursor that it came from.
 class records {
  public:
   /// Holds nothing, as after a move: an empty range.
@@ -81,7 +76,8 @@ class records {
   explicit records(ewal_records handle) noexcept : handle_(handle) {
     const ewal_record* first = nullptr;
     std::size_t count = 0;
-    if (ewal_records_get(handle_, &first, &count) == EWAL_OK) view_ = records_view(first, count);
+    if (ewal_records_get(handle_, &first, &count) == EWAL_OK)
+      view_ = detail::records_of(first, count);
   }
   records(records&& other) noexcept : view_(other.view_), handle_(other.release()) {}
   records& operator=(records&& other) noexcept {
@@ -96,14 +92,20 @@ class records {
   records& operator=(const records&) = delete;
   ~records() { free(); }
 
-  using iterator = records_view::iterator;
-  [[nodiscard]] iterator begin() const noexcept { return view_.begin(); }
-  [[nodiscard]] iterator end() const noexcept { return view_.end(); }
+  using value_type = record;
+  using size_type = std::size_t;
+  using iterator = const record*;
+  using const_iterator = iterator;
+  [[nodiscard]] const record* data() const noexcept { return view_.data(); }
   [[nodiscard]] std::size_t size() const noexcept { return view_.size(); }
   [[nodiscard]] bool empty() const noexcept { return view_.empty(); }
-  [[nodiscard]] record operator[](std::size_t index) const { return view_[index]; }
+  [[nodiscard]] iterator begin() const noexcept { return data(); }
+  [[nodiscard]] iterator end() const noexcept { return data() + size(); }
+  [[nodiscard]] const record& operator[](std::size_t index) const { return view_[index]; }
+  /// The first one; only where there is one.
+  [[nodiscard]] const record& front() const { return view_.front(); }
   /// The last one; only where there is one.
-  [[nodiscard]] record back() const { return view_[view_.size() - 1]; }
+  [[nodiscard]] const record& back() const { return view_.back(); }
 
   /// The C handle, still owned by this object.
   [[nodiscard]] ewal_records native_handle() const noexcept { return handle_; }
@@ -125,8 +127,8 @@ class records {
 class primary;
 
 /// A durable log of records: `ewal_spool`, closed at the end of its life, unless
-/// a `primary` has lent it. Any number of threads may call the const members of one object at a time;
-/// moving and destroying want it alone.
+/// a `primary` has lent it. Any number of threads may call the const members of
+/// one object at a time; moving and destroying want it alone.
 ///
 /// Each operation is there twice: `x()` throws `error`, `try_x()` returns a
 /// result and is all there is without exceptions.
@@ -447,6 +449,10 @@ class spool {
 /// its life. One thread at a time reads with it; any may `close` it meanwhile,
 /// which wakes the one that waits. It may outlive its spool, and gives
 /// EWAL_E_CLOSED then.
+///
+/// With exceptions it is an input range of `records` that follows the spool:
+/// `for (const records& batch : tail) ...` waits for what comes, and ends where
+/// the cursor or its spool is closed. Any other error is thrown.
 class cursor {
  public:
   /// Holds nothing, as after a move: every call answers EWAL_E_INVALID.
@@ -498,6 +504,50 @@ class cursor {
   [[nodiscard]] records next(timeout time = forever, read_limit limit = {}) const {
     return detail::unwrap(try_next(time, limit));
   }
+
+  /// Where the cursor was closed, or its spool.
+  struct sentinel {};
+
+  /// The cursor's place, with the records that it gave last; all iterators of one
+  /// cursor advance together.
+  class iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = records;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const records*;
+    using reference = const records&;
+
+    iterator() = default;
+    explicit iterator(const cursor& tail) : tail_(&tail) { ++*this; }
+
+    reference operator*() const noexcept { return batch_; }
+    pointer operator->() const noexcept { return &batch_; }
+    iterator& operator++() {
+      auto next = tail_->try_next();
+      if (!next.has_value() && next.error().status() == EWAL_E_CLOSED)
+        batch_ = records();
+      else
+        batch_ = detail::unwrap(std::move(next));
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    // A read gives one record at least.
+    friend bool operator==(const iterator& i, sentinel) noexcept { return i.batch_.empty(); }
+    friend bool operator!=(const iterator& i, sentinel) noexcept { return !i.batch_.empty(); }
+#if __cplusplus < 202002L
+    friend bool operator==(sentinel, const iterator& i) noexcept { return i.batch_.empty(); }
+    friend bool operator!=(sentinel, const iterator& i) noexcept { return !i.batch_.empty(); }
+#endif
+
+   private:
+    const cursor* tail_ = nullptr;
+    records batch_;
+  };
+
+  /// Waits for the next records.
+  [[nodiscard]] iterator begin() const { return iterator(*this); }
+  [[nodiscard]] sentinel end() const noexcept { return {}; }
 #endif
 
   /// The C handle, still owned by this object.

@@ -30,7 +30,18 @@ using span = std::span<T>;
 
 #else
 
-/// The part of `std::span` that this header needs.
+namespace detail {
+/// Whether what `C` refers to is contiguous and holds `T`.
+template <class T, class C, class = void>
+inline constexpr bool is_contiguous = false;
+template <class T, class C>
+inline constexpr bool is_contiguous<
+    T, C, std::void_t<decltype(std::data(std::declval<C>()), std::size(std::declval<C>()))>> =
+    std::is_convertible_v<
+        std::remove_pointer_t<decltype(std::data(std::declval<C>()))> (*)[], T (*)[]>;
+}  // namespace detail
+
+/// The part of `std::span` that this header needs; from C++20 on it is that.
 template <class T>
 class span {
  public:
@@ -42,14 +53,16 @@ class span {
   constexpr span(T* data, std::size_t size) noexcept : data_(data), size_(size) {}
   template <std::size_t N>
   constexpr span(T (&array)[N]) noexcept : data_(array), size_(N) {}
-  /// Anything contiguous, such as a vector or an array, that holds `T`.
-  template <class C,
-            class P = decltype(std::data(std::declval<C&>())),
-            class = decltype(std::size(std::declval<C&>())),
-            class = std::enable_if_t<
-                std::is_convertible_v<std::remove_pointer_t<P> (*)[], T (*)[]> &&
-                !std::is_same_v<std::remove_cv_t<C>, span>>>
+  /// Anything contiguous, such as a vector or an array, that holds `T`; also a
+  /// temporary one, where it is for reading.
+  template <class C, class = std::enable_if_t<detail::is_contiguous<T, C&> &&
+                                              !std::is_same_v<std::remove_cv_t<C>, span>>>
   constexpr span(C& container) noexcept
+      : data_(std::data(container)), size_(std::size(container)) {}
+  template <class C, class = std::enable_if_t<std::is_const_v<T> &&
+                                              detail::is_contiguous<T, const C&>>,
+            class = void>
+  constexpr span(const C& container) noexcept
       : data_(std::data(container)), size_(std::size(container)) {}
 
   [[nodiscard]] constexpr T* data() const noexcept { return data_; }
@@ -58,6 +71,8 @@ class span {
   [[nodiscard]] constexpr T* begin() const noexcept { return data_; }
   [[nodiscard]] constexpr T* end() const noexcept { return data_ + size_; }
   [[nodiscard]] constexpr T& operator[](std::size_t index) const { return data_[index]; }
+  [[nodiscard]] constexpr T& front() const { return data_[0]; }
+  [[nodiscard]] constexpr T& back() const { return data_[size_ - 1]; }
 
  private:
   T* data_ = nullptr;
@@ -71,11 +86,17 @@ using bytes = span<const std::byte>;
 
 namespace detail {
 
+/// An array that holds its elements in itself.
+template <class C>
+inline constexpr bool is_array = std::is_array_v<C>;
+template <class T, std::size_t N>
+inline constexpr bool is_array<std::array<T, N>> = true;
+
 /// Whether taking the address of a temporary of this type is harmless: it is
 /// a view, and what it points to outlives it.
 template <class C>
 inline constexpr bool is_view =
-    std::is_trivially_copyable_v<C> && sizeof(C) <= 2 * sizeof(void*);
+    std::is_trivially_copyable_v<C> && sizeof(C) <= 2 * sizeof(void*) && !is_array<C>;
 
 /// A string literal, whose array has a zero at its end that nobody means.
 template <class C>
@@ -86,7 +107,7 @@ inline constexpr bool is_literal =
 template <class C>
 ewal_slice slice_of(C&& container) {
   using element = std::remove_pointer_t<decltype(std::data(container))>;
-  static_assert(std::is_lvalue_reference_v<C> || is_view<std::decay_t<C>>,
+  static_assert(std::is_lvalue_reference_v<C> || is_view<std::remove_cv_t<C>>,
                 "the bytes of a temporary are gone before they are used");
   static_assert(std::is_trivially_copyable_v<element>, "only plain data has bytes to write");
   ewal_slice slice;
@@ -183,55 +204,40 @@ struct record : ewal_record {
 // The library walks an array of records in steps of an ewal_record.
 static_assert(sizeof(record) == sizeof(ewal_record) && std::is_standard_layout_v<record>);
 
-/// An array of the library's, given out by value as views of its elements.
-template <class View, class C>
-class views {
- public:
-  class iterator {
-   public:
-    using iterator_category = std::input_iterator_tag;
-    using value_type = View;
-    using difference_type = std::ptrdiff_t;
-    using pointer = void;
-    using reference = View;
-
-    iterator() = default;
-    explicit iterator(const C* at) noexcept : at_(at) {}
-    View operator*() const noexcept { return View(*at_); }
-    iterator& operator++() noexcept {
-      ++at_;
-      return *this;
-    }
-    iterator operator++(int) noexcept { return iterator(at_++); }
-    friend bool operator==(iterator a, iterator b) noexcept { return a.at_ == b.at_; }
-    friend bool operator!=(iterator a, iterator b) noexcept { return a.at_ != b.at_; }
-
-   private:
-    const C* at_ = nullptr;
-  };
-
-  views() = default;
-  views(const C* first, std::size_t count) noexcept : first_(first), count_(count) {}
-
-  [[nodiscard]] iterator begin() const noexcept { return iterator(first_); }
-  [[nodiscard]] iterator end() const noexcept { return iterator(first_ + count_); }
-  [[nodiscard]] std::size_t size() const noexcept { return count_; }
-  [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
-  [[nodiscard]] View operator[](std::size_t index) const { return View(first_[index]); }
-
- private:
-  const C* first_ = nullptr;
-  std::size_t count_ = 0;
-};
-
 /// Frames that the library owns.
-using frames_view = views<frame, ewal_frame>;
+using frames_view = span<const frame>;
 /// Records that the library owns.
-using records_view = views<record, ewal_record>;
+using records_view = span<const record>;
+
+namespace detail {
+// The library's arrays as arrays of the types above, which add no data to the C
+// structs, and could have been made in place of them: they are trivially copied.
+static_assert(std::is_trivially_copyable_v<frame> && std::is_trivially_copyable_v<record>);
+inline frames_view frames_of(const ewal_frame* first, std::size_t count) {
+  return {reinterpret_cast<const frame*>(first), count};
+}
+inline records_view records_of(const ewal_record* first, std::size_t count) {
+  return {reinterpret_cast<const record*>(first), count};
+}
+}  // namespace detail
 
 /// Waits without end.
 struct forever_t {};
 inline constexpr forever_t forever{};
+
+namespace detail {
+/// In nanoseconds, as far as they go; 0 for what is not above it.
+template <class Rep, class Period>
+constexpr std::int64_t saturated(std::chrono::duration<Rep, Period> time) noexcept {
+  // In floating point first: the cast to integers overflows on long times.
+  using wide = std::chrono::duration<long double, std::nano>;
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  const long double exact = wide(time).count();
+  if (!(exact > 0)) return 0;
+  if (exact >= static_cast<long double>(most)) return most;
+  return static_cast<std::int64_t>(exact);
+}
+}  // namespace detail
 
 /// How long a call may block: any `std::chrono` duration, or `forever`. What
 /// is below zero polls, so that a deadline that has passed does not turn into
@@ -242,24 +248,37 @@ class timeout {
 
   template <class Rep, class Period>
   constexpr timeout(std::chrono::duration<Rep, Period> time) noexcept
-      : nanoseconds_(saturated(time)) {}
+      : nanoseconds_(detail::saturated(time)) {}
 
   /// As the C functions want it.
   [[nodiscard]] constexpr std::int64_t count() const noexcept { return nanoseconds_; }
 
  private:
+  std::int64_t nanoseconds_;
+};
+
+/// A time in the options: any `std::chrono` duration. In the C structs 0 is the
+/// default and the highest value is off; here each time is meant. One that is out
+/// of range, below zero too, is refused by the open.
+class interval {
+ public:
   template <class Rep, class Period>
-  static constexpr std::int64_t saturated(std::chrono::duration<Rep, Period> time) noexcept {
-    // In floating point first: the cast to integers overflows on long times.
-    using wide = std::chrono::duration<long double, std::nano>;
-    constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
-    const long double exact = wide(time).count();
-    if (!(exact > 0)) return 0;
-    if (exact >= static_cast<long double>(most)) return most;
-    return static_cast<std::int64_t>(exact);
+  constexpr interval(std::chrono::duration<Rep, Period> time) noexcept
+      : nanoseconds_(meant(time)) {}
+
+  /// As the C structs want it.
+  [[nodiscard]] constexpr std::uint64_t count() const noexcept { return nanoseconds_; }
+
+ private:
+  template <class Rep, class Period>
+  static constexpr std::uint64_t meant(std::chrono::duration<Rep, Period> time) noexcept {
+    // Written so that a NaN is refused, too.
+    if (!(std::chrono::duration<long double>(time).count() >= 0)) return std::uint64_t{1} << 63;
+    const std::int64_t nanoseconds = detail::saturated(time);
+    return nanoseconds == 0 ? 1 : static_cast<std::uint64_t>(nanoseconds);
   }
 
-  std::int64_t nanoseconds_;
+  std::uint64_t nanoseconds_;
 };
 
 /// A path: C string, `std::string`, `std::filesystem::path`. Only for
