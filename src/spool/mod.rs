@@ -26,6 +26,7 @@ pub mod rdlw;
 mod read;
 mod read_file;
 mod reader;
+mod reader_batch;
 mod reader_file;
 mod records;
 mod ring;
@@ -332,6 +333,18 @@ impl Spool {
     /// Whoever has less can't read on to the end.
     pub fn lost_through(&self) -> u64 {
         self.shared.view.lost_through()
+    }
+
+    /// What salvages have lost and pruning has not passed, ascending: a reader at or
+    /// in one of them gets [`ErrorKind::WalRemoved`]. Empty in the child of a fork.
+    pub fn lost(&self) -> Vec<LostRange> {
+        if self.is_inherited() {
+            return Vec::new();
+        }
+        let pruned = self.bounds().pruned_through;
+        let mut lost = self.shared.view.lost_ranges();
+        lost.retain(|range| range.through > pruned);
+        lost
     }
 
     /// Waits until a durable record lies above `lsn`. [`ErrorKind::Timeout`]

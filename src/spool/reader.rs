@@ -4,6 +4,7 @@
 use super::follow::first_lsn;
 use super::open::spool_names;
 use super::reader_file::{FileReader, is_single_file};
+use super::records::SpoolRecord;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::GroupKind;
 use crate::format::item::ItemKind;
@@ -13,7 +14,7 @@ use crate::format::record::{Record, RecordHead};
 use crate::format::terms::{Standing, Terms};
 use crate::log::{Disk, End, Group, Step, Walker, read_walker};
 use crate::recovery::{SuspectFile, Verdict};
-use crate::storage::RealStorage;
+use crate::storage::{RealStorage, fork_generation};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,10 +82,20 @@ pub struct SpoolReport {
 /// The durable records of a spool, ascending, each verified.
 ///
 /// Beside a living writer the stream ends with what was durable when it was
-/// opened, and while it lives no segment that it may still read is reused. One
-/// thread at a time; blocks on reads, and holds one group in memory.
+/// opened, and while it lives no segment that it may still read is reused. To
+/// read on, open another one `since` the last record. One thread at a time;
+/// blocks on reads, and holds one group in memory. In the child of a `fork` it
+/// answers [`ErrorKind::Forked`].
 #[derive(Debug)]
-pub struct SpoolReader(Inner);
+pub struct SpoolReader {
+    inner: Inner,
+    /// The process that opened it, by [`fork_generation`].
+    born: u32,
+    /// What [`SpoolReader::next_batch`] has read beyond what it gave.
+    pub(super) ahead: Option<Result<SpoolRecord>>,
+    /// That, while the caller borrows it.
+    lent: Option<SpoolRecord>,
+}
 
 #[derive(Debug)]
 enum Inner {
@@ -125,15 +136,21 @@ impl SpoolReader {
     /// [`SpoolReader::open`] on a given storage.
     pub fn open_on(disk: Disk, path: &Path, since: Option<u64>) -> Result<SpoolReader> {
         let names = spool_names(&disk, path)?;
-        Ok(SpoolReader(match is_single_file(&disk, &names)? {
+        let inner = match is_single_file(&disk, &names)? {
             true => Inner::File(Box::new(FileReader::open(&disk, &names, since)?)),
             false => Inner::Log(Box::new(LogReader::open(disk, &names, since)?)),
-        }))
+        };
+        Ok(SpoolReader {
+            inner,
+            born: fork_generation(),
+            ahead: None,
+            lent: None,
+        })
     }
 
     /// What was read so far.
     pub fn report(&self) -> &SpoolReport {
-        match &self.0 {
+        match &self.inner {
             Inner::Log(reader) => &reader.report,
             Inner::File(reader) => reader.report(),
         }
@@ -147,14 +164,30 @@ impl SpoolReader {
     /// [`ErrorKind::Diverged`] where a writer came meanwhile and cut off what
     /// was given already. After a failure the stream has ended.
     pub fn next_record(&mut self) -> Result<Option<Record<'_>>> {
-        match &mut self.0 {
+        self.check_fork()?;
+        if let Some(ahead) = self.ahead.take() {
+            let record = self.lent.insert(ahead?);
+            return Ok(Some(record.as_record()));
+        }
+        match &mut self.inner {
             Inner::Log(reader) => reader.next_record(),
             Inner::File(reader) => reader.next_record(),
         }
     }
 
+    /// Refuses to work in the child of a fork, where its files are closed.
+    pub(crate) fn check_fork(&self) -> Result<()> {
+        match self.born == fork_generation() {
+            true => Ok(()),
+            false => Err(Error::new(
+                ErrorKind::Forked,
+                "this reader belongs to the parent of a fork",
+            )),
+        }
+    }
+
     pub(super) fn disk(&self) -> &Disk {
-        match &self.0 {
+        match &self.inner {
             Inner::Log(reader) => &reader.walker.disk,
             Inner::File(reader) => reader.disk(),
         }

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::lost::LostRange;
+use crate::format::record::Record;
 use crate::format::terms::{Standing, Terms};
 use std::ops::{Deref, Range};
 use std::sync::Arc;
@@ -64,6 +65,18 @@ pub struct SpoolRecord {
     pub timestamp_ms: u64,
     /// What it says.
     pub payload: Payload,
+}
+
+impl SpoolRecord {
+    /// The record with its payload borrowed, as an append takes it.
+    pub fn as_record(&self) -> Record<'_> {
+        Record {
+            term: self.term,
+            lsn: self.lsn,
+            timestamp_ms: self.timestamp_ms,
+            payload: &self.payload,
+        }
+    }
 }
 
 /// How much a read may give. At least one record is given where there is one.

@@ -2,7 +2,7 @@
 //! without a word: the record behind the lost ones looked like the next one.
 
 use super::common::{PATIENCE, Place};
-use super::tools::{append, append_all, open, read_all, small};
+use super::tools::{append, append_all, checked, open, read_all, small};
 use epochwal::primary::{Ack, Cause, Primary, PrimaryOptions, RebootstrapCause, Resume};
 use epochwal::spool::{LostRange, ReadLimit, Spool, SpoolOptions, SpoolReader};
 use epochwal::storage::sim::SimStorage;
@@ -112,6 +112,7 @@ fn nobody_reads_across_what_a_salvage_has_lost() {
         let spool = open(&place, &small()).unwrap();
         let end = LAST + round;
         assert_eq!(spool.bounds().current_lsn, end);
+        assert_eq!(spool.lost(), report.lost);
         for _ in 0..2 {
             assert_eq!(page(&spool, 0), (kept.clone(), gone));
             for lsn in [after, after + 1, LAST - 1] {
@@ -135,6 +136,15 @@ fn nobody_reads_across_what_a_salvage_has_lost() {
         match round {
             0 => done.unwrap(),
             _ => assert_eq!(told(done), gone),
+        }
+        if round > 0 {
+            // A batch ends before it, and what it is comes with the next one.
+            let mut reader =
+                SpoolReader::open_on(place.disk.clone(), &place.db, Some(after - 3)).unwrap();
+            let batch = reader.next_batch(ReadLimit::default()).unwrap();
+            assert_eq!(batch.iter().map(checked).collect::<Vec<_>>(), got);
+            assert_eq!(told(reader.next_batch(ReadLimit::default())), gone);
+            assert_eq!(reader.next_batch(ReadLimit::default()).unwrap(), []);
         }
         // Who asks for all there is gets it.
         let (got, done) = outside(&place, None).unwrap();
@@ -164,6 +174,7 @@ fn pruning_passes_it_and_forgets_it() {
     // In the middle of it: what comes next is what lies behind it.
     spool.prune_through(after + 3).unwrap();
     assert_eq!(spool.bounds().oldest_lsn, LAST + 1);
+    assert_eq!(spool.lost().len(), 1);
     let gone = (ErrorKind::WalRemoved, Some(LAST + 1));
     assert_eq!(told(spool.read_since(after, one)), gone);
     assert_eq!(told(spool.read_since(after + 5, one)), gone);
@@ -171,6 +182,7 @@ fn pruning_passes_it_and_forgets_it() {
     assert_eq!(next().unwrap()[0].lsn, after);
     assert_eq!(told(next()), gone);
     spool.prune_through(LAST).unwrap();
+    assert_eq!(spool.lost(), []);
     assert_eq!(told(next()), gone);
     assert_eq!(read_all(&spool, LAST, 9).unwrap(), [LAST + 1, LAST + 2]);
     spool.close(PATIENCE).unwrap();

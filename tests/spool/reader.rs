@@ -1,9 +1,9 @@
 //! Reading from outside: beside a writer, after one, and where one comes.
 
 use super::common::{PATIENCE, Place};
-use super::tools::{append, append_all, everywhere, open, payload, read_all, small};
+use super::tools::{append, append_all, checked, everywhere, open, payload, read_all, small};
 use epochwal::recovery::Verdict;
-use epochwal::spool::{Record, Spool, SpoolOptions, SpoolReader, SpoolReport};
+use epochwal::spool::{Format, ReadLimit, Record, Spool, SpoolOptions, SpoolReader, SpoolReport};
 use epochwal::storage::sim::SimStorage;
 use epochwal::{ErrorKind, Result};
 use std::fs;
@@ -41,6 +41,53 @@ fn read(place: &Place, since: Option<u64>) -> Result<(Vec<u64>, SpoolReport)> {
 fn fill(spool: &Spool, term: u64, lsns: std::ops::RangeInclusive<u64>) {
     for lsn in lsns {
         append(spool, term, lsn).unwrap();
+    }
+}
+
+/// The same records, however they are asked for, and no batch shorter or longer
+/// than it must be.
+#[test]
+fn batches_give_what_records_give() {
+    let rdlw = SpoolOptions {
+        format: Format::Rdlw,
+        ..small()
+    };
+    for options in [small(), rdlw] {
+        everywhere(|place| {
+            let spool = open(place, &options).unwrap();
+            fill(&spool, 1, 1..=300);
+            let all: Vec<_> = (21..=300).collect();
+            let len = |lsn| payload(lsn).len();
+            for (records, bytes) in [(1, 0), (7, usize::MAX), (usize::MAX, 500), (50, 2000)] {
+                let limit = ReadLimit { records, bytes };
+                let mut reader = reader(place, Some(20)).unwrap();
+                let mut given = Vec::new();
+                for round in 0.. {
+                    let batch = reader.next_batch(limit).unwrap();
+                    let Some(last) = batch.last() else { break };
+                    given.extend(batch.iter().map(checked));
+                    let size: usize = batch.iter().map(|r| r.payload.len()).sum();
+                    assert!(batch.len() <= records && (size <= bytes || batch.len() == 1));
+                    assert!(
+                        batch.len() == records
+                            || last.lsn == 300
+                            || size + len(last.lsn + 1) > bytes
+                    );
+                    // What a batch was too small for is given by the other way, too.
+                    if round % 3 == 0
+                        && let Some(record) = reader.next_record().unwrap()
+                    {
+                        assert_eq!(record.payload, payload(record.lsn));
+                        given.push(record.lsn);
+                    }
+                }
+                assert_eq!(given, all, "{limit:?}");
+                assert_eq!(reader.report().records, 280);
+                let none = ReadLimit { records: 0, bytes };
+                let refused = reader.next_batch(none).unwrap_err();
+                assert_eq!(refused.kind(), ErrorKind::Invalid);
+            }
+        });
     }
 }
 
