@@ -1497,6 +1497,137 @@ ewal_status ewal_cursor_next(ewal_cursor cursor,
 ewal_status ewal_cursor_close(ewal_cursor cursor);
 
 /* ==========================================================================
+ * Reading a spool from outside
+ *
+ * Another process, or one without the spool's handle, reads a spool beside its
+ * writer or where none lives: it takes no writer's lock, and writes nothing. A
+ * reader gives what was durable when it was opened, and then EWAL_END; while it is
+ * open no file that it may still read is used again. To follow a spool, open another
+ * reader behind the last record.
+ *
+ *     ewal_spool_reader reader;
+ *     ewal_records records;
+ *     status = ewal_spool_reader_open(path, have, &reader, &error);
+ *     while (status == EWAL_OK &&
+ *            (status = ewal_spool_reader_next(reader, 1000, 1 << 20, &records,
+ *                                             &error)) == EWAL_OK) {
+ *       have = apply(records);
+ *       ewal_records_release(records);
+ *     }
+ *     ewal_spool_reader_close(reader);
+ * ========================================================================== */
+
+// since_lsn of ewal_spool_reader_open: all records that there are.
+#define EWAL_SINCE_OLDEST UINT64_MAX
+
+// A stream of a spool's records. A value, 0 is null; see ewal_coordinator.
+typedef struct {
+  // Opaque; 0 is null.
+  uint64_t id;
+} ewal_spool_reader;
+
+// What a reader has found. Complete once it has said EWAL_END, or failed. Begin
+// with EWAL_SPOOL_SUMMARY_INIT.
+typedef struct {
+  // sizeof(ewal_spool_summary).
+  uint32_t struct_size;
+  // How the log ends: EWAL_VERDICT_*. Clean as long as nothing else is known.
+  uint32_t verdict;
+  // Records read: those given, and the one that the next call begins with.
+  uint64_t records;
+  // Bytes of their payloads.
+  uint64_t payload_bytes;
+  // The LSN of the first of them; 0 where there is none.
+  uint64_t first_lsn;
+  // The LSN of the last of them; 0 where there is none.
+  uint64_t last_lsn;
+  // Records at or below it are pruned.
+  uint64_t pruned_through;
+  // The highest LSN that there is or was, pruned ones included.
+  uint64_t current_lsn;
+  // Records above it were found whole, but only the next open of the spool
+  // confirms that they are durable.
+  uint64_t durable_lsn;
+  // The highest LSN that a commit wait called reached: nothing at or below it
+  // is ever cut off.
+  uint64_t quorum_lsn;
+  // The last term; 0 where there is none.
+  uint64_t term;
+  // The last range of LSNs that a salvage has lost: those above lost_after,
+  // through lost_through; both 0 where there is none.
+  uint64_t lost_after;
+  // See lost_after.
+  uint64_t lost_through;
+  // Bytes of files read.
+  uint64_t bytes_read;
+  // Whether there is a spool at all.
+  bool exists;
+  // Whether a writer lives: what it has made durable is what is given.
+  bool has_writer;
+  // Whether the spool was closed, and not opened since.
+  bool clean;
+  // Zero.
+  uint8_t reserved[5];
+} ewal_spool_summary;
+
+#define EWAL_SPOOL_SUMMARY_INIT \
+  { sizeof(ewal_spool_summary), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, \
+    false, false, { 0 } }
+
+// Opens the spool of the data file at path for reading: records above
+// since_lsn, or all (EWAL_SINCE_OLDEST). Where there is no spool the stream is
+// empty, and nothing is made. A spool in one RDLW file is read too, also one of
+// other software.
+//
+// Ownership: the caller closes *out. Nothing passed in is kept.
+// Threads: any.
+// Blocking: reads files.
+// Errors: WAL_REMOVED where records above since_lsn are pruned, or lost in a
+//   salvage (error->lsn is the first behind them); LOCKED where a writer takes
+//   longer than 10 s to open or to retire files; CORRUPT, FORMAT, IO, INVALID.
+ewal_status ewal_spool_reader_open(const char *path,
+                                   uint64_t since_lsn,
+                                   ewal_spool_reader *out,
+                                   ewal_error *error);
+
+// The next records, ascending: at least one, also above max_bytes of payload, and
+// up to max_records. EWAL_END after the last one, again and again. It holds one
+// group of the log in memory beside what it gives.
+//
+// Ownership: the caller releases *out, which needs the reader no more.
+// Threads: one at a time; BUSY while another thread is in it.
+// Blocking: reads files; never waits for a writer.
+// Errors, after which there is only EWAL_END: WAL_REMOVED where the next ones are
+//   lost in a salvage (error->lsn is the first behind them; not where all were
+//   asked for), AHEAD where since_lsn is beyond the end (error->lsn is the end),
+//   DIVERGED where a writer came and cut off what was given (error->lsn is the
+//   last that is left); CORRUPT or FORMAT, with file and offset; IO. And INVALID
+//   for a max_records of 0; CLOSED, FORKED.
+ewal_status ewal_spool_reader_next(ewal_spool_reader reader,
+                                   size_t max_records,
+                                   size_t max_bytes,
+                                   ewal_records *out,
+                                   ewal_error *error);
+
+// What was read so far.
+//
+// Ownership: *out is the caller's.
+// Threads: as ewal_spool_reader_next.
+// Blocking: never.
+// Errors: INVALID, BUSY, CLOSED, FORKED.
+ewal_status ewal_spool_reader_report(ewal_spool_reader reader,
+                                     ewal_spool_summary *out,
+                                     ewal_error *error);
+
+// Closes the stream and lets its files go.
+//
+// Ownership: ends the handle. Records that it gave live on.
+// Threads: any; a call in another thread ends first.
+// Blocking: never.
+// Errors: CLOSED, INVALID for a null handle.
+ewal_status ewal_spool_reader_close(ewal_spool_reader reader);
+
+/* ==========================================================================
  * Keeping a spool
  *
  * Pruning lets records go that nobody needs any more; it never rewrites what it
@@ -1620,6 +1751,50 @@ ewal_status ewal_spool_torn(ewal_spool spool,
 ewal_status ewal_spool_stats(ewal_spool spool,
                              ewal_stats *out,
                              ewal_error *error);
+
+// A term, and where it began.
+typedef struct {
+  // The term.
+  uint64_t term;
+  // No record of it has a lower LSN.
+  uint64_t first_lsn;
+} ewal_term_start;
+
+// LSNs whose records a salvage could not keep.
+typedef struct {
+  // The LSN below the range.
+  uint64_t after;
+  // The last LSN of the range.
+  uint64_t through;
+} ewal_lost_range;
+
+// The durable history of terms, oldest first: up to cap of them are written to
+// out, and *out_n is how many there are. At most 240 are kept; the oldest are
+// forgotten once their records are pruned.
+//
+// Ownership: out is the caller's; NULL with a cap of 0 measures.
+// Threads: any.
+// Blocking: never.
+// Errors: INVALID, CLOSED, FORKED.
+ewal_status ewal_spool_terms(ewal_spool spool,
+                             ewal_term_start *out,
+                             size_t cap,
+                             size_t *out_n,
+                             ewal_error *error);
+
+// What salvages have lost and pruning has not passed, ascending: up to cap ranges
+// are written to out, and *out_n is how many there are, at most 6: older ones are
+// put together. Who reads up to one gets EWAL_E_WAL_REMOVED there.
+//
+// Ownership: out is the caller's; NULL with a cap of 0 measures.
+// Threads: any.
+// Blocking: never.
+// Errors: INVALID, CLOSED, FORKED.
+ewal_status ewal_spool_lost(ewal_spool spool,
+                            ewal_lost_range *out,
+                            size_t cap,
+                            size_t *out_n,
+                            ewal_error *error);
 
 /* ==========================================================================
  * Single-file spools
@@ -2260,6 +2435,20 @@ ewal_status ewal_primary_slots(ewal_primary primary,
                                ewal_slot_fn function,
                                void *user,
                                ewal_error *error);
+
+// Calls back once, for the slot of this id; what the function gives is ignored.
+//
+// Ownership: nothing passed in is kept. What the callback gets is borrowed for
+//   its time.
+// Threads: as ewal_primary_slots.
+// Blocking: never.
+// Errors: NOT_FOUND where there is no such slot, and no call; INVALID, CLOSED,
+//   FORKED.
+ewal_status ewal_primary_slot(ewal_primary primary,
+                              const char *id,
+                              ewal_slot_fn function,
+                              void *user,
+                              ewal_error *error);
 
 // Makes a slot at an LSN, or at the end of the spool (EWAL_SLOT_AT_END): what
 // lies above is not pruned. A temporary one is not saved.

@@ -173,7 +173,8 @@ if command -v valgrind >/dev/null; then
 	# A child has lost what only its parent's threads still knew.
 	step "valgrind, C that forks" env EWAL_LIGHT=1 EWAL_UNDER="$under" \
 		EWAL_LIBRARY="$plain" \
-		EWAL_TESTS="test_fork test_processes test_spool test_spool_rdlw" tests/c/run.sh
+		EWAL_TESTS="test_fork test_processes test_spool test_spool_rdlw test_spool_reader" \
+		tests/c/run.sh
 	step "valgrind, C++" env EWAL_UNDER="$under $leaks" EWAL_STANDARDS=17 \
 		EWAL_LIBRARY="$plain" tests/cpp/run.sh
 	python3 - "$work/frames" <<-'PYTHON'

@@ -128,3 +128,36 @@ impl TextOut {
         text.len()
     }
 }
+
+/// A caller's array, filled as far as it goes.
+pub(super) struct ListOut<T> {
+    out: *mut T,
+    cap: usize,
+}
+
+impl<T: Copy> ListOut<T> {
+    /// # Safety
+    /// `out` is NULL or writable for `cap` of T, for the time of the call.
+    pub(super) unsafe fn new(out: *mut T, cap: usize) -> Self {
+        ListOut { out, cap }
+    }
+
+    /// Refuses NULL with a capacity.
+    pub(super) fn check(&self, name: &str) -> Result<()> {
+        if self.out.is_null() && self.cap > 0 {
+            let cap = self.cap;
+            return Err(Error::invalid(format!("{name}: NULL with a cap of {cap}")));
+        }
+        Ok(())
+    }
+
+    /// As many as fit; gives how many there are.
+    pub(super) fn write(&self, all: impl ExactSizeIterator<Item = T>) -> usize {
+        let count = all.len();
+        for (at, one) in all.take(self.cap).enumerate() {
+            // SAFETY: `at` is below the capacity that `new` was given.
+            unsafe { self.out.add(at).write_unaligned(one) };
+        }
+        count
+    }
+}

@@ -43,6 +43,9 @@ pub mod spool_options;
 pub mod cursor;
 pub mod records;
 
+pub mod spool_reader;
+
+pub mod spool_history;
 pub mod spool_keep;
 pub mod spool_rdlw;
 

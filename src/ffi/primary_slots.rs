@@ -99,6 +99,34 @@ pub unsafe extern "C" fn ewal_primary_slots(
     unsafe { with_primary(primary, error, body) }
 }
 
+/// Calls back once, for the slot of this id; what the function gives is ignored.
+///
+/// Ownership: nothing passed in is kept. What the callback gets is borrowed for
+///   its time.
+/// Threads: as ewal_primary_slots.
+/// Blocking: never.
+/// Errors: NOT_FOUND where there is no such slot, and no call; INVALID, CLOSED,
+///   FORKED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ewal_primary_slot(
+    primary: ewal_primary,
+    id: *const c_char,
+    function: ewal_slot_fn,
+    user: *mut c_void,
+    error: *mut ewal_error,
+) -> ewal_status {
+    let body = |it: &Primary| {
+        let function = function.ok_or_else(|| Error::invalid("function is NULL"))?;
+        // SAFETY: the caller keeps to the header, here and below.
+        let slot = it.slot(unsafe { arg::text(id, "id") }?)?;
+        // SAFETY: the caller's function, with the caller's pointer.
+        unsafe { call_for_each(&[slot], function, user) };
+        Ok(Done::Ok)
+    };
+    // SAFETY: as above.
+    unsafe { with_primary(primary, error, body) }
+}
+
 /// Makes a slot at an LSN, or at the end of the spool (EWAL_SLOT_AT_END): what
 /// lies above is not pruned. A temporary one is not saved.
 ///

@@ -1,7 +1,7 @@
 //! Recovery: a stream of batches, its report, and the two things most done
 //! with it.
 
-use super::arg::{self, Out};
+use super::arg::{self, ListOut, Out};
 use super::batch::{ewal_frame, ewal_slice};
 use super::error::ewal_error;
 use super::guard::{self, Done};
@@ -312,7 +312,7 @@ pub unsafe extern "C" fn ewal_recovery_suspect(
         })?;
         let path = c_string(suspect.path.as_os_str().as_bytes());
         let reason = c_string(suspect.reason.as_bytes());
-        let (offset, verdict) = (suspect.offset, verdict(suspect.verdict));
+        let (offset, verdict) = (suspect.offset, verdict_to_c(suspect.verdict));
         let (path, reason) = &*stream.strings.insert((path, reason));
         out.set(ewal_suspect {
             path: path.as_ptr(),
@@ -343,21 +343,13 @@ pub unsafe extern "C" fn ewal_recovery_epochs(
     error: *mut ewal_error,
 ) -> ewal_status {
     // SAFETY: the caller keeps to the header, here and below.
-    let out_n = unsafe { Out::new(out_n) };
+    let (list, out_n) = unsafe { (ListOut::new(out, cap), Out::new(out_n)) };
     let body = |stream: &mut Stream| {
+        list.check("out")?;
         out_n.required("out_n")?;
-        if out.is_null() && cap > 0 {
-            return Err(Error::invalid(format!("out: NULL with a cap of {cap}")));
-        }
-        let ranges = stream.recovery.report().epochs.ranges();
-        for (at, &(first, last)) in ranges.iter().take(cap).enumerate() {
-            // SAFETY: `at` is below the capacity that the caller vouches for.
-            unsafe {
-                out.add(at)
-                    .write_unaligned(ewal_epoch_range { first, last })
-            };
-        }
-        out_n.set(ranges.len());
+        let ranges = stream.recovery.report().epochs.ranges().iter();
+        let ranges = ranges.map(|&(first, last)| ewal_epoch_range { first, last });
+        out_n.set(list.write(ranges));
         Ok(Done::Ok)
     };
     // SAFETY: as above.
@@ -477,7 +469,7 @@ unsafe fn read_options(ptr: *const ewal_recovery_options) -> Result<RecoveryOpti
     })
 }
 
-fn verdict(verdict: Verdict) -> u32 {
+pub(super) fn verdict_to_c(verdict: Verdict) -> u32 {
     match verdict {
         Verdict::Clean => EWAL_VERDICT_CLEAN,
         Verdict::Torn => EWAL_VERDICT_TORN,
@@ -488,7 +480,7 @@ fn verdict(verdict: Verdict) -> u32 {
 fn summary(report: &RecoveryReport) -> ewal_recovery_summary {
     ewal_recovery_summary {
         struct_size: 0,
-        verdict: verdict(report.verdict),
+        verdict: verdict_to_c(report.verdict),
         segments: report.segments,
         batches: report.batches,
         records: report.records,

@@ -20,8 +20,10 @@ use super::records::*;
 use super::recovery::*;
 use super::segment::*;
 use super::spool::*;
+use super::spool_history::*;
 use super::spool_keep::*;
 use super::spool_rdlw::*;
+use super::spool_reader::*;
 use super::stats::*;
 use super::status::*;
 use super::wait::*;
@@ -66,6 +68,9 @@ fn e(_: u64, error: *mut ewal_error) -> *mut ewal_error {
 }
 fn r(_: u64, _: *mut ewal_error) -> ewal_recovery {
     ewal_recovery { id: 0 }
+}
+fn sr(_: u64, _: *mut ewal_error) -> ewal_spool_reader {
+    ewal_spool_reader { id: 0 }
 }
 fn b(_: u64, _: *mut ewal_error) -> ewal_records {
     ewal_records { id: 0 }
@@ -123,6 +128,8 @@ const OVER_A_SPOOL: &[Call] = calls![
     ewal_spool_salvaged(s, z, m, z, m, e),
     ewal_spool_torn(s, m, z, m, m, e),
     ewal_spool_stats(s, m, e),
+    ewal_spool_terms(s, m, z, m, e),
+    ewal_spool_lost(s, m, z, m, e),
     ewal_spool_export_rdlw(s, p, m, e),
     ewal_spool_imported(s, m, z, m, e),
     ewal_spool_saved_tail(s, m, z, m, e),
@@ -148,6 +155,7 @@ const OVER_A_PRIMARY: &[Call] = calls![
     ewal_primary_event_fd(pr, m, e),
     ewal_primary_watch_acks(pr, z, p, m, e),
     ewal_primary_slots(pr, z, m, e),
+    ewal_primary_slot(pr, p, z, m, e),
     ewal_primary_slot_create(pr, p, z, z, e),
     ewal_primary_slot_drop(pr, p, e),
     ewal_primary_slot_reset(pr, p, z, e),
@@ -173,6 +181,7 @@ const THE_REST_WITHOUT_ERROR: &[Call] = calls![
     ewal_records_get(b, m, m),
     ewal_records_release(b),
     ewal_cursor_close(c),
+    ewal_spool_reader_close(sr),
 ];
 
 /// Over nothing, or over something else.
@@ -197,6 +206,9 @@ const THE_REST: &[Call] = calls![
     ewal_spool_close(s, z, e),
     ewal_spool_salvage(p, m, e),
     ewal_cursor_next(c, z, z, z, m, e),
+    ewal_spool_reader_open(p, z, m, e),
+    ewal_spool_reader_next(sr, z, z, m, e),
+    ewal_spool_reader_report(sr, m, e),
     ewal_primary_open(p, p, m, e),
     ewal_ack_watch_decided(aw, m, e),
     ewal_ack_watch_finish(aw, m, e),

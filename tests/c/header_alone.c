@@ -10,6 +10,7 @@ int main(void) {
   ewal_stats stats = EWAL_STATS_INIT;
   ewal_segment_record record = EWAL_SEGMENT_RECORD_INIT;
   ewal_spool_options spool = EWAL_SPOOL_OPTIONS_INIT;
+  ewal_spool_summary found = EWAL_SPOOL_SUMMARY_INIT;
   ewal_salvage_report report = EWAL_SALVAGE_REPORT_INIT;
   ewal_primary_options primary = EWAL_PRIMARY_OPTIONS_INIT;
   ewal_ack ack = EWAL_ACK_INIT;
@@ -33,6 +34,7 @@ int main(void) {
            summary.struct_size == sizeof(ewal_recovery_summary) &&
            stats.struct_size == sizeof(ewal_stats) && record.txn_id == 0 &&
            spool.struct_size == sizeof(ewal_spool_options) &&
+           found.struct_size == sizeof(ewal_spool_summary) &&
            report.struct_size == sizeof(ewal_salvage_report) &&
            primary.struct_size == sizeof(ewal_primary_options) &&
            ack.struct_size == sizeof(ewal_ack) &&

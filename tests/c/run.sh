@@ -10,7 +10,7 @@ target=${CARGO_TARGET_DIR:-target}
 cc=${CC:-gcc}
 cxx=${CXX:-g++}
 warn="-Wall -Wextra -Wpedantic -Werror"
-tests=${EWAL_TESTS-"every_function test_abi test_commit_recover test_guard test_fork test_signals test_dlopen test_threads test_processes test_kill test_spool test_spool_abi test_spool_rdlw test_primary test_primary_abi"}
+tests=${EWAL_TESTS-"every_function test_abi test_commit_recover test_guard test_fork test_signals test_dlopen test_threads test_processes test_kill test_spool test_spool_abi test_spool_rdlw test_spool_reader test_primary test_primary_abi"}
 
 lib=${EWAL_LIBRARY:-}
 if [ -z "$lib" ]; then

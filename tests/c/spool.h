@@ -61,4 +61,14 @@ static inline uint64_t take(ewal_records records, size_t *n) {
   return last;
 }
 
+/* Overwrites four bytes of a spool's newest segment. */
+static inline void damage(const char *name, long offset) {
+  char command[PATH_MAX + 200];
+  snprintf(command, sizeof command,
+           "f=$(ls '%s'.logical.wal-seg-* | grep -v salvaged | tail -n 1) && "
+           "printf '\\377\\377\\377\\377' | dd of=\"$f\" bs=1 seek=%ld conv=notrunc 2>/dev/null",
+           in_scratch(name), offset);
+  CHECK(system(command) == 0);
+}
+
 #endif

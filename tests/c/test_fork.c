@@ -206,6 +206,7 @@ static void child_of_a_primary(ewal_primary primary, ewal_spool spool) {
   EXPECT(forked, wait_for(primary, 1, "local", 0, NULL, &error), &error);
   EXPECT(forked, ewal_primary_plan_resume(primary, "a", 0, 0, &resume, &error), &error);
   EXPECT(forked, ewal_primary_slots(primary, stop, NULL, &error), &error);
+  EXPECT(forked, ewal_primary_slot(primary, "a", stop, NULL, &error), &error);
   EXPECT(forked, ewal_primary_quorum_lsn(primary, 1, 0, &n, &error), &error);
   EXPECT(forked, ewal_primary_progress(primary, &progress, &error), &error);
   EXPECT(forked, ewal_primary_stats(primary, &stats, &error), &error);

@@ -162,7 +162,7 @@ static void listings_show_slots_and_replicas(void) {
   ewal_replication_stats stats = EWAL_REPLICATION_STATS_INIT;
   uint64_t epoch, after, lsn;
   uint32_t level;
-  seen s;
+  seen s, one;
   fill(primary, 9);
   EXPECT(EWAL_OK, ewal_primary_slot_create(primary, "a", 3, false, &error), &error);
   EXPECT(EWAL_OK, ewal_primary_slot_create(primary, "c", EWAL_SLOT_AT_END, true, &error),
@@ -191,6 +191,13 @@ static void listings_show_slots_and_replicas(void) {
   CHECK(s.slots[1].wal_status == EWAL_WAL_RESERVED && s.slots[1].cause == 0);
   CHECK(s.slots[1].invalidated_ms == 0 && s.slots[1].safe_wal_size > 0);
   CHECK(s.slots[2].restart_lsn == 9 && s.slots[2].temporary);
+  /* And one by its id. */
+  memset(&one, 0, sizeof one);
+  EXPECT(EWAL_OK, ewal_primary_slot(primary, "b", see_slot, &one, &error), &error);
+  CHECK(one.n == 1 && strcmp(one.ids[0], "b") == 0 && one.slots[0].restart_lsn == 6);
+  EXPECT(EWAL_E_NOT_FOUND, ewal_primary_slot(primary, "d", see_slot, &one, &error),
+         &error);
+  CHECK(one.n == 1 && strstr(error.message, "slot \"d\"") != NULL);
   s = replicas_of(primary);
   CHECK(s.n == 1 && strcmp(s.ids[0], "b") == 0);
   CHECK(s.replicas[0].generation == b.generation && s.replicas[0].connected_at_ms > 0);

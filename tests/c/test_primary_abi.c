@@ -48,6 +48,7 @@ static void null_is_refused_over_a_living_handle_too(void) {
   REFUSE(ewal_ack_watch_decided(watch, NULL, &error), "out");
   CHECK(ewal_ack_watch_finish(watch, NULL, NULL) == EWAL_E_NOT_FOUND);
   REFUSE(ewal_primary_slots(primary, NULL, NULL, &error), "function");
+  REFUSE(ewal_primary_slot(primary, "a", NULL, NULL, &error), "function");
   REFUSE(ewal_primary_replicas(primary, NULL, NULL, &error), "function");
   REFUSE(ewal_primary_events(primary, 0, NULL, NULL, &error), "function");
   REFUSE(ewal_primary_slot_create(primary, NULL, 0, false, &error), "id");

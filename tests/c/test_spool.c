@@ -585,16 +585,6 @@ static void closing_under_load_loses_and_hangs_nobody(void) {
   }
 }
 
-/* Cuts or flips a file of a spool: the newest of its segments. */
-static void damage(const char *name, long offset) {
-  char command[PATH_MAX + 200];
-  snprintf(command, sizeof command,
-           "f=$(ls '%s'.logical.wal-seg-* | grep -v salvaged | tail -n 1) && "
-           "printf '\\377\\377\\377\\377' | dd of=\"$f\" bs=1 seek=%ld conv=notrunc 2>/dev/null",
-           in_scratch(name), offset);
-  CHECK(system(command) == 0);
-}
-
 static void damage_fails_the_open_and_is_salvaged(void) {
   ewal_spool spool = open_spool("damage", NULL);
   ewal_spool_options options = EWAL_SPOOL_OPTIONS_INIT;

@@ -235,12 +235,40 @@ are released. A cursor keeps its place, and waits for what comes.
         macros: &[],
     },
     Section {
+        title: "Reading a spool from outside",
+        prose: "
+Another process, or one without the spool's handle, reads a spool beside its
+writer or where none lives: it takes no writer's lock, and writes nothing. A
+reader gives what was durable when it was opened, and then EWAL_END; while it is
+open no file that it may still read is used again. To follow a spool, open another
+reader behind the last record.
+
+    ewal_spool_reader reader;
+    ewal_records records;
+    status = ewal_spool_reader_open(path, have, &reader, &error);
+    while (status == EWAL_OK &&
+           (status = ewal_spool_reader_next(reader, 1000, 1 << 20, &records,
+                                            &error)) == EWAL_OK) {
+      have = apply(records);
+      ewal_records_release(records);
+    }
+    ewal_spool_reader_close(reader);
+",
+        files: &["spool_reader.rs"],
+        macros: &[(
+            "ewal_spool_summary",
+            r"#define EWAL_SPOOL_SUMMARY_INIT \
+  { sizeof(ewal_spool_summary), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, \
+    false, false, { 0 } }",
+        )],
+    },
+    Section {
         title: "Keeping a spool",
         prose: "
 Pruning lets records go that nobody needs any more; it never rewrites what it
 keeps. A spool pruned empty goes on after the last LSN that it ever had.
 ",
-        files: &["spool_keep.rs"],
+        files: &["spool_keep.rs", "spool_history.rs"],
         macros: &[(
             "ewal_salvage_report",
             r"#define EWAL_SALVAGE_REPORT_INIT \
