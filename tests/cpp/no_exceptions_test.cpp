@@ -24,6 +24,7 @@ static_assert(!throws_on_open<epochwal::coordinator>::value,
               "what would have to throw is not offered");
 static_assert(!throws_on_open<epochwal::spool>::value);
 static_assert(!throws_on_open<epochwal::cursor>::value);
+static_assert(!throws_on_open<epochwal::spool_reader>::value);
 static_assert(!throws_on_open<epochwal::primary>::value);
 
 TEST(results_carry_values) {
@@ -95,6 +96,15 @@ TEST(a_spool_without_exceptions) {
   REQUIRE(!nothing.has_value());
   CHECK(nothing.error().is_timeout());
   CHECK(!nothing.error().lsn().has_value());
+  auto reader = epochwal::spool_reader::try_open(db, 1);
+  REQUIRE(reader.has_value());
+  const auto rest = reader->try_next();
+  REQUIRE(rest.has_value());
+  CHECK(rest->size() == 1);
+  const auto end = reader->try_next();
+  REQUIRE(end.has_value());
+  CHECK(end->empty());
+  CHECK(!epochwal::spool_reader::try_open("/nonexistent-directory/app.db").has_value());
   CHECK(spool->try_close().has_value());
 }
 
@@ -117,6 +127,9 @@ TEST(a_primary_without_exceptions) {
   REQUIRE(slots.has_value());
   REQUIRE(slots->size() == 1);
   CHECK((*slots)[0].restart_lsn == 1);
+  const auto slot = primary->try_slot("b");
+  REQUIRE(!slot.has_value());
+  CHECK(slot.error().status() == EWAL_E_NOT_FOUND);
   int n = 0;
   CHECK(primary->try_for_each_replica([&](const epochwal::replica_info&) { ++n; }).has_value());
   CHECK(n == 1);

@@ -130,6 +130,8 @@ TEST(slots_and_replicas_are_listed) {
   primary.slot_create("a", 3);
   primary.slot_create("c", std::nullopt, true);
   primary.ack("b", b.generation, {7, 6, 5, 4, 3});
+  CHECK(primary.slot("b").id == "b");
+  CHECK_THROWS(EWAL_E_NOT_FOUND, (void)primary.slot("nobody"));
   const auto slots = primary.slots();
   REQUIRE(slots.size() == 3);
   CHECK(slots[0].id == "a");

@@ -23,6 +23,8 @@ using namespace std::chrono_literals;
 static_assert(!std::is_copy_constructible_v<epochwal::spool>);
 static_assert(!std::is_copy_assignable_v<epochwal::cursor>);
 static_assert(!std::is_copy_constructible_v<epochwal::records>);
+static_assert(!std::is_copy_constructible_v<epochwal::spool_reader>);
+static_assert(std::is_nothrow_move_assignable_v<epochwal::spool_reader>);
 static_assert(std::is_nothrow_move_constructible_v<epochwal::spool>);
 static_assert(std::is_nothrow_move_assignable_v<epochwal::cursor>);
 static_assert(std::is_nothrow_move_constructible_v<epochwal::records>);
@@ -339,6 +341,50 @@ TEST(an_export_is_taken_in_and_a_cut_tail_is_saved) {
   spool.request_flush(ticket);
   spool.wait_after(7);
   CHECK_THROWS(EWAL_E_INVALID, spool.request_flush({1 << 20, 0, 0}));
+}
+
+TEST(a_reader_needs_no_handle_of_the_spool) {
+  const std::string db = check::fresh_database();
+  epochwal::spool spool(db, quiet());
+  append(spool, 1, 1500);
+  // More than a batch: the range goes on.
+  std::uint64_t last = 20;
+  for (const epochwal::record& r : epochwal::spool_reader(db, 20)) {
+    CHECK(r.lsn == ++last);
+    CHECK(is_right(r));
+  }
+  CHECK(last == 1500);
+  epochwal::spool_reader reader(db);
+  const epochwal::records three = reader.next({3, 100});
+  CHECK(three.size() == 3);
+  epochwal::spool_reader moved(std::move(reader));
+  CHECK_THROWS(EWAL_E_INVALID, (void)reader.next());
+  CHECK(moved.next(all).size() == 1497);
+  CHECK(moved.next().empty());
+  const ewal_spool_summary summary = moved.report();
+  CHECK(summary.records == 1500);
+  CHECK(summary.has_writer);
+  moved.close();
+  CHECK_THROWS(EWAL_E_CLOSED, (void)moved.next());
+  CHECK(three.back().lsn == 3);
+  CHECK_THROWS(EWAL_E_AHEAD, (void)epochwal::spool_reader(db, 1501).begin());
+  spool.prune_through(1000);
+  CHECK_THROWS(EWAL_E_WAL_REMOVED, epochwal::spool_reader(db, 999));
+  const epochwal::spool_reader nothing(check::fresh_database());
+  CHECK(!nothing.report().exists);
+}
+
+TEST(a_spool_knows_its_past) {
+  epochwal::spool spool(check::fresh_database(), quiet());
+  append(spool, 1, 3);
+  spool.truncate_after(2, 7);
+  const std::vector<ewal_term_start> terms = spool.terms();
+  REQUIRE(terms.size() == 2);
+  CHECK(terms[0].term == 1);
+  CHECK(terms[0].first_lsn == 1);
+  CHECK(terms[1].term == 7);
+  CHECK(terms[1].first_lsn == 3);
+  CHECK(spool.lost().empty());
 }
 
 TEST(options_out_of_range_are_refused) {

@@ -11,6 +11,9 @@
 //   spool.append({1, 1, "insert a"});
 //   for (const epochwal::record& r : spool.read_since(0)) ship(r.lsn, r.text());
 //
+//   for (const epochwal::record& r : epochwal::spool_reader("app.db"))  // from any process
+//     ship(r.lsn, r.text());
+//
 //   epochwal::primary primary("db");  // a spool, and how far each replica is
 //   primary.wait_acks(lsn, "any 1 (replica-1, replica-2)", 1s);
 //
@@ -27,6 +30,7 @@
 #include <epochwal/recovery.hpp>
 #include <epochwal/segment.hpp>
 #include <epochwal/spool.hpp>
+#include <epochwal/spool_reader.hpp>
 
 EPOCHWAL_NAMESPACE_BEGIN
 

@@ -269,6 +269,16 @@ class primary {
     return detail::collected<slot_info, ewal_slot_info>(
         detail::lister(ewal_primary_slots, handle_));
   }
+  /// One slot; EWAL_E_NOT_FOUND where there is none of this id.
+  [[nodiscard]] result<slot_info> try_slot(const text_arg& id) const {
+    slot_info found;
+    auto keep = [&](const slot_info& one) { found = one; };
+    auto done = detail::listing<slot_info, ewal_slot_info>(
+        keep, [&](ewal_slot_fn function, void* user, ewal_error* e) {
+          return ewal_primary_slot(handle_, id.c_str(), function, user, e);
+        });
+    return detail::with(found, std::move(done));
+  }
   /// Makes a slot at an LSN, or at the end of the spool. A temporary one is not
   /// saved.
   result<void> try_slot_create(const text_arg& id, std::optional<std::uint64_t> lsn = std::nullopt,
@@ -434,6 +444,7 @@ class primary {
     detail::unwrap(try_for_each_slot(function));
   }
   [[nodiscard]] std::vector<slot_info> slots() const { return detail::unwrap(try_slots()); }
+  [[nodiscard]] slot_info slot(const text_arg& id) const { return detail::unwrap(try_slot(id)); }
   void slot_create(const text_arg& id, std::optional<std::uint64_t> lsn = std::nullopt,
                    bool temporary = false) const {
     detail::unwrap(try_slot_create(id, lsn, temporary));

@@ -115,17 +115,10 @@ class recovery {
 
   /// The recovered epochs as ranges, ascending, both ends included.
   [[nodiscard]] result<std::vector<ewal_epoch_range>> try_epochs() const {
-    std::vector<ewal_epoch_range> ranges;
-    for (;;) {
-      std::size_t count = 0;
-      auto done = detail::call([&](ewal_error* e) {
-        return ewal_recovery_epochs(handle_, ranges.data(), ranges.size(), &count, e);
-      });
-      if (!done.has_value()) return detail::unexpected(std::move(done).error());
-      const bool whole = count <= ranges.size();
-      ranges.resize(count);
-      if (whole) return ranges;
-    }
+    return detail::list<ewal_epoch_range>(
+        [&](ewal_epoch_range* out, std::size_t cap, std::size_t* count, ewal_error* e) {
+          return ewal_recovery_epochs(handle_, out, cap, count, e);
+        });
   }
 
   /// Lets go of the segments; every other call answers EWAL_E_CLOSED from then

@@ -14,6 +14,7 @@
 #include <type_traits>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #ifdef EPOCHWAL_STD_EXPECTED
 #include <expected>
@@ -233,6 +234,21 @@ result<std::string> text(F&& write) {
     const bool whole = length <= buffer.size();
     buffer.resize(length);
     if (whole) return buffer;
+  }
+}
+
+/// The list of a C function that fills an array as far as it goes: `write(array,
+/// capacity, &count, error)`. Asked again where it has grown meanwhile.
+template <class T, class F>
+result<std::vector<T>> list(F&& write) {
+  std::vector<T> all;
+  for (;;) {
+    std::size_t count = 0;
+    auto done = call([&](ewal_error* e) { return write(all.data(), all.size(), &count, e); });
+    if (!done.has_value()) return unexpected(std::move(done).error());
+    const bool whole = count <= all.size();
+    all.resize(count);
+    if (whole) return all;
   }
 }
 

@@ -247,6 +247,22 @@ class spool {
         [&](ewal_error* e) { return ewal_spool_check_term(handle_, lsn, term, e); });
   }
 
+  /// The durable history of terms, oldest first.
+  [[nodiscard]] result<std::vector<ewal_term_start>> try_terms() const {
+    return detail::list<ewal_term_start>(
+        [&](ewal_term_start* out, std::size_t cap, std::size_t* count, ewal_error* e) {
+          return ewal_spool_terms(handle_, out, cap, count, e);
+        });
+  }
+
+  /// What salvages have lost and pruning has not passed, ascending.
+  [[nodiscard]] result<std::vector<ewal_lost_range>> try_lost() const {
+    return detail::list<ewal_lost_range>(
+        [&](ewal_lost_range* out, std::size_t cap, std::size_t* count, ewal_error* e) {
+          return ewal_spool_lost(handle_, out, cap, count, e);
+        });
+  }
+
   /// Waits until a durable record lies above `lsn`.
   result<void> try_wait_after(std::uint64_t lsn, timeout time = forever) const {
     return detail::call(
@@ -387,6 +403,8 @@ class spool {
   void check_term(std::uint64_t lsn, std::uint64_t term) const {
     detail::unwrap(try_check_term(lsn, term));
   }
+  [[nodiscard]] std::vector<ewal_term_start> terms() const { return detail::unwrap(try_terms()); }
+  [[nodiscard]] std::vector<ewal_lost_range> lost() const { return detail::unwrap(try_lost()); }
   void wait_after(std::uint64_t lsn, timeout time = forever) const {
     detail::unwrap(try_wait_after(lsn, time));
   }
