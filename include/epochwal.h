@@ -1163,9 +1163,14 @@ typedef struct {
 // those, with the limits of that format.
 #define EWAL_FORMAT_RDLW 2
 
+// ewal_term_fn: the term can't be told. The open fails with EWAL_E_INVALID, and
+// leaves the records where they are.
+#define EWAL_TERM_REFUSED UINT64_MAX
+
 // Finds the term of a record of RDLW version 1 or 2 in its payload; 0 where it
-// has none, which is term 1. Called by the call that was given it, and on its
-// thread. Must return without unwinding: no C++ exception, no longjmp.
+// has none, which is term 1; or EWAL_TERM_REFUSED. Called by the call that was
+// given it, and on its thread. Must return without unwinding: no C++ exception,
+// no longjmp.
 typedef uint64_t (*ewal_term_fn)(void *user, const void *payload, size_t len);
 
 // The configuration of a spool. Begin with EWAL_SPOOL_OPTIONS_INIT; zero in a
@@ -1324,6 +1329,23 @@ ewal_status ewal_spool_wait(ewal_spool spool,
 ewal_status ewal_spool_request_flush(ewal_spool spool,
                                      ewal_spool_ticket ticket,
                                      ewal_error *error);
+
+// Calls back once what a ticket is for is durable or known not to become so, and
+// starts a flush of it. As ewal_on_durable; in memory it calls back before it
+// returns, on the calling thread.
+//
+// Ownership: user is the library's from the call on, whatever the status;
+//   drop may be NULL.
+// Threads: any.
+// Blocking: never.
+// Errors: INVALID for an epoch that was never handed out and for a NULL
+//   function; FAILED, CLOSED, FORKED.
+ewal_status ewal_spool_on_durable(ewal_spool spool,
+                                  ewal_spool_ticket ticket,
+                                  ewal_durable_fn function,
+                                  void *user,
+                                  ewal_drop_fn drop,
+                                  ewal_error *error);
 
 // Waits for all that was staged before the call.
 //

@@ -7,7 +7,7 @@
 use super::guard::CallbackMark;
 use super::status::{self, EWAL_OK, ewal_status};
 use crate::coordinator::DurableFn;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sync::Mutex;
 use std::ffi::c_void;
 use std::sync::Arc;
@@ -72,9 +72,22 @@ struct Call {
     place: Arc<Mutex<Place>>,
 }
 
+/// Hands a callback to the engine, which `add` does.
+pub(super) fn register(
+    function: ewal_durable_fn,
+    user: User,
+    add: impl FnOnce(DurableFn) -> Result<()>,
+) -> Result<()> {
+    let function = function.ok_or_else(|| Error::invalid("function is NULL"))?;
+    let (registration, call) = prepare(function, user);
+    let outcome = add(call);
+    drop(registration);
+    outcome
+}
+
 /// The callback for the engine, and what the registering call holds until it
 /// knows how the registration went.
-pub(super) fn prepare(
+fn prepare(
     function: unsafe extern "C" fn(*mut c_void, u64, ewal_status),
     user: User,
 ) -> (Registration, DurableFn) {
@@ -132,7 +145,7 @@ impl Drop for Call {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Error, ErrorKind};
+    use crate::error::ErrorKind;
     use std::sync::atomic::AtomicI64;
     use std::sync::atomic::Ordering::SeqCst;
 

@@ -1,6 +1,7 @@
 //! The spool: open, append, wait, close.
 
 use super::arg::{self, Out};
+use super::callback::{self, User, ewal_drop_fn, ewal_durable_fn};
 use super::coordinator::ends_handle;
 use super::error::ewal_error;
 use super::guard::{self, Done};
@@ -10,7 +11,7 @@ use super::spool_options::{self, ewal_spool_options};
 use super::status::ewal_status;
 use crate::error::{Error, Result};
 use crate::spool::{Record, Spool, SpoolTicket};
-use std::ffi::{c_char, c_int};
+use std::ffi::{c_char, c_int, c_void};
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 
@@ -228,6 +229,34 @@ pub unsafe extern "C" fn ewal_spool_request_flush(
 ) -> ewal_status {
     let body = |it: &Spool| {
         it.request_flush(ticket.into())?;
+        Ok(Done::Ok)
+    };
+    // SAFETY: the caller keeps to the header.
+    unsafe { with_spool(spool, error, body) }
+}
+
+/// Calls back once what a ticket is for is durable or known not to become so, and
+/// starts a flush of it. As ewal_on_durable; in memory it calls back before it
+/// returns, on the calling thread.
+///
+/// Ownership: user is the library's from the call on, whatever the status;
+///   drop may be NULL.
+/// Threads: any.
+/// Blocking: never.
+/// Errors: INVALID for an epoch that was never handed out and for a NULL
+///   function; FAILED, CLOSED, FORKED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ewal_spool_on_durable(
+    spool: ewal_spool,
+    ticket: ewal_spool_ticket,
+    function: ewal_durable_fn,
+    user: *mut c_void,
+    drop: ewal_drop_fn,
+    error: *mut ewal_error,
+) -> ewal_status {
+    let user = User::new(user, drop);
+    let body = move |it: &Spool| {
+        callback::register(function, user, |call| it.on_durable(ticket.into(), call))?;
         Ok(Done::Ok)
     };
     // SAFETY: the caller keeps to the header.

@@ -5,7 +5,7 @@ use super::options::{
     EWAL_MAX_LOG_BYTES_OFF, EWAL_OPEN_SALVAGE, known_flags, no_choice, or, sync_policy, sync_style,
 };
 use super::struct_size::{self, Sized32};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::spool::rdlw::TermOf;
 use crate::spool::{Format, SpoolOptions};
 use std::ffi::c_void;
@@ -23,9 +23,14 @@ pub const EWAL_FORMAT_NATIVE: u32 = 1;
 /// those, with the limits of that format.
 pub const EWAL_FORMAT_RDLW: u32 = 2;
 
+/// ewal_term_fn: the term can't be told. The open fails with EWAL_E_INVALID, and
+/// leaves the records where they are.
+pub const EWAL_TERM_REFUSED: u64 = u64::MAX;
+
 /// Finds the term of a record of RDLW version 1 or 2 in its payload; 0 where it
-/// has none, which is term 1. Called by the call that was given it, and on its
-/// thread. Must return without unwinding: no C++ exception, no longjmp.
+/// has none, which is term 1; or EWAL_TERM_REFUSED. Called by the call that was
+/// given it, and on its thread. Must return without unwinding: no C++ exception,
+/// no longjmp.
 pub type ewal_term_fn =
     Option<unsafe extern "C" fn(user: *mut c_void, payload: *const c_void, len: usize) -> u64>;
 
@@ -153,8 +158,11 @@ pub(super) fn term_of(find: ewal_term_fn, user: *mut c_void) -> Option<TermOf> {
         let _mark = CallbackMark::new();
         // SAFETY: the caller's function for the caller's pointer; the bytes live
         // through the call.
-        let term = unsafe { find(*user, payload.as_ptr().cast(), payload.len()) };
-        Ok((term != 0).then_some(term))
+        match unsafe { find(*user, payload.as_ptr().cast(), payload.len()) } {
+            0 => Ok(None),
+            EWAL_TERM_REFUSED => Err(Error::invalid("term_of gave EWAL_TERM_REFUSED")),
+            term => Ok(Some(term)),
+        }
     }))
 }
 

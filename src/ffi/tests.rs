@@ -117,6 +117,7 @@ const OVER_A_SPOOL: &[Call] = calls![
     ewal_spool_append(s, p, z, z, e),
     ewal_spool_wait(s, t, z, e),
     ewal_spool_request_flush(s, t, e),
+    ewal_spool_on_durable(s, t, z, m, z, e),
     ewal_spool_flush(s, z, e),
     ewal_spool_wait_after(s, z, z, e),
     ewal_spool_check_term(s, z, z, e),

@@ -7,7 +7,6 @@ use super::error::ewal_error;
 use super::guard::{self, Done};
 use super::status::ewal_status;
 use crate::coordinator::Coordinator;
-use crate::error::Error;
 use std::ffi::{c_int, c_void};
 use std::os::fd::IntoRawFd;
 
@@ -188,11 +187,8 @@ pub unsafe extern "C" fn ewal_on_durable(
 ) -> ewal_status {
     let user = User::new(user, drop);
     let body = move |it: &Coordinator| {
-        let function = function.ok_or_else(|| Error::invalid("function is NULL"))?;
-        let (registration, call) = callback::prepare(function, user);
-        let outcome = it.on_durable(epoch, call);
-        std::mem::drop(registration);
-        outcome.map(|()| Done::Ok)
+        callback::register(function, user, |call| it.on_durable(epoch, call))?;
+        Ok(Done::Ok)
     };
     // SAFETY: the caller keeps to the header.
     unsafe { guard::with_coordinator(coordinator, error, body) }

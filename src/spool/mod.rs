@@ -58,7 +58,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::names::Names;
 use crate::format::state::State;
 use crate::log::Disk;
-use crate::sequencer::{Dropped, Handle, Phase, Sequencer};
+use crate::sequencer::{Dropped, DurableFn, Handle, Phase, Sequencer};
 use crate::storage::fork_generation;
 use crate::sync::{AtomicBool, Mutex, Ordering};
 use std::os::fd::OwnedFd;
@@ -298,6 +298,22 @@ impl Spool {
                 Ok(())
             }
             None => Ok(()),
+        }
+    }
+
+    /// Calls back once what the ticket is for is durable, or known not to become
+    /// so: as [`Coordinator::on_durable`](crate::Coordinator::on_durable). In memory
+    /// at once, on this thread.
+    pub fn on_durable(&self, ticket: SpoolTicket, callback: DurableFn) -> Result<()> {
+        match self.live()? {
+            Some(core) => {
+                core.check_handed_out(ticket.epoch)?;
+                core.add_callback(ticket.epoch, callback)
+            }
+            None => {
+                callback(ticket.epoch, Ok(()));
+                Ok(())
+            }
         }
     }
 

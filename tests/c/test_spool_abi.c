@@ -269,6 +269,7 @@ static void a_closed_spool_answers_closed(void) {
   EXPECT(closed, ewal_spool_append(spool, &record, 1, -1, &error), &error);
   EXPECT(closed, ewal_spool_wait(spool, no_ticket, -1, &error), &error);
   EXPECT(closed, ewal_spool_flush(spool, -1, &error), &error);
+  EXPECT(closed, ewal_spool_request_flush(spool, no_ticket, &error), &error);
   EXPECT(closed, ewal_spool_wait_after(spool, 0, -1, &error), &error);
   EXPECT(closed, ewal_spool_event_fd(spool, &fd, &error), &error);
   EXPECT(closed, ewal_spool_read_since(spool, 0, 1, 1, &records, &error), &error);
@@ -388,6 +389,76 @@ static void many_handles_leave_no_memory_behind_and_never_alias(void) {
   close_spool(spool);
 }
 
+/* What a callback was told, and a letter in a pipe for its call and its drop. */
+typedef struct {
+  ewal_spool spool;
+  uint64_t epoch;
+  ewal_status status, blocking;
+  pthread_t thread;
+  int ends[2];
+} listener;
+
+static void hear(void *user, uint64_t epoch, ewal_status status) {
+  listener *l = user;
+  l->epoch = epoch;
+  l->status = status;
+  l->blocking = ewal_spool_flush(l->spool, -1, NULL);
+  l->thread = pthread_self();
+  CHECK(write(l->ends[1], "c", 1) == 1);
+}
+static void forget(void *user) { CHECK(write(((listener *)user)->ends[1], "d", 1) == 1); }
+
+/* The next letters are these. */
+static void expect_letters(const listener *l, const char *letters) {
+  char got;
+  for (; *letters != 0; letters++)
+    CHECK(read(l->ends[0], &got, 1) == 1 && got == *letters);
+}
+
+static void a_callback_tells_once_of_records(void) {
+  ewal_spool_options options = EWAL_SPOOL_OPTIONS_INIT;
+  ewal_error error = EWAL_ERROR_INIT;
+  ewal_record record = make_record(1, 7, "x");
+  ewal_spool_ticket ticket, never = {1 << 20, 0, 0};
+  ewal_primary in_memory;
+  listener l = {0};
+  uint64_t lsn;
+  CHECK(pipe(l.ends) == 0);
+  options.flush_interval_ns = UINT64_C(3600000000000);
+  l.spool = open_spool("callback", &options);
+  EXPECT(EWAL_OK, ewal_spool_submit(l.spool, &record, 1, &ticket, &error), &error);
+  EXPECT(EWAL_OK, ewal_spool_on_durable(l.spool, ticket, hear, &l, forget, &error), &error);
+  expect_letters(&l, "cd");
+  CHECK(l.status == EWAL_OK && l.epoch == ticket.epoch && l.blocking == EWAL_E_DEADLOCK);
+  CHECK(!pthread_equal(l.thread, pthread_self()));
+  CHECK(ewal_spool_bounds(l.spool, NULL, &lsn, NULL) == EWAL_OK && lsn == 7);
+  /* Refused: never called, and dropped by then. */
+  EXPECT(EWAL_E_INVALID, ewal_spool_on_durable(l.spool, never, hear, &l, forget, &error),
+         &error);
+  EXPECT(EWAL_E_INVALID, ewal_spool_on_durable(l.spool, ticket, NULL, &l, forget, &error),
+         &error);
+  expect_letters(&l, "dd");
+  /* A close calls those that still wait, before it returns. */
+  record.lsn = 8;
+  EXPECT(EWAL_OK, ewal_spool_submit(l.spool, &record, 1, &ticket, &error), &error);
+  EXPECT(EWAL_OK, ewal_spool_on_durable(l.spool, ticket, hear, &l, forget, &error), &error);
+  close_spool(l.spool);
+  EXPECT(EWAL_E_CLOSED, ewal_spool_on_durable(l.spool, ticket, hear, &l, forget, &error),
+         &error);
+  expect_letters(&l, "cdd");
+  CHECK(l.status == EWAL_OK && l.epoch == ticket.epoch);
+  /* In memory, on this thread. */
+  EXPECT(EWAL_OK, ewal_primary_open(NULL, NULL, &in_memory, &error), &error);
+  CHECK(ewal_primary_spool(in_memory, &l.spool) == EWAL_OK);
+  EXPECT(EWAL_OK, ewal_spool_submit(l.spool, &record, 1, &ticket, &error), &error);
+  EXPECT(EWAL_OK, ewal_spool_on_durable(l.spool, ticket, hear, &l, forget, &error), &error);
+  CHECK(pthread_equal(l.thread, pthread_self()) && l.blocking == EWAL_E_DEADLOCK);
+  expect_letters(&l, "cd");
+  EXPECT(EWAL_OK, ewal_primary_close(in_memory, -1, &error), &error);
+  close(l.ends[0]);
+  close(l.ends[1]);
+}
+
 static void a_second_writer_is_told(void) {
   ewal_spool spool = open_spool("locked", NULL), second = {7};
   ewal_coordinator wal = open_db("locked", NULL);
@@ -415,6 +486,7 @@ int main(int argc, char **argv) {
   RUN(of_64_closes_one_succeeds);
   RUN(a_close_that_is_not_in_time_takes_nothing);
   RUN(many_handles_leave_no_memory_behind_and_never_alias);
+  RUN(a_callback_tells_once_of_records);
   RUN(a_second_writer_is_told);
   return 0;
 }

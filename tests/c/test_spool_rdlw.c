@@ -143,6 +143,31 @@ static void terms_of_old_versions_are_asked_for(void) {
   close_spool(spool);
 }
 
+static uint64_t refuse_the_third(void *user, const void *payload, size_t len) {
+  (void)len;
+  return ++*(unsigned *)user == 3 ? EWAL_TERM_REFUSED : ((const unsigned char *)payload)[1];
+}
+
+static void a_term_that_is_refused_takes_nothing_in(void) {
+  ewal_spool_options options = EWAL_SPOOL_OPTIONS_INIT;
+  ewal_error error = EWAL_ERROR_INIT;
+  unsigned called = 0;
+  ewal_spool spool;
+  write_version_one("old4.logical.wal", 5);
+  options.term_of = refuse_the_third;
+  options.term_user = &called;
+  EXPECT(EWAL_E_INVALID, ewal_spool_open(in_scratch("old4"), &options, &spool, &error),
+         &error);
+  CHECK(strstr(error.message, "EWAL_TERM_REFUSED") != NULL);
+  CHECK(access(in_scratch("old4.logical.wal"), R_OK) == 0);
+  /* Asked again, it takes them in from the first on. */
+  options.term_of = second_byte;
+  spool = open_spool("old4", &options);
+  CHECK(access(in_scratch("old4.logical.wal"), R_OK) != 0);
+  EXPECT(EWAL_OK, ewal_spool_check_term(spool, 5, 12, &error), &error);
+  close_spool(spool);
+}
+
 static void a_cut_says_where_it_has_saved_the_tail(void) {
   ewal_spool spool = open_spool("tail", NULL);
   ewal_error error = EWAL_ERROR_INIT;
@@ -226,6 +251,7 @@ int main(int argc, char **argv) {
   RUN(an_export_is_taken_in_by_the_open_that_finds_it);
   RUN(one_file_keeps_the_records_where_that_is_asked_for);
   RUN(terms_of_old_versions_are_asked_for);
+  RUN(a_term_that_is_refused_takes_nothing_in);
   RUN(a_cut_says_where_it_has_saved_the_tail);
   RUN(a_flush_is_asked_for_and_done_in_the_background);
   RUN(a_damaged_file_is_salvaged);

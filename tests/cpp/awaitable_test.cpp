@@ -1,4 +1,4 @@
-// co_await coordinator.durable(ticket), from C++20 on.
+// co_await of what is to become durable, from C++20 on.
 
 #include "check.hpp"
 #include "workload.hpp"
@@ -31,11 +31,12 @@ struct end {
   std::thread::id thread;
 };
 
-detached wait_inline(const epochwal::coordinator& wal, std::uint64_t epoch,
-                     std::promise<end>& told) {
+/// For an epoch of a coordinator, or for records of a spool.
+template <class Log, class Ticket>
+detached wait_inline(const Log& log, Ticket ticket, std::promise<end>& told) {
   end how;
   try {
-    co_await wal.durable(epoch);
+    co_await log.durable(ticket);
   } catch (const epochwal::error& e) {
     how.status = e.status();
   }
@@ -43,12 +44,17 @@ detached wait_inline(const epochwal::coordinator& wal, std::uint64_t epoch,
   told.set_value(how);
 }
 
-template <class Executor>
-detached wait_on(const epochwal::coordinator& wal, epochwal::ticket ticket, Executor executor,
-                 std::promise<end>& told) {
-  co_await wal.durable(ticket, std::move(executor));
+template <class Log, class Ticket, class Executor>
+detached wait_on(const Log& log, Ticket ticket, Executor executor, std::promise<end>& told) {
+  co_await log.durable(ticket, std::move(executor));
   // On a thread of one's own, blocking calls are fine.
-  wal.flush();
+  log.flush();
+  told.set_value({EWAL_OK, std::this_thread::get_id()});
+}
+
+detached append_in_memory(epochwal::spool spool, std::uint64_t last, std::promise<end>& told) {
+  for (std::uint64_t lsn = 1; lsn <= last; ++lsn)
+    co_await spool.durable(spool.submit({1, lsn, "x"}));
   told.set_value({EWAL_OK, std::this_thread::get_id()});
 }
 
@@ -87,7 +93,7 @@ TEST(an_executor_chooses_the_thread) {
 TEST(a_refusal_is_thrown_where_it_was_asked) {
   epochwal::coordinator nothing;
   std::promise<end> told;
-  wait_inline(nothing, 1, told);
+  wait_inline(nothing, std::uint64_t{1}, told);
   const end how = told.get_future().get();
   CHECK(how.status == EWAL_E_INVALID);
   CHECK(how.thread == std::this_thread::get_id());
@@ -101,6 +107,60 @@ TEST(closing_resumes_every_waiting_coroutine) {
     wait_inline(wal, wal.submit(transaction(i + 1, i + 1).batch()).epoch, told[i]);
   wal.close();
   for (auto& one : told) CHECK(one.get_future().get().status == EWAL_OK);
+}
+
+/// One coroutine that appends: its thread is the library's after the first wait.
+detached append_all(const epochwal::spool& spool, std::uint64_t last, std::promise<end>& told) {
+  for (std::uint64_t lsn = 1; lsn <= last; ++lsn) {
+    co_await spool.durable(spool.submit({1, lsn, "x"}));
+    CHECK(spool.bounds().current_lsn >= lsn);
+    CHECK_THROWS(EWAL_E_DEADLOCK, spool.flush());
+  }
+  told.set_value({EWAL_OK, std::this_thread::get_id()});
+}
+
+TEST(a_coroutine_appends_to_a_spool) {
+  const epochwal::spool spool(check::fresh_database());
+  std::promise<end> told;
+  append_all(spool, 50, told);
+  CHECK(told.get_future().get().thread != std::this_thread::get_id());
+  CHECK(spool.bounds().current_lsn == 50);
+}
+
+TEST(records_that_are_durable_do_not_suspend) {
+  const epochwal::spool spool(check::fresh_database());
+  const epochwal::spool_ticket staged = spool.submit({1, 5, "x"});
+  spool.wait(staged);
+  std::promise<end> told;
+  wait_inline(spool, staged, told);
+  CHECK(told.get_future().get().thread == std::this_thread::get_id());
+  // In memory nothing ever does.
+  const epochwal::primary primary = epochwal::primary::in_memory();
+  std::promise<end> again;
+  append_in_memory(primary.spool(), 100'000, again);
+  CHECK(again.get_future().get().thread == std::this_thread::get_id());
+}
+
+TEST(an_executor_chooses_the_thread_for_records) {
+  const epochwal::spool spool(check::fresh_database());
+  const epochwal::spool_ticket staged = spool.submit({1, 1, "x"});
+  std::promise<std::coroutine_handle<>> posted;
+  std::promise<end> told;
+  wait_on(spool, staged,
+          [&posted](std::coroutine_handle<> waiting) { posted.set_value(waiting); }, told);
+  posted.get_future().get().resume();
+  CHECK(told.get_future().get().thread == std::this_thread::get_id());
+}
+
+TEST(a_ticket_that_was_never_given_is_refused) {
+  const epochwal::spool spool(check::fresh_database());
+  std::promise<end> told;
+  wait_inline(spool, epochwal::spool_ticket{1 << 20, 0, 0}, told);
+  CHECK(told.get_future().get().status == EWAL_E_INVALID);
+  spool.close();
+  std::promise<end> closed;
+  wait_inline(spool, epochwal::spool_ticket{1, 1, 1}, closed);
+  CHECK(closed.get_future().get().status == EWAL_E_CLOSED);
 }
 
 int main() { return check::run(); }

@@ -3,6 +3,7 @@
 #include "check.hpp"
 #include "workload.hpp"
 
+#include <future>
 #include <string>
 #include <type_traits>
 
@@ -153,5 +154,64 @@ TEST(listings_work) {
   REQUIRE(removed.has_value());
   CHECK(*removed == 1);
 }
+
+TEST(callables_go_through) {
+  const std::string db = check::fresh_database();
+  std::string image = "x";
+  epochwal::segment_record one;
+  one.txn_id = one.page_number = 1;
+  one.begin_seq = one.end_seq = 1;
+  one.has_end_seq = true;
+  const epochwal::segment_record records[] = {one.after(image)};
+  CHECK(epochwal::try_write_segment(db, 3, records).has_value());
+  int n = 0;
+  const auto count = [&n](const auto&) { ++n; };
+  CHECK(epochwal::try_read_segment(db, 3, count).has_value());
+  CHECK(epochwal::try_for_each_segment(db, count).has_value());
+  CHECK(n == 2);
+  epochwal::spool_options options;
+  options.find_term([&n](epochwal::bytes) { return static_cast<std::uint64_t>(++n); });
+  const auto spool = epochwal::spool::try_open(db, options);
+  REQUIRE(spool.has_value());
+  const auto staged = spool->try_submit({1, 1, "one"});
+  REQUIRE(staged.has_value());
+  CHECK(spool->try_on_durable(*staged, [&n](auto, ewal_status s) { n += s == EWAL_OK; })
+            .has_value());
+  CHECK(spool->try_close().has_value());
+  CHECK(n == 3);
+}
+
+#ifdef EPOCHWAL_COROUTINES
+namespace {
+/// Starts at once, ends by itself.
+struct detached {
+  struct promise_type {
+    detached get_return_object() noexcept { return {}; }
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    std::suspend_never final_suspend() noexcept { return {}; }
+    void return_void() noexcept {}
+    void unhandled_exception() noexcept {}
+  };
+};
+
+template <class Log, class Ticket>
+detached wait(const Log& log, Ticket ticket, std::promise<ewal_status>& told) {
+  const epochwal::result<void> outcome = co_await log.durable(ticket);
+  told.set_value(outcome ? EWAL_OK : outcome.error().status());
+}
+}  // namespace
+
+TEST(a_coroutine_is_given_a_result) {
+  const auto spool = epochwal::spool::try_open(check::fresh_database());
+  REQUIRE(spool.has_value());
+  const auto staged = spool->try_submit({1, 1, "one"});
+  REQUIRE(staged.has_value());
+  std::promise<ewal_status> good, bad;
+  wait(*spool, *staged, good);
+  CHECK(good.get_future().get() == EWAL_OK);
+  wait(epochwal::coordinator(), std::uint64_t{1}, bad);
+  CHECK(bad.get_future().get() == EWAL_E_INVALID);
+}
+#endif
 
 int main() { return check::run(); }

@@ -7,11 +7,17 @@
 #include <poll.h>
 
 #include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <future>
 #include <limits>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #if __cplusplus >= 202002L
@@ -385,6 +391,77 @@ TEST(a_spool_knows_its_past) {
   CHECK(terms[1].term == 7);
   CHECK(terms[1].first_lsn == 3);
   CHECK(spool.lost().empty());
+}
+
+/// A RDLW file of version 1, without terms: the payloads are their digits.
+void write_version_one(const std::string& path, unsigned count) {
+  std::ofstream file(path, std::ios::binary);
+  for (unsigned lsn = 1; lsn <= count; ++lsn) {
+    char record[22] = "RDLW\1";
+    record[5] = static_cast<char>(lsn);
+    record[13] = 1;
+    record[21] = static_cast<char>('0' + lsn);
+    file.write(record, sizeof record);
+  }
+}
+
+TEST(any_callable_finds_terms_and_what_it_throws_comes_out) {
+  const std::string db = check::fresh_database();
+  const std::string file = db + ".logical.wal";
+  write_version_one(file, 5);
+  epochwal::spool_options options;
+  options.find_term([calls = std::make_unique<int>(0)](epochwal::bytes) -> std::uint64_t {
+    if (++*calls == 3) throw std::out_of_range("no term");
+    return 1;
+  });
+  const auto fails = [](auto&& open) {
+    try {
+      open();
+      return false;
+    } catch (const std::out_of_range& e) {
+      return std::string_view(e.what()) == "no term";
+    }
+  };
+  CHECK(fails([&] { epochwal::spool refused(db, options); }));
+  CHECK(std::filesystem::exists(file));
+  options.find_term([](epochwal::bytes payload) {
+    return static_cast<std::uint64_t>(payload[0]) - '0' + 6;
+  });
+  epochwal::primary_options of_primary;
+  of_primary.spool = options;
+  {
+    const epochwal::primary primary(db, of_primary);
+    CHECK(!std::filesystem::exists(file));
+    const epochwal::records got = primary.spool().read_since(0);
+    REQUIRE(got.size() == 5);
+    CHECK(got.front().term == 7);
+    CHECK(got.back().term == 11);
+  }
+  // One that throws for a primary.
+  const std::string other = check::fresh_database();
+  write_version_one(other + ".logical.wal", 1);
+  of_primary.spool.find_term(
+      [](epochwal::bytes) -> std::uint64_t { throw std::out_of_range("no term"); });
+  CHECK(fails([&] { epochwal::primary refused(other, of_primary); }));
+}
+
+TEST(a_callback_tells_of_records_once) {
+  const epochwal::spool spool(check::fresh_database(), quiet());
+  const epochwal::spool_ticket staged = spool.submit({1, 4, "x"});
+  std::promise<std::pair<std::uint64_t, ewal_status>> told;
+  auto future = told.get_future();
+  // Not copyable: a promise.
+  spool.on_durable(staged, [told = std::move(told)](std::uint64_t epoch,
+                                                    ewal_status status) mutable {
+    told.set_value({epoch, status});
+  });
+  CHECK(future.get() == std::pair(staged.epoch, ewal_status{EWAL_OK}));
+  CHECK(spool.bounds().current_lsn == 4);
+  auto alive = std::make_shared<int>(0);
+  const std::weak_ptr<int> watched = alive;
+  CHECK_THROWS(EWAL_E_INVALID,
+               spool.on_durable({1 << 20, 0, 0}, [alive = std::move(alive)](auto, auto) {}));
+  CHECK(watched.expired());
 }
 
 TEST(options_out_of_range_are_refused) {

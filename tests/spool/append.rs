@@ -3,8 +3,10 @@
 use super::common::{PATIENCE, Place};
 use super::tools::{append, append_all, everywhere, open, payload, read_all, small};
 use epochwal::ErrorKind;
-use epochwal::spool::{Bounds, ReadLimit, Record, Spool, SpoolOptions};
+use epochwal::spool::{Bounds, ReadLimit, Record, Spool, SpoolOptions, SpoolTicket};
 use epochwal::storage::sim::SimStorage;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 fn kind(result: epochwal::Result<()>) -> ErrorKind {
     result.unwrap_err().kind()
@@ -41,6 +43,36 @@ fn what_was_appended_is_read_and_outlives_a_reopen() {
         append(&spool, 1, 1501).unwrap();
         assert_eq!(read_all(&spool, 1500, 100).unwrap(), [1501]);
     });
+}
+
+#[test]
+fn callbacks_run_once_and_may_not_block() {
+    let place = Place::real();
+    let spool = Arc::new(open(&place, &small()).unwrap());
+    let (send, receive) = mpsc::channel();
+    let record = Record {
+        term: 1,
+        lsn: 7,
+        timestamp_ms: 1,
+        payload: b"x",
+    };
+    let ticket = spool.submit(&[record]).unwrap();
+    let inner = spool.clone();
+    let callback = move |epoch, outcome: epochwal::Result<()>| {
+        let seen = inner.bounds().current_lsn;
+        let blocked = kind(inner.flush(None));
+        send.send((epoch, outcome.is_ok(), seen, blocked)).unwrap();
+    };
+    spool.on_durable(ticket, Box::new(callback)).unwrap();
+    let got = receive.recv_timeout(Duration::from_secs(60)).unwrap();
+    assert_eq!(got, (ticket.epoch, true, 7, ErrorKind::Deadlock));
+    assert!(receive.recv().is_err(), "the callback is gone");
+    let never = SpoolTicket {
+        epoch: ticket.epoch + 1000,
+        ..ticket
+    };
+    let refused = spool.on_durable(never, Box::new(|_, _| unreachable!()));
+    assert_eq!(kind(refused), ErrorKind::Invalid);
 }
 
 #[test]

@@ -284,27 +284,20 @@ class coordinator {
 #endif
 
 #ifdef EPOCHWAL_COROUTINES
-  /// `co_await wal.durable(ticket)` gives `result<void>`'s content: it throws
-  /// where exceptions are on, and is a result where they are off. See
-  /// `durable_awaiter` for the thread that goes on.
-  [[nodiscard]] durable_awaiter<resume_inline> durable(const ticket& staged) const noexcept {
-    return {handle_, staged.epoch, resume_inline{}};
+  /// `co_await wal.durable(ticket)` goes on once that is durable, and throws, or
+  /// gives a result where exceptions are off, as `wait` does. See
+  /// `durable_awaiter` for the thread that goes on. An executor is a callable
+  /// that takes the waiting `std::coroutine_handle<>`, and resumes it on a thread
+  /// of its own choice.
+  template <class Executor = resume_inline>
+  [[nodiscard]] auto durable(std::uint64_t epoch, Executor&& executor = {}) const {
+    using resume = std::decay_t<Executor>;
+    return durable_awaiter<detail::awaited_epoch, resume>({handle_, epoch},
+                                                          std::forward<Executor>(executor));
   }
-  [[nodiscard]] durable_awaiter<resume_inline> durable(std::uint64_t epoch) const noexcept {
-    return {handle_, epoch, resume_inline{}};
-  }
-  /// The same, handing the waiting coroutine to `executor`, a callable that
-  /// takes a `std::coroutine_handle<>` and resumes it on a thread of its own
-  /// choice.
-  template <class Executor>
-  [[nodiscard]] durable_awaiter<std::decay_t<Executor>> durable(const ticket& staged,
-                                                                Executor&& executor) const {
+  template <class Executor = resume_inline>
+  [[nodiscard]] auto durable(const ticket& staged, Executor&& executor = {}) const {
     return durable(staged.epoch, std::forward<Executor>(executor));
-  }
-  template <class Executor>
-  [[nodiscard]] durable_awaiter<std::decay_t<Executor>> durable(std::uint64_t epoch,
-                                                                Executor&& executor) const {
-    return {handle_, epoch, std::forward<Executor>(executor)};
   }
 #endif
 

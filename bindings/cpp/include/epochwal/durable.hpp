@@ -1,4 +1,4 @@
-// C++20: `co_await coordinator.durable(ticket)`.
+// C++20: `co_await wal.durable(ticket)`, of a coordinator and of a spool.
 
 #ifndef EPOCHWAL_DURABLE_HPP
 #define EPOCHWAL_DURABLE_HPP
@@ -17,35 +17,66 @@ struct resume_inline {
   void operator()(std::coroutine_handle<> waiting) const { waiting.resume(); }
 };
 
-/// Waits for an epoch without a thread.
-///
-/// Where the epoch is durable already the coroutine goes on at once, on its
-/// own thread. Else it is suspended, and `resume` is called with it **on a
-/// thread of the library**. With `resume_inline` the coroutine itself goes on
-/// there: it should be quick, it holds up the news for others, and calls that
-/// block on this library fail with EWAL_E_DEADLOCK, closing it included. Pass
-/// an executor to go on elsewhere.
-///
-/// A suspended coroutine must not be destroyed before it was resumed: closing
-/// the coordinator resumes all of them.
-template <class Resume>
-class [[nodiscard]] durable_awaiter {
- public:
-  durable_awaiter(ewal_coordinator handle, std::uint64_t epoch, Resume resume)
-      : handle_(handle), epoch_(epoch), resume_(std::move(resume)) {}
+namespace detail {
 
-  [[nodiscard]] bool await_ready() const noexcept {
+/// An epoch of a coordinator, as what a coroutine waits for.
+struct awaited_epoch {
+  ewal_coordinator log;
+  std::uint64_t epoch;
+
+  [[nodiscard]] bool is_durable() const noexcept {
     std::uint64_t durable = 0;
     bool any = false;
-    return ewal_durable_epoch(handle_, &durable, &any) == EWAL_OK && any && epoch_ <= durable;
+    return ewal_durable_epoch(log, &durable, &any) == EWAL_OK && any && epoch <= durable;
   }
+  ewal_status call_back(ewal_durable_fn run, void* user, ewal_error* e) const noexcept {
+    return ewal_on_durable(log, epoch, run, user, nullptr, e);
+  }
+};
+
+/// Records of a spool.
+struct awaited_records {
+  ewal_spool log;
+  ewal_spool_ticket ticket;
+
+  [[nodiscard]] bool is_durable() const noexcept {
+    std::uint64_t last = 0;
+    return ewal_spool_bounds(log, nullptr, &last, nullptr) == EWAL_OK &&
+           ticket.last_lsn != 0 && ticket.last_lsn <= last;
+  }
+  ewal_status call_back(ewal_durable_fn run, void* user, ewal_error* e) const noexcept {
+    return ewal_spool_on_durable(log, ticket, run, user, nullptr, e);
+  }
+};
+
+}  // namespace detail
+
+/// Waits until something is durable, without a thread.
+///
+/// Where it is already the coroutine goes on at once, on its own thread. Else it
+/// is suspended, and `resume` is called with it **on a thread of the library**.
+/// With `resume_inline` the coroutine itself goes on there: it should be quick,
+/// it holds up the news for others, and calls that block on this library fail
+/// with EWAL_E_DEADLOCK, closing it included. Pass an executor to go on
+/// elsewhere. An exception that leaves the executor ends the program.
+///
+/// A suspended coroutine must not be destroyed before it was resumed: closing
+/// the log resumes all of them.
+template <class Awaited, class Resume>
+class [[nodiscard]] durable_awaiter {
+ public:
+  /// What `durable` gives.
+  durable_awaiter(const Awaited& awaited, Resume resume)
+      : awaited_(awaited), resume_(std::move(resume)) {}
+
+  [[nodiscard]] bool await_ready() const noexcept { return awaited_.is_durable(); }
 
   bool await_suspend(std::coroutine_handle<> waiting) noexcept {
     waiting_ = waiting;
     detail::c_error e;
     // From a success on, another thread may have resumed the coroutine and
     // with it destroyed this object: nothing of it is touched again.
-    const ewal_status status = ewal_on_durable(handle_, epoch_, notify, this, nullptr, &e);
+    const ewal_status status = awaited_.call_back(notify, this, &e);
     if (status == EWAL_OK) return true;
     failure_ = e;
     status_ = status;
@@ -72,8 +103,7 @@ class [[nodiscard]] durable_awaiter {
     return failure_.as_unexpected(status_);
   }
 
-  ewal_coordinator handle_;
-  std::uint64_t epoch_;
+  Awaited awaited_;
   Resume resume_;
   std::coroutine_handle<> waiting_;
   ewal_status status_ = EWAL_OK;

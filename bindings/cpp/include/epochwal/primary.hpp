@@ -494,11 +494,15 @@ class primary {
   explicit primary(ewal_primary handle) noexcept : handle_(handle) {}
 
   static result<primary> open_at(const char* path, const primary_options& options) {
+    ewal_spool_options of_spool = options.spool;
+    detail::term_call terms(options.spool.terms_);
+    terms.put_into(of_spool);
     ewal_primary_options c = options;
-    c.spool = &options.spool;
+    c.spool = &of_spool;
     ewal_primary handle{};
     auto done =
         detail::call([&](ewal_error* e) { return ewal_primary_open(path, &c, &handle, e); });
+    terms.throw_on();
     if (!done.has_value()) return detail::unexpected(std::move(done).error());
     return primary(handle);
   }

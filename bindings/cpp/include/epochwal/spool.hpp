@@ -3,19 +3,81 @@
 #ifndef EPOCHWAL_SPOOL_HPP
 #define EPOCHWAL_SPOOL_HPP
 
+#include <epochwal/callback.hpp>
 #include <epochwal/descriptor.hpp>
 #include <epochwal/result.hpp>
 #include <epochwal/view.hpp>
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <iterator>
+#include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#ifdef EPOCHWAL_COROUTINES
+#include <epochwal/durable.hpp>
+#endif
+
 EPOCHWAL_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// A callable that finds terms, shared by copies of the options.
+struct term_finder {
+  std::shared_ptr<void> function;
+  std::uint64_t (*find)(void* function, bytes payload) = nullptr;
+};
+
+/// One open's use of it. What the callable throws is kept, and makes the open
+/// fail.
+class term_call {
+ public:
+  explicit term_call(const term_finder& finder) noexcept : finder_(finder) {}
+
+  /// Puts it in, where there is one.
+  void put_into(ewal_spool_options& options) noexcept {
+    if (finder_.find == nullptr) return;
+    options.term_of = run;
+    options.term_user = this;
+  }
+
+  /// Throws what the callable has thrown.
+  void throw_on() const {
+#ifndef EPOCHWAL_NO_EXCEPTIONS
+    if (thrown_) std::rethrow_exception(thrown_);
+#endif
+  }
+
+ private:
+  static std::uint64_t run(void* user, const void* payload, std::size_t size) noexcept {
+    auto* self = static_cast<term_call*>(user);
+#ifndef EPOCHWAL_NO_EXCEPTIONS
+    try {
+      return self->find(payload, size);
+    } catch (...) {
+      self->thrown_ = std::current_exception();
+      return EWAL_TERM_REFUSED;
+    }
+#else
+    return self->find(payload, size);
+#endif
+  }
+  std::uint64_t find(const void* payload, std::size_t size) const {
+    return finder_.find(finder_.function.get(), as_bytes(payload, size));
+  }
+
+  const term_finder& finder_;
+#ifndef EPOCHWAL_NO_EXCEPTIONS
+  std::exception_ptr thrown_{};
+#endif
+};
+
+}  // namespace detail
 
 /// The options of `ewal_spool_options`, at their defaults. Fields are those of
 /// the C struct, documented there; zero is the default everywhere.
@@ -32,6 +94,25 @@ struct spool_options : ewal_spool_options {
     block_timeout_ns = time.count();
     return *this;
   }
+  /// Calls `function(bytes)` for the payload of each record of RDLW version 1 or
+  /// 2 that the open takes in: it gives the record's term, or 0 where it has
+  /// none. What it throws comes out of the open, which takes nothing in then.
+  template <class F>
+  spool_options& find_term(F&& function) {
+    using owned = std::decay_t<F>;
+    static_assert(std::is_invocable_r_v<std::uint64_t, owned&, bytes>,
+                  "the callable takes bytes and gives a term");
+    terms_.function = std::make_shared<owned>(std::forward<F>(function));
+    terms_.find = [](void* found, bytes payload) -> std::uint64_t {
+      return (*static_cast<owned*>(found))(payload);
+    };
+    return *this;
+  }
+
+ private:
+  friend class spool;
+  friend class primary;
+  detail::term_finder terms_;
 };
 
 /// What submitted records were given: what to wait for.
@@ -39,6 +120,11 @@ struct spool_ticket {
   std::uint64_t epoch = 0;
   std::uint64_t first_lsn = 0;
   std::uint64_t last_lsn = 0;
+
+  /// As the C functions want it.
+  [[nodiscard]] constexpr ewal_spool_ticket to_c() const noexcept {
+    return {epoch, first_lsn, last_lsn};
+  }
 };
 
 /// How much a read may give. At least one record is given where there is one.
@@ -157,9 +243,13 @@ class spool {
   /// Opens the spool of the data file at `path`. A second writer gets
   /// EWAL_E_LOCKED.
   static result<spool> try_open(path_view path, const spool_options& options = {}) {
+    ewal_spool_options c = options;
+    detail::term_call terms(options.terms_);
+    terms.put_into(c);
     ewal_spool handle{};
     auto done = detail::call(
-        [&](ewal_error* e) { return ewal_spool_open(path.c_str(), &options, &handle, e); });
+        [&](ewal_error* e) { return ewal_spool_open(path.c_str(), &c, &handle, e); });
+    terms.throw_on();
     if (!done.has_value()) return detail::unexpected(std::move(done).error());
     return spool(handle);
   }
@@ -192,9 +282,9 @@ class spool {
 
   /// Waits until what was submitted is durable. EWAL_TIMEOUT: still pending.
   result<void> try_wait(const spool_ticket& staged, timeout time = forever) const {
-    const ewal_spool_ticket c{staged.epoch, staged.first_lsn, staged.last_lsn};
-    return detail::call(
-        [&](ewal_error* e) { return ewal_spool_wait(handle_, c, time.count(), e); });
+    return detail::call([&](ewal_error* e) {
+      return ewal_spool_wait(handle_, staged.to_c(), time.count(), e);
+    });
   }
   /// The same for what a failed append has left staged.
   result<void> try_wait(const ticket& staged, timeout time = forever) const {
@@ -203,8 +293,19 @@ class spool {
 
   /// Starts the flush of what was submitted, in the background.
   result<void> try_request_flush(const spool_ticket& staged) const {
-    const ewal_spool_ticket c{staged.epoch, staged.first_lsn, staged.last_lsn};
-    return detail::call([&](ewal_error* e) { return ewal_spool_request_flush(handle_, c, e); });
+    return detail::call(
+        [&](ewal_error* e) { return ewal_spool_request_flush(handle_, staged.to_c(), e); });
+  }
+
+  /// Calls `function(epoch, status)` once; see `coordinator::try_on_durable`. In
+  /// memory it is called before this returns, on this thread.
+  template <class F>
+  result<void> try_on_durable(const spool_ticket& staged, F&& function) const {
+    return detail::give_callback(
+        std::forward<F>(function),
+        [&](ewal_durable_fn run, void* user, ewal_drop_fn drop, ewal_error* e) {
+          return ewal_spool_on_durable(handle_, staged.to_c(), run, user, drop, e);
+        });
   }
 
   /// Waits for all that is staged.
@@ -394,6 +495,10 @@ class spool {
   void request_flush(const spool_ticket& staged) const {
     detail::unwrap(try_request_flush(staged));
   }
+  template <class F>
+  void on_durable(const spool_ticket& staged, F&& function) const {
+    detail::unwrap(try_on_durable(staged, std::forward<F>(function)));
+  }
   void flush(timeout time = forever) const { detail::unwrap(try_flush(time)); }
   [[nodiscard]] records read_since(std::uint64_t lsn, read_limit limit = {}) const {
     return detail::unwrap(try_read_since(lsn, limit));
@@ -431,6 +536,16 @@ class spool {
   }
   static ewal_salvage_report salvage(path_view path) { return detail::unwrap(try_salvage(path)); }
   void close(timeout time = forever) const { detail::unwrap(try_close(time)); }
+#endif
+
+#ifdef EPOCHWAL_COROUTINES
+  /// `co_await spool.durable(ticket)`; see `coordinator::durable`.
+  template <class Executor = resume_inline>
+  [[nodiscard]] auto durable(const spool_ticket& staged, Executor&& executor = {}) const {
+    using resume = std::decay_t<Executor>;
+    return durable_awaiter<detail::awaited_records, resume>({handle_, staged.to_c()},
+                                                            std::forward<Executor>(executor));
+  }
 #endif
 
   /// The C handle, still owned by this object.
