@@ -25,7 +25,7 @@ CXXFLAGS ?= -O1 -g
 INCLUDES := -I$(CURDIR)/include -I$(CURDIR)/bindings/cpp/include
 LINK := -L$(LIB) -Wl,-rpath,$(LIB) -lepochwal -pthread
 
-RUST_SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
+RUST_SOURCES := Cargo.toml Cargo.lock bindings/build.sh $(shell find src -name '*.rs')
 PYTHON_SOURCES := python/pyproject.toml python/Cargo.toml \
 	$(shell find python/src python/epochwal -name '*.rs' -o -name '*.py' -o -name '*.pyi')
 HEADERS := $(shell find include bindings/cpp/include -name '*.h' -o -name '*.hpp')

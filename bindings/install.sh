@@ -23,9 +23,9 @@ version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/Cargo.toml" | head -n 1)
 major=${version%%.*}
 minor=${version#*.}
 minor=${minor%%.*}
-soversion=$(sed -n 's/.*-soname,libepochwal\.so\.\([0-9]*\).*/\1/p' "$root/build.rs")
+soversion=$(sed -n 's/^soname=libepochwal\.so\.//p' "$root/bindings/build.sh")
 if [ -z "$version" ] || [ -z "$soversion" ]; then
-    echo "install.sh: no version in Cargo.toml, or no soname in build.rs" >&2
+    echo "install.sh: no version in Cargo.toml, or no soname in bindings/build.sh" >&2
     exit 1
 fi
 

@@ -92,8 +92,9 @@ nightly() {
 	*" -Zbuild-std"*) ;;
 	*) flags+=" -Cunsafe-allow-abi-mismatch=sanitizer" ;;
 	esac
-	RUSTFLAGS=$flags CARGO_TARGET_DIR="$target/$sanitizer" cargo +nightly \
-		"$command" --target "$triple" "$@"
+	local build=(cargo +nightly "$command")
+	[ "$command" != library ] || build=(env CARGO="cargo +nightly" bindings/build.sh)
+	RUSTFLAGS=$flags CARGO_TARGET_DIR="$target/$sanitizer" "${build[@]}" --target "$triple" "$@"
 }
 export -f nightly
 export target triple
@@ -102,7 +103,7 @@ library=$plain link=
 runtime=$(rustc +nightly --print target-libdir 2>/dev/null)/librustc-nightly_rt
 if [ ! -f "$runtime.asan.a" ]; then
 	missing+=("a nightly Rust with its sanitizers (the library is not instrumented)")
-elif step "addresses, the library" bash -c 'nightly address rustc --lib --crate-type cdylib'; then
+elif step "addresses, the library" bash -c 'nightly address library'; then
 	library=$target/address/$triple/debug/libepochwal.so
 	link="-rdynamic -Wl,--whole-archive $runtime.asan.a -Wl,--no-whole-archive -ldl -lrt -lm"
 	# Wrong designs may do what a sanitizer ends a program for.
