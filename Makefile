@@ -8,6 +8,7 @@ CC ?= cc
 CXX ?= c++
 PYTHON ?= python3
 PREFIX ?= /usr/local
+LIBDIR ?= lib
 DESTDIR ?=
 CARGO ?= cargo
 
@@ -41,7 +42,8 @@ TEST_ENV := CC='$(CC)' CXX='$(CXX)' EPOCHWAL_LIB_DIR='$(LIB)' EPOCHWAL_EXAMPLES=
 help:
 	@echo 'make demo          real SQLite commits, kills, three replicas, and what comes back'
 	@echo 'make sqlite-host   many SQLite databases in one group commit, killed and compared'
-	@echo 'make test          lint, then all tests: test-rust test-c test-cpp test-python test-cross'
+	@echo 'make test          lint, then all tests: test-rust test-c test-cpp test-install'
+	@echo '                   test-python test-cross'
 	@echo 'make lint          rustfmt, clippy, ruff, mypy, stubtest, pyright'
 	@echo 'make bench         bench-commits and bench-paths: all figures, into build/bench'
 	@echo 'make bench-quick   a look of less than two minutes, without rivals'
@@ -50,7 +52,8 @@ help:
 	@echo 'make bench-sqlite  many SQLite databases: one log against a WAL each'
 	@echo 'make counts        instructions of the main paths beside their baseline'
 	@echo 'make header        regenerate include/epochwal.h'
-	@echo 'make install       PREFIX=$(PREFIX)'
+	@echo 'make install       PREFIX=$(PREFIX) LIBDIR=$(LIBDIR) DESTDIR=$(DESTDIR)'
+	@echo 'make uninstall     takes that away again'
 	@echo 'make check-extra   clang, sanitizers, valgrind and Miri, where they are present'
 	@echo 'make check-packages  the wheel and the sdist, each tested in an empty environment'
 	@echo 'make fuzz          FUZZ_SECONDS=60 each, FUZZ=target for one; needs nightly and cargo-fuzz'
@@ -131,8 +134,8 @@ sqlite-host: $(SQLITE_HOST)
 
 # What is tested
 
-.PHONY: test test-rust test-c test-cpp test-python test-cross
-test: lint test-rust test-c test-cpp test-python test-cross
+.PHONY: test test-rust test-c test-cpp test-install test-python test-cross
+test: lint test-rust test-c test-cpp test-install test-python test-cross
 
 test-rust:
 	$(CARGO) test --quiet --workspace
@@ -142,8 +145,12 @@ test-rust:
 test-c: build/lib.stamp
 	$(TEST_ENV) tests/c/run.sh
 
-test-cpp: build/lib.stamp build/venv.stamp
-	PATH='$(BIN)':"$$PATH" $(TEST_ENV) tests/cpp/run.sh
+test-cpp: build/lib.stamp
+	$(TEST_ENV) tests/cpp/run.sh
+
+# The venv has cmake, where the system has none.
+test-install: build/lib.stamp build/venv.stamp
+	PATH='$(BIN)':"$$PATH" $(TEST_ENV) tests/install/run.sh
 
 test-python: build/python.stamp
 	$(BIN)/pytest -q -c python/pyproject.toml python/tests
@@ -272,11 +279,16 @@ counts-write:
 
 # What is installed
 
-.PHONY: install
-install:
+# Root may have no cargo: then `make release`, and as root bindings/install.sh.
+.PHONY: release install uninstall
+release:
 	CARGO='$(CARGO)' bindings/build.sh --release
 	$(CARGO) build --release -p epochwal-cli
-	DESTDIR='$(DESTDIR)' sh bindings/install.sh '$(PREFIX)' '$(CARGO_TARGET_DIR)/release'
+install: release
+	DESTDIR='$(DESTDIR)' LIBDIR='$(LIBDIR)' sh bindings/install.sh '$(PREFIX)' \
+	    '$(CARGO_TARGET_DIR)/release'
+uninstall:
+	DESTDIR='$(DESTDIR)' LIBDIR='$(LIBDIR)' sh bindings/install.sh --uninstall '$(PREFIX)'
 
 .PHONY: clean
 clean:

@@ -1,16 +1,15 @@
 #!/bin/sh
 # Builds and runs the tests of the C++ face: the header in every language
-# version and with and without exceptions, the examples, and an installed copy
-# as its users find it.
+# version and with and without exceptions, and the examples.
 #
 #   tests/cpp/run.sh
 #
-# CXX chooses the compiler (g++), CARGO_TARGET_DIR where cargo builds. CMake is
-# used where there is one (PATH, or .venv/bin). EWAL_CXXFLAGS adds compiler
-# flags (a sanitizer), also for linking unless EWAL_LDFLAGS is set; EWAL_UNDER
-# is what runs the tests of the header (valgrind), EWAL_STANDARDS the language
-# versions of these. With EWAL_LIBRARY that library is tested instead of what
-# cargo builds (one with a sanitizer in it), in those tests alone.
+# CXX chooses the compiler (g++), CARGO_TARGET_DIR where cargo builds.
+# EWAL_CXXFLAGS adds compiler flags (a sanitizer), also for linking unless
+# EWAL_LDFLAGS is set; EWAL_UNDER is what runs the tests of the header
+# (valgrind), EWAL_STANDARDS the language versions of these. With EWAL_LIBRARY
+# that library is tested instead of what cargo builds (one with a sanitizer in
+# it), in those tests alone.
 
 set -eu
 
@@ -218,108 +217,5 @@ example_primary() {
         diff - "$SCRATCH/said"
 }
 expect "the example of the primary" example_primary
-
-# As a user finds it: installed, then moved, so that nothing can point at the
-# tree that it was built in.
-prefix=$SCRATCH/prefix
-expect "installs" sh bindings/install.sh "$prefix" "$build"
-export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"
-
-soname_and_links() {
-    readelf -d "$prefix/lib/libepochwal.so" | grep -q 'SONAME.*\[libepochwal\.so\.0\]' &&
-        test "$(readlink "$prefix/lib/libepochwal.so")" = libepochwal.so.0 &&
-        test "$(readlink "$prefix/lib/libepochwal.so.0")" = libepochwal.so.0.1.0 &&
-        test -f "$prefix/lib/libepochwal.so.0.1.0"
-}
-expect "the shared library has its name and links" soname_and_links
-
-# The tool is installed where it was built, with what its shells and man read.
-the_tool() {
-    test -f "$build/epochwal" || return 0
-    "$prefix/bin/epochwal" --version | grep -q '^epochwal ' &&
-        grep -q 'EXIT STATUS' "$prefix/share/man/man1/epochwal.1" &&
-        test -s "$prefix/share/man/man1/epochwal-spool-cat.1" &&
-        grep -q epochwal "$prefix/share/bash-completion/completions/epochwal" &&
-        grep -q epochwal "$prefix/share/zsh/site-functions/_epochwal" &&
-        grep -q epochwal "$prefix/share/fish/vendor_completions.d/epochwal.fish"
-}
-expect "the tool has its manual and its completions" the_tool
-
-version_of_header() {
-    test "$(pkg-config --modversion epochwal)" = \
-        "$(sed -n 's/^#define EWAL_VERSION "\(.*\)"$/\1/p' "$prefix/include/epochwal.h")"
-}
-expect "the .pc file and the header name one version" version_of_header
-
-consumer() {
-    db=$(mktemp -d "$SCRATCH/consumer-XXXXXX")/db
-    "$1" "$db" "$SCRATCH/frames"
-}
-pkg_config_shared() {
-    # shellcheck disable=SC2046
-    $CXX -std=c++17 -pthread examples/cpp/commit.cpp -o "$SCRATCH/pc-shared" \
-        $(pkg-config --cflags --libs epochwal) -Wl,-rpath,"$prefix/lib" &&
-        readelf -d "$SCRATCH/pc-shared" | grep -q 'NEEDED.*libepochwal\.so\.0' &&
-        consumer "$SCRATCH/pc-shared"
-}
-pkg_config_static() {
-    # shellcheck disable=SC2046
-    $CXX -std=c++17 -static examples/cpp/commit.cpp -o "$SCRATCH/pc-static" \
-        $(pkg-config --static --cflags --libs epochwal) 2>&1 &&
-        ! readelf -d "$SCRATCH/pc-static" | grep -q NEEDED &&
-        consumer "$SCRATCH/pc-static"
-}
-# The archive in a program that is otherwise linked as ever.
-pkg_config_archive() {
-    # shellcheck disable=SC2046
-    $CXX -std=c++17 -pthread examples/cpp/commit.cpp -o "$SCRATCH/pc-archive" \
-        $(pkg-config --static --cflags --libs epochwal | sed 's/-lepochwal/-l:libepochwal.a/') &&
-        ! readelf -d "$SCRATCH/pc-archive" | grep -q libepochwal &&
-        consumer "$SCRATCH/pc-archive"
-}
-expect "pkg-config, shared" pkg_config_shared
-expect "pkg-config, all static" pkg_config_static
-expect "pkg-config, static archive" pkg_config_archive
-
-# The native libraries that the .pc file names are those that rustc names.
-native_libs() {
-    says=$(CARGO_TERM_COLOR=never bindings/build.sh --quiet -- \
-        --print native-static-libs 2>&1 | sed -n 's/.*native-static-libs: //p' | tail -n 1)
-    test -n "$says" || { echo "rustc names no native libraries" && return 1; }
-    pkg-config --static --libs-only-l epochwal | tr ' ' '\n' | grep -v '^-lepochwal$' |
-        grep . | sort -u >"$SCRATCH/ours"
-    # libc and libgcc_s come from the compiler's driver.
-    echo "$says" | tr ' ' '\n' | grep -v -e '^-lc$' -e '^-lgcc_s$' |
-        grep . | sort -u >"$SCRATCH/theirs"
-    # Ours may name more: what older C libraries keep apart.
-    missing=$(comm -13 "$SCRATCH/ours" "$SCRATCH/theirs")
-    test -z "$missing" || { echo "epochwal.pc lacks: $missing" && return 1; }
-}
-expect "the native libraries are complete" native_libs
-
-cmake=$(command -v cmake || true)
-if [ -z "$cmake" ] && [ -x .venv/bin/cmake ]; then cmake=.venv/bin/cmake; fi
-find_package() {
-    # Moved: the package finds its files from where it stands.
-    cp -a "$prefix" "$SCRATCH/moved"
-    "$cmake" -S tests/cpp/consumer -B "$SCRATCH/cmake" -DCMAKE_PREFIX_PATH="$SCRATCH/moved" \
-        -DCMAKE_CXX_COMPILER="$CXX" -DEXAMPLES="$root/examples/cpp" &&
-        "$cmake" --build "$SCRATCH/cmake" &&
-        consumer "$SCRATCH/cmake/commit_shared" &&
-        consumer "$SCRATCH/cmake/commit_static" &&
-        readelf -d "$SCRATCH/cmake/commit_shared" | grep -q 'NEEDED.*libepochwal\.so\.0' &&
-        ! readelf -d "$SCRATCH/cmake/commit_static" | grep -q libepochwal
-}
-other_version() {
-    ! "$cmake" -S tests/cpp/consumer -B "$SCRATCH/cmake-other" -DWANTED=0.2 \
-        -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_CXX_COMPILER="$CXX" \
-        -DEXAMPLES="$root/examples/cpp"
-}
-if [ -n "$cmake" ]; then
-    expect "find_package, shared and static, after a move" find_package
-    expect "find_package refuses another minor version" other_version
-else
-    echo "cmake is missing: find_package is not tested"
-fi
 
 finish
