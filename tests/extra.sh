@@ -168,7 +168,7 @@ if command -v valgrind >/dev/null; then
 	leaks="--leak-check=full --errors-for-leak-kinds=definite,indirect,possible"
 	step "valgrind, C" env EWAL_LIGHT=1 EWAL_UNDER="$under $leaks" \
 		EWAL_LIBRARY="$plain" \
-		EWAL_TESTS="every_function test_abi test_commit_recover test_guard test_signals test_threads \
+		EWAL_TESTS="test_every_function test_abi test_commit_recover test_guard test_signals test_threads \
 			test_spool_abi test_primary test_primary_abi" \
 		tests/c/run.sh
 	# A child has lost what only its parent's threads still knew.

@@ -244,6 +244,12 @@ impl Coordinator {
         &self.handle.core().path
     }
 
+    /// For calls that need nothing else of a live coordinator.
+    #[cfg(feature = "capi")]
+    pub(crate) fn check_fork(&self) -> Result<()> {
+        self.handle.core().check_fork()
+    }
+
     /// Files that a salvaging open moved or copied aside.
     pub fn salvaged(&self) -> &[PathBuf] {
         &self.handle.core().salvaged

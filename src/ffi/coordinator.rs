@@ -256,6 +256,7 @@ pub unsafe extern "C" fn ewal_coordinator_salvaged(
     // SAFETY: as above.
     let text = unsafe { TextOut::new(buf, cap) };
     let body = |it: &Coordinator| {
+        it.check_fork()?;
         text.check("buf")?;
         let files = it.salvaged();
         let path = files.get(index).ok_or_else(|| {

@@ -74,6 +74,7 @@ pub unsafe extern "C" fn ewal_cursor_next(
     // SAFETY: the caller keeps to the header, here and below.
     let out = unsafe { Out::new(out) };
     let body = || {
+        let pin = CURSORS.pin(cursor.id)?;
         out.required("out")?;
         if timeout_ns != 0 {
             guard::refuse_in_callback("ewal_cursor_next")?;
@@ -82,7 +83,6 @@ pub unsafe extern "C" fn ewal_cursor_next(
             records: max_records,
             bytes: max_bytes,
         };
-        let pin = CURSORS.pin(cursor.id)?;
         let records = pin.next_batch(limit, arg::timeout(timeout_ns), None)?;
         out.set(hand_out(records)?);
         Ok(Done::Ok)

@@ -98,8 +98,9 @@ pub unsafe extern "C" fn ewal_ack_watch_decided(
     // SAFETY: the caller keeps to the header, here and below.
     let out = unsafe { Out::new(out) };
     let body = || {
+        let pin = WATCHES.pin(watch.id)?;
         out.required("out")?;
-        out.set(WATCHES.pin(watch.id)?.is_decided()?);
+        out.set(pin.is_decided()?);
         Ok(Done::Ok)
     };
     // SAFETY: as above.

@@ -97,9 +97,9 @@ pub unsafe extern "C" fn ewal_records_get(
     // SAFETY: as above.
     let out_n = unsafe { Out::new(out_n) };
     let body = || {
+        let pin = RECORDS.pin(records.id)?;
         out.required("out")?;
         out_n.required("out_n")?;
-        let pin = RECORDS.pin(records.id)?;
         if !pin.views.is_empty() {
             out.set(pin.views.as_ptr());
             out_n.set(pin.views.len());

@@ -1,13 +1,14 @@
-# Makes of the header a program that calls every function with NULL and zero.
-# Each must say EWAL_E_INVALID, and why, where it is given an error struct. So a
-# function that is added can't be forgotten. symbols: how many there must be.
+# Makes of the header a table of all functions, each with a call of it over a
+# handle given by number and with NULL and zero else: what test_every_function.c
+# calls. So a function that is added can't be forgotten. symbols: how many there
+# must be.
 
 # A declaration begins at the left margin and may go on over more lines.
 /^[a-z].*[ *]ewal_[a-z_]+\(/ { text = ""; open = 1 }
 open { text = text " " $0 }
 open && /\);$/ { open = 0; declared(text) }
 
-function declared(text,    head, list, name, n, i, arg, args) {
+function declared(text,    head, list, name, n, i, arg, args, kind, told, call) {
   head = list = text
   sub(/\(.*/, "", head)
   name = head
@@ -15,15 +16,32 @@ function declared(text,    head, list, name, n, i, arg, args) {
   sub(/^[^(]*\(/, "", list)
   sub(/\);$/, "", list)
   n = split(list, arg, /, */)
+  kind = "NO_HANDLE"
+  told = "false"
   for (i = 1; i <= n && arg[i] != "void"; i++) {
-    # A zero of the type, which is what stands before the argument's name.
+    # The type is what stands before the argument's name.
     sub(/ *[a-z_0-9]+$/, "", arg[i])
     sub(/^ +/, "", arg[i])
-    args = args (i > 1 ? ", " : "") \
-      (arg[i] == "ewal_error *" ? "ERROR" : "(" arg[i] "){0}")
+    args = args (i > 1 ? ", " : "")
+    if (arg[i] == "ewal_error *") {
+      args = args "error"
+      told = "true"
+    } else if (arg[i] ~ /^ewal_(coordinator|recovery|spool|cursor|records|primary|ack_watch)$/) {
+      args = args "(" arg[i] "){id}"
+      kind = toupper(substr(arg[i], 6))
+    } else {
+      args = args "(" arg[i] "){0}"
+    }
   }
-  calls[++functions] = sprintf("%s(%s(%s))",
-    head ~ /^ *ewal_status / ? "REFUSED" : "HARMLESS", name, args)
+  call = name "(" args ")"
+  if (head !~ /^ *ewal_status /)
+    call = "((void)" call ", EWAL_E_INVALID)"
+  functions++
+  print "static ewal_status call_" name "(uint64_t id, ewal_error *error) {"
+  print "  (void)id, (void)error;"
+  print "  return " call ";\n}"
+  table = table sprintf("    {\"%s\", %s, %s, call_%s},\n", name, kind,
+    head ~ /^ *ewal_status / ? told : "false", name)
 }
 
 END {
@@ -31,21 +49,5 @@ END {
     print functions " functions in the header, but " symbols " symbols" > "/dev/stderr"
     exit 1
   }
-  print "#include \"harness.h\"\n"
-  print "static ewal_error error = EWAL_ERROR_INIT;\n"
-  print "#define HARMLESS(call) (void)(call)"
-  print "#define REFUSED(call) EXPECT(EWAL_E_INVALID, call, &error)\n"
-  print "static void null_and_zero_are_refused(void) {"
-  print "#define ERROR NULL"
-  for (i = 1; i <= functions; i++)
-    print "  " calls[i] ";"
-  print "#undef ERROR\n}\n"
-  print "static void the_error_says_why(void) {"
-  print "#define ERROR (error.code = 0, error.message[0] = 0, &error)"
-  for (i = 1; i <= functions; i++)
-    if (calls[i] ~ /ERROR/)
-      print "  " calls[i] ";\n  CHECK(error.code == EWAL_E_INVALID && error.message[0] != 0);"
-  print "}\n"
-  print "int main(int argc, char **argv) {\n  start(argc, argv);"
-  print "  RUN(null_and_zero_are_refused);\n  RUN(the_error_says_why);\n  return 0;\n}"
+  print "static const function functions[] = {\n" table "};"
 }

@@ -58,6 +58,7 @@ static int child_of(ewal_coordinator wal, uint64_t epoch) {
   ewal_error error = EWAL_ERROR_INIT;
   ewal_ticket ticket;
   one_page p;
+  uint32_t frames;
   uint64_t n;
   int fd;
   const ewal_status forked = EWAL_E_FORKED;
@@ -72,6 +73,9 @@ static int child_of(ewal_coordinator wal, uint64_t epoch) {
          &error);
   EXPECT(forked, ewal_checkpoint(wal, epoch, &error), &error);
   EXPECT(forked, ewal_coordinator_stats(wal, &stats, &error), &error);
+  EXPECT(forked, ewal_stats_prometheus(wal, NULL, 0, NULL, &error), &error);
+  EXPECT(forked, ewal_lane_backlog(wal, 0, &frames, &error), &error);
+  EXPECT(forked, ewal_coordinator_salvaged(wal, 0, NULL, 0, NULL, &error), &error);
   CHECK(ewal_current_epoch(wal, &n) == forked);
   CHECK(ewal_durable_epoch(wal, &n, NULL) == forked);
   EXPECT(forked, ewal_coordinator_close(wal, -1, &error), &error);
