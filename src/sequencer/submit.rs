@@ -62,8 +62,14 @@ impl Sequencer {
             let reserved = {
                 let mut used = self.lanes.lock(lane);
                 let bounds = self.bounds(spill);
-                let got =
-                    entry.in_turn(&mut || self.staging.reserve(entry.len(), &mut used, bounds))?;
+                let got = entry
+                    .in_turn(&mut || self.staging.reserve(entry.len(), &mut used, bounds))
+                    // A failure comes first: what follows entries of an unknown
+                    // outcome would be told as if those were there.
+                    .map_err(|e| match self.staging.is_shut() {
+                        true => self.refusal(),
+                        false => e,
+                    })?;
                 if let Reserved::Room(room) = &got {
                     used.count(entry.frames(), entry.bytes());
                     if used.bytes_in(room.epoch) > self.options.buffer_capacity {

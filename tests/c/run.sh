@@ -10,7 +10,7 @@ target=${CARGO_TARGET_DIR:-target}
 cc=${CC:-gcc}
 cxx=${CXX:-g++}
 warn="-Wall -Wextra -Wpedantic -Werror"
-tests=${EWAL_TESTS-"test_every_function test_abi test_commit_recover test_guard test_fork test_signals test_dlopen test_threads test_processes test_kill test_spool test_spool_abi test_spool_rdlw test_spool_reader test_primary test_primary_abi"}
+tests=${EWAL_TESTS-"test_every_function test_abi test_commit_recover test_guard test_fork test_signals test_dlopen test_threads test_processes test_faults test_kill test_spool test_spool_abi test_spool_rdlw test_spool_reader test_primary test_primary_abi"}
 
 lib=${EWAL_LIBRARY:-}
 if [ -z "$lib" ]; then
@@ -156,7 +156,7 @@ for test in $tests; do
       include/epochwal.h >"$scratch/every_function.h"
     ;;
   test_dlopen) link=-ldl ;;
-  test_threads | test_signals | test_fork | test_processes | test_kill) std=c11 ;; # <stdatomic.h>
+  test_threads | test_signals | test_fork | test_processes | test_faults | test_kill) std=c11 ;; # <stdatomic.h>
   esac
   # shellcheck disable=SC2086
   $cc -std=$std -D_GNU_SOURCE -g -O1 $warn ${EWAL_CFLAGS:-} -I include \
