@@ -1,5 +1,6 @@
-/* Every function of the header: with NULL and zero, over handles of every
- * other kind, over one that is closed, and in the child of a fork. */
+/* Every function of the header: with NULL and zero, with the largest numbers, over
+ * handles of every other kind, over one that is closed, and in the child of a
+ * fork. */
 #include "primary.h"
 
 #include <sys/wait.h>
@@ -16,12 +17,13 @@ typedef enum {
   NO_HANDLE
 } kind;
 
-/* A function, called over a handle and with NULL and zero else. */
+/* A function, called over a handle, with all pointers to one place. */
 typedef struct {
   const char *name;
   kind kind;
   bool has_error;
-  ewal_status (*call)(uint64_t id, ewal_error *error);
+  ewal_status (*zero)(uint64_t id, void *at, ewal_error *error);
+  ewal_status (*largest)(uint64_t id, void *at, ewal_error *error);
 } function;
 
 /* Written by every_function.awk from the header. */
@@ -33,14 +35,14 @@ typedef struct {
 /* A function gives a status, and says why where it is given an error struct. */
 static void expect(ewal_status status, const char *why, const function *f, uint64_t id) {
   ewal_error error = EWAL_ERROR_INIT;
-  ewal_status got = f->call(id, &error);
+  ewal_status got = f->zero(id, NULL, &error);
   if (got != status || (f->has_error && strstr(error.message, why) == NULL)) {
     fprintf(stderr, "%s: %s (%s), not %s (%s)\n", f->name, ewal_status_name(got),
             error.message, ewal_status_name(status), why);
     exit(1);
   }
   CHECK(!f->has_error || (error.code == got && error.message[0] != 0));
-  CHECK(f->call(id, NULL) == got);
+  CHECK(f->zero(id, NULL, NULL) == got);
 }
 
 static void null_and_zero_are_refused(void) {
@@ -100,6 +102,30 @@ static void handles_of_other_kinds_are_refused(void) {
   close_each();
 }
 
+/* Counts, lengths and LSNs beyond everything, beside NULL and beside memory that
+ * is all zeros: refused, or of no harm. What they were about goes on. */
+static void the_largest_numbers_do_no_harm(void) {
+  static uint64_t zeros[8192];
+  const function *f;
+  int in_memory;
+  open_each();
+  EACH(f) {
+    if (strstr(f->name, "_close") || strstr(f->name, "_release") || strstr(f->name, "_finish"))
+      continue;
+    for (in_memory = 0; in_memory < 2; in_memory++) {
+      ewal_error error = EWAL_ERROR_INIT;
+      ewal_status got = f->largest(f->kind == NO_HANDLE ? 0 : id[f->kind],
+                                   in_memory ? zeros : NULL, &error);
+      if (got == EWAL_E_PANIC || got == EWAL_E_FAILED) {
+        fprintf(stderr, "%s: %s: %s\n", f->name, ewal_status_name(got), error.message);
+        exit(1);
+      }
+      memset(zeros, 0, sizeof zeros);
+    }
+  }
+  close_each();
+}
+
 /* After others have taken their places in the tables, too. */
 static void closed_handles_are_told(void) {
   uint64_t stale[KINDS];
@@ -132,7 +158,7 @@ static void the_child_of_a_fork_is_told(void) {
   if (child == 0) {
     alarm(60);
     EACH(f) {
-      if (f->kind == COORDINATOR && f->call(id[COORDINATOR], NULL) == EWAL_E_INVALID)
+      if (f->kind == COORDINATOR && f->zero(id[COORDINATOR], NULL, NULL) == EWAL_E_INVALID)
         continue;
       if (f->kind == COORDINATOR || f->kind == SPOOL || f->kind == PRIMARY)
         expect(EWAL_E_FORKED, "fork", f, id[f->kind]);
@@ -148,6 +174,7 @@ int main(int argc, char **argv) {
   start(argc, argv);
   RUN(null_and_zero_are_refused);
   RUN(handles_of_other_kinds_are_refused);
+  RUN(the_largest_numbers_do_no_harm);
   RUN(closed_handles_are_told);
   RUN(the_child_of_a_fork_is_told);
   return 0;
