@@ -42,7 +42,6 @@ static void count_call(void *user, uint64_t epoch, ewal_status status) {
   called++;
 }
 
-/* Nothing but NULL and zero: an error, and no crash. */
 /* NULL over a living coordinator: the handle is not what is refused. */
 static void null_is_refused_over_a_living_handle_too(void) {
   ewal_coordinator wal = open_db("null", NULL);
@@ -349,6 +348,34 @@ static void of_64_closes_one_succeeds(void) {
   }
 }
 
+static void *close_reader_at_once(void *handle) {
+  pthread_barrier_wait(&gate);
+  return (void *)(intptr_t)ewal_recovery_close(*(ewal_recovery *)handle);
+}
+
+static void of_64_closes_of_a_recovery_one_succeeds(void) {
+  int round, i;
+  for (round = 0; round < 10; round++) {
+    pthread_t threads[64];
+    ewal_recovery reader;
+    ewal_error error = EWAL_ERROR_INIT;
+    int ok = 0, closed = 0;
+    EXPECT(EWAL_OK, ewal_recovery_open(in_scratch("close64"), NULL, &reader, &error),
+           &error);
+    pthread_barrier_init(&gate, NULL, 64);
+    for (i = 0; i < 64; i++)
+      CHECK(pthread_create(&threads[i], NULL, close_reader_at_once, &reader) == 0);
+    for (i = 0; i < 64; i++) {
+      void *status;
+      pthread_join(threads[i], &status);
+      ok += (intptr_t)status == EWAL_OK;
+      closed += (intptr_t)status == EWAL_E_CLOSED;
+    }
+    pthread_barrier_destroy(&gate);
+    CHECK(ok == 1 && closed == 63);
+  }
+}
+
 static void *poll_close(void *handle) {
   pthread_barrier_wait(&gate);
   return (void *)(intptr_t)ewal_coordinator_close(*(ewal_coordinator *)handle, 0, NULL);
@@ -404,6 +431,33 @@ static void stale_handles_never_alias(void) {
   }
   CHECK(ewal_current_epoch(live, &epoch) == EWAL_OK);
   close_db(live);
+}
+
+static void closed_readers_leave_no_memory_behind_and_never_alias(void) {
+  static ewal_recovery stale[1000];
+  const int rounds = times(1000);
+  ewal_error error = EWAL_ERROR_INIT;
+  ewal_recovered_batch batch;
+  ewal_recovery live;
+  long before = 0;
+  int i, j;
+  for (i = 0; i < rounds; i++) {
+    EXPECT(EWAL_OK, ewal_recovery_open(in_scratch("close64"), NULL, &stale[i], &error),
+           &error);
+    EXPECT(EWAL_OK, ewal_recovery_next(stale[i], &batch, &error), &error);
+    CHECK(ewal_recovery_close(stale[i]) == EWAL_OK);
+    if (i == rounds / 4)
+      before = resident_kib();
+  }
+  CHECK(resident_kib() < before + 4096);
+  EXPECT(EWAL_OK, ewal_recovery_open(in_scratch("close64"), NULL, &live, &error), &error);
+  for (i = 0; i < rounds; i++) {
+    CHECK(stale[i].id != live.id);
+    CHECK(ewal_recovery_next(stale[i], &batch, NULL) == EWAL_E_CLOSED);
+    for (j = 0; j < i; j += 97)
+      CHECK(stale[i].id != stale[j].id);
+  }
+  CHECK(ewal_recovery_close(live) == EWAL_OK);
 }
 
 static void a_million_handles_leave_no_memory_behind(void) {
@@ -530,8 +584,10 @@ int main(int argc, char **argv) {
   RUN(bad_batches_are_refused);
   RUN(a_refused_callback_is_never_called_but_always_dropped);
   RUN(of_64_closes_one_succeeds);
+  RUN(of_64_closes_of_a_recovery_one_succeeds);
   RUN(a_close_that_is_not_in_time_takes_nothing);
   RUN(stale_handles_never_alias);
+  RUN(closed_readers_leave_no_memory_behind_and_never_alias);
   RUN(a_million_handles_leave_no_memory_behind);
   RUN(foreign_numbers_are_no_handles);
   RUN(errors_carry_errno_and_a_whole_message);

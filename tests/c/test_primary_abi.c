@@ -364,6 +364,74 @@ static void a_close_that_is_not_in_time_takes_nothing(void) {
   }
 }
 
+typedef struct {
+  ewal_ack_watch watch;
+  ewal_status got;
+} finishing;
+
+static void *finish_at_once(void *arg) {
+  finishing *f = arg;
+  ewal_ack_result result = EWAL_ACK_RESULT_INIT;
+  pthread_barrier_wait(&gate);
+  f->got = ewal_ack_watch_finish(f->watch, &result, NULL);
+  return NULL;
+}
+
+static ewal_ack_watch watch(ewal_primary primary, const char *text) {
+  ewal_ack_policy policy = EWAL_ACK_POLICY_INIT;
+  ewal_error error = EWAL_ERROR_INIT;
+  ewal_ack_watch watch;
+  policy.policy = text;
+  EXPECT(EWAL_OK, ewal_primary_watch_acks(primary, 1, &policy, &watch, &error), &error);
+  return watch;
+}
+
+static void of_64_that_end_a_watch_one_succeeds(void) {
+  ewal_primary primary = open_primary(NULL, NULL);
+  int round, i;
+  fill(primary, 1);
+  for (round = 0; round < 10; round++) {
+    pthread_t threads[64];
+    finishing each[64];
+    int ok = 0, closed = 0;
+    each[0].watch = watch(primary, "local");
+    pthread_barrier_init(&gate, NULL, 64);
+    for (i = 0; i < 64; i++) {
+      each[i].watch = each[0].watch;
+      CHECK(pthread_create(&threads[i], NULL, finish_at_once, &each[i]) == 0);
+    }
+    for (i = 0; i < 64; i++) {
+      pthread_join(threads[i], NULL);
+      ok += each[i].got == EWAL_OK;
+      closed += each[i].got == EWAL_E_CLOSED;
+    }
+    pthread_barrier_destroy(&gate);
+    CHECK(ok == 1 && closed == 63);
+  }
+  close_primary(primary);
+}
+
+static void a_million_watches_leave_no_memory_behind(void) {
+  ewal_primary primary = open_primary(NULL, NULL);
+  ewal_ack_watch first = {0}, more;
+  long before = 0;
+  int i;
+  fill(primary, 1);
+  join(primary, "a", NULL);
+  for (i = 0; i < times(1000000); i++) {
+    more = watch(primary, "any 1");
+    CHECK(more.id != first.id);
+    if (i == 0)
+      first = more;
+    CHECK(ewal_ack_watch_finish(more, NULL, NULL) == EWAL_TIMEOUT);
+    if (i == 10000)
+      before = resident_kib();
+  }
+  CHECK(ewal_ack_watch_finish(first, NULL, NULL) == EWAL_E_CLOSED);
+  CHECK(resident_kib() < before + 1024);
+  close_primary(primary);
+}
+
 static void many_handles_leave_no_memory_behind_and_never_alias(void) {
   static ewal_primary stale[1000];
   const int rounds = times(1000);
@@ -371,7 +439,7 @@ static void many_handles_leave_no_memory_behind_and_never_alias(void) {
   uint64_t epoch;
   int i, j;
   for (i = 0; i < rounds; i++) {
-    stale[i] = open_primary(NULL, NULL);
+    stale[i] = open_primary(i % 2 ? "reopen" : NULL, NULL);
     join(stale[i], "a", NULL);
     close_primary(stale[i]);
     if (i == rounds / 4)
@@ -398,6 +466,8 @@ int main(int argc, char **argv) {
   RUN(foreign_numbers_are_no_handles);
   RUN(of_64_closes_one_succeeds);
   RUN(a_close_that_is_not_in_time_takes_nothing);
+  RUN(of_64_that_end_a_watch_one_succeeds);
+  RUN(a_million_watches_leave_no_memory_behind);
   RUN(many_handles_leave_no_memory_behind_and_never_alias);
   return 0;
 }

@@ -459,6 +459,31 @@ static void a_callback_tells_once_of_records(void) {
   close(l.ends[1]);
 }
 
+static void stale_handles_never_alias(void) {
+  static ewal_spool stale[1000];
+  const int rounds = times(1000);
+  ewal_spool live;
+  long before = 0;
+  int i, j;
+  for (i = 0; i < rounds; i++) {
+    stale[i] = open_spool("reopen", NULL);
+    close_spool(stale[i]);
+    if (i == rounds / 4)
+      before = resident_kib();
+  }
+  CHECK(resident_kib() < before + 4096);
+  live = open_spool("reopen", NULL);
+  for (i = 0; i < rounds; i++) {
+    CHECK(stale[i].id != live.id);
+    CHECK(ewal_spool_bounds(stale[i], NULL, NULL, NULL) == EWAL_E_CLOSED);
+    CHECK(ewal_spool_close(stale[i], 0, NULL) == EWAL_E_CLOSED);
+    for (j = 0; j < i; j += 97)
+      CHECK(stale[i].id != stale[j].id);
+  }
+  append(live, 1, 1);
+  close_spool(live);
+}
+
 static void a_second_writer_is_told(void) {
   ewal_spool spool = open_spool("locked", NULL), second = {7};
   ewal_coordinator wal = open_db("locked", NULL);
@@ -487,6 +512,7 @@ int main(int argc, char **argv) {
   RUN(a_close_that_is_not_in_time_takes_nothing);
   RUN(many_handles_leave_no_memory_behind_and_never_alias);
   RUN(a_callback_tells_once_of_records);
+  RUN(stale_handles_never_alias);
   RUN(a_second_writer_is_told);
   return 0;
 }
