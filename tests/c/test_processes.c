@@ -194,6 +194,69 @@ static void without_descriptors_it_says_so_and_heals(void) {
   close_db(wal);
 }
 
+static void a_spool_without_descriptors_says_so_and_heals(void) {
+  static char text[1000];
+  ewal_spool_options options = EWAL_SPOOL_OPTIONS_INIT;
+  ewal_error error = EWAL_ERROR_INIT;
+  ewal_records records;
+  ewal_cursor cursor;
+  ewal_record record;
+  ewal_spool spool;
+  ewal_status status;
+  struct rlimit before;
+  const ewal_record *at;
+  uint64_t lsn, last = 0;
+  int spare, refused = 0;
+  size_t n;
+  options.segment_size = 16 * 1024;
+  options.flush_interval_ns = UINT64_C(3600) * 1000 * 1000 * 1000;
+  options.ring_bytes = EWAL_RING_BYTES_OFF;
+  CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  for (spare = 0;; spare++) {
+    CHECK(spare < 40);
+    set_limit(limit_of(spare));
+    status = ewal_spool_open(in_scratch("spool-limit"), &options, &spool, &error);
+    set_limit(before.rlim_cur);
+    if (status == EWAL_OK)
+      break;
+    EXPECT(EWAL_E_IO, status, &error);
+    CHECK(error.os_errno == EMFILE && spool.id == 0);
+  }
+  CHECK(spare > 0);
+  memset(text, 'x', sizeof text - 1);
+  for (lsn = 1; lsn <= 200; lsn++) {
+    record = make_record(1, lsn, text);
+    set_limit(limit_of((int)(lsn % 4)));
+    status = ewal_spool_append(spool, &record, 1, -1, &error);
+    set_limit(before.rlim_cur);
+    if (status != EWAL_OK) {
+      CHECK(error.os_errno == EMFILE && error.staged_epoch > 0);
+      refused++;
+      EXPECT(EWAL_OK, ewal_spool_flush(spool, -1, &error), &error);
+    }
+  }
+  CHECK(refused > 0);
+  /* A reader that can't open a file is told, and misses nothing. */
+  EXPECT(EWAL_OK, ewal_cursor_open(spool, 0, &cursor, &error), &error);
+  for (refused = 0, spare = 0; last < 200; spare++) {
+    set_limit(limit_of(spare % 4));
+    status = ewal_cursor_next(cursor, 3, SIZE_MAX, -1, &records, &error);
+    set_limit(before.rlim_cur);
+    if (status != EWAL_OK) {
+      CHECK(error.os_errno == EMFILE && records.id == 0);
+      refused++;
+      continue;
+    }
+    CHECK(ewal_records_get(records, &at, &n) == EWAL_OK && n > 0);
+    CHECK(at[0].lsn == last + 1 && at[n - 1].lsn == last + n);
+    last += n;
+    CHECK(ewal_records_release(records) == EWAL_OK);
+  }
+  CHECK(refused > 0);
+  CHECK(ewal_cursor_close(cursor) == EWAL_OK);
+  close_spool(spool);
+}
+
 static void a_primary_without_descriptors_says_so_and_heals(void) {
   ewal_error error = EWAL_ERROR_INIT;
   ewal_primary primary;
@@ -226,6 +289,7 @@ int main(int argc, char **argv) {
   RUN(a_reader_sees_a_prefix_that_only_grows);
   RUN(a_second_writer_is_told_by_whatever_path_it_comes);
   RUN(without_descriptors_it_says_so_and_heals);
+  RUN(a_spool_without_descriptors_says_so_and_heals);
   RUN(a_primary_without_descriptors_says_so_and_heals);
   return 0;
 }
