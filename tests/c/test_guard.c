@@ -80,6 +80,35 @@ static void every_argument_may_end_at_an_unmapped_page(void) {
   CHECK(ewal_recovery_close(*reader) == EWAL_OK);
 }
 
+static int count_images(void *user, const ewal_segment_record *record) {
+  CHECK(record->before_image.len == 511 && record->after_image.len == 4097);
+  ++*(int *)user;
+  return 0;
+}
+
+static void a_segments_images_may_end_at_an_unmapped_page(void) {
+  const ewal_segment_record init = EWAL_SEGMENT_RECORD_INIT;
+  ewal_segment_record *records = at_the_edge(2 * sizeof *records);
+  ewal_error error = EWAL_ERROR_INIT;
+  int i, n = 0;
+  for (i = 0; i < 2; i++) {
+    ewal_segment_record record = init;
+    record.txn_id = 1;
+    record.page_number = (uint32_t)i + 1;
+    record.begin_seq = record.end_seq = 1;
+    record.has_end_seq = true;
+    record.before_image.data = memset(at_the_edge(511), 'b', 511);
+    record.before_image.len = 511;
+    record.after_image.data = memset(at_the_edge(4097), 'a', 4097);
+    record.after_image.len = 4097;
+    records[i] = record;
+  }
+  EXPECT(EWAL_OK, ewal_segment_write(in_scratch("segment"), 7, records, 2, &error), &error);
+  EXPECT(EWAL_OK, ewal_segment_read(in_scratch("segment"), 7, count_images, &n, &error),
+         &error);
+  CHECK(n == 2);
+}
+
 /* A copy that ends at the edge, or one byte before it, where nothing that has
  * an alignment lies right. */
 static void *odd(const void *from, size_t bytes, int before) {
@@ -174,6 +203,43 @@ static void nothing_is_read_after_the_call(void) {
   CHECK(ewal_recovery_close(reader) == EWAL_OK);
 }
 
+static void nothing_of_a_record_is_read_after_the_call(void) {
+  enum { N = 300, LEN = 200 };
+  ewal_spool_options options = EWAL_SPOOL_OPTIONS_INIT;
+  ewal_error error = EWAL_ERROR_INIT;
+  ewal_records records;
+  const ewal_record *got;
+  ewal_record run[3];
+  unsigned char payload[3][LEN], expected[LEN];
+  ewal_spool spool;
+  uint64_t lsn;
+  size_t n, i;
+  /* Nothing is written before the close. */
+  options.flush_interval_ns = UINT64_C(3600) * 1000 * 1000 * 1000;
+  spool = open_spool("overwritten", &options);
+  for (lsn = 1; lsn <= N; lsn += 3) {
+    for (i = 0; i < 3; i++) {
+      run[i] = make_record(1, lsn + i, "");
+      run[i].payload.data = memset(payload[i], (int)(lsn + i), LEN);
+      run[i].payload.len = LEN;
+    }
+    EXPECT(EWAL_OK, ewal_spool_submit(spool, run, 3, NULL, &error), &error);
+    memset(payload, 0xee, sizeof payload);
+    memset(run, 0xee, sizeof run);
+  }
+  close_spool(spool);
+  spool = open_spool("overwritten", NULL);
+  EXPECT(EWAL_OK, ewal_spool_read_since(spool, 0, N, SIZE_MAX, &records, &error), &error);
+  CHECK(ewal_records_get(records, &got, &n) == EWAL_OK && n == N);
+  for (i = 0; i < N; i++) {
+    memset(expected, (int)(i + 1), LEN);
+    CHECK(got[i].lsn == i + 1 && got[i].payload.len == LEN);
+    CHECK(memcmp(got[i].payload.data, expected, LEN) == 0);
+  }
+  CHECK(ewal_records_release(records) == EWAL_OK);
+  close_spool(spool);
+}
+
 /* Packed by a caller, or read from a wire: nothing needs to be aligned. */
 static void arguments_need_no_alignment(void) {
   static unsigned char place[8][128];
@@ -195,8 +261,10 @@ static void arguments_need_no_alignment(void) {
 int main(int argc, char **argv) {
   start(argc, argv);
   RUN(every_argument_may_end_at_an_unmapped_page);
+  RUN(a_segments_images_may_end_at_an_unmapped_page);
   RUN(a_primarys_arguments_may_lie_anywhere);
   RUN(nothing_is_read_after_the_call);
+  RUN(nothing_of_a_record_is_read_after_the_call);
   RUN(arguments_need_no_alignment);
   return 0;
 }
