@@ -794,7 +794,8 @@ ewal_status ewal_recovery_epochs(ewal_recovery recovery,
 ewal_status ewal_recovery_close(ewal_recovery recovery);
 
 // Recovers into a database file: page n at offset (n - 1) x page_size, the
-// size set from the last db_size_if_commit, synced. With
+// size set from the last db_size_if_commit, synced. A target that is missing
+// is made, unless the log has no pages: then nothing is touched. With
 // EWAL_RECOVER_VERIFY_ONLY the file is left alone.
 //
 // Ownership: out may be NULL. NULL options are the defaults.

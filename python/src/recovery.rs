@@ -160,7 +160,8 @@ pub(crate) fn recover(
 }
 
 /// Recovers into the file target: page n at offset (n-1) x page_size, synced,
-/// its size set by the last commit. With delete_segments the log's segments
+/// its size set by the last commit. Where it is missing it is made, unless the
+/// log has no pages: then nothing is touched. With delete_segments the log's segments
 /// are deleted once the file is synced.
 #[pyfunction]
 #[pyo3(signature = (

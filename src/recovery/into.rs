@@ -51,17 +51,17 @@ pub fn recover_into_map_on(
 }
 
 /// Recovers into a database file: page n at offset (n-1) x `page_size`. The
-/// file is made where it is missing and there is anything to recover, synced, and set to the size of the last
-/// `db_size_if_commit`.
+/// file is synced, and set to the size of the last `db_size_if_commit`. Where it
+/// is missing it is made, unless the log has no pages: then nothing is touched.
 ///
 /// Each page gets the image with the highest commit sequence, for which some 30
-/// bytes of memory are needed per page, beside 17 MiB. Every frame must be `page_size` bytes (1
-/// to 65536). The whole log is checked before the first byte is written, so a
-/// corrupt log or a wrong page size leaves the file as it was; a
-/// failure to write leaves a part of the pages, and doing it again mends that.
-/// With `delete_segments` the writer's lock is held throughout; of a corrupt log
-/// (durable prefix) nothing is deleted. Nobody else
-/// may use the file meanwhile.
+/// bytes of memory are needed per page, beside 17 MiB. Every frame must be
+/// `page_size` bytes (1 to 65536). The whole log is checked before the first
+/// byte is written, so a corrupt log or a wrong page size leaves the file as it
+/// was; a failure to write leaves a part of the pages, and doing it again mends
+/// that. With `delete_segments` the writer's lock is held throughout; of a
+/// corrupt log (durable prefix) nothing is deleted. Nobody else may use the file
+/// meanwhile.
 pub fn recover_into_file(
     db_path: &Path,
     target: &Path,

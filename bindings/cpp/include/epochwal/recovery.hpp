@@ -225,7 +225,8 @@ struct segment_info {
 };
 
 /// Applies the log to the database file `target`: page n at offset
-/// (n-1) x `page_size`. Synced when it returns.
+/// (n-1) x `page_size`. Synced when it returns. Where it is missing it is made,
+/// unless the log has no pages: then nothing is touched.
 inline result<ewal_recovery_summary> try_recover_into_file(
     path_view path, path_view target, std::uint32_t page_size,
     const recovery_options& options = {}) {
