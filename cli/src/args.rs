@@ -30,6 +30,9 @@ pub enum Command {
     /// Apply the log to a database file, and sync it
     #[command(after_help = exit::help())]
     Recover(RecoverArgs),
+    /// Move what is damaged, and all beyond it, aside; needs the writer's lock
+    #[command(after_help = exit::help())]
+    Salvage(SalvageArgs),
     /// Print the recovered batches in replay order
     #[command(after_help = exit::help())]
     Cat(CatArgs),
@@ -51,6 +54,48 @@ pub enum Command {
     /// Write the manual, a page for each command, into a folder
     #[command(hide = true, after_help = exit::help())]
     Man(ManArgs),
+}
+
+/// How a command's output is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Json {
+    /// As text, or it is data.
+    No,
+    /// One document.
+    Document,
+    /// One object a line.
+    Lines,
+}
+
+impl Command {
+    /// Which it was asked for.
+    pub fn json(&self) -> Json {
+        use {SlotsCommand as Slots, SpoolCommand as Spool};
+        let (asked, form) = match self {
+            Command::Inspect(args) => (args.json, Json::Document),
+            Command::Verify(args) => (args.json, Json::Document),
+            Command::Recover(args) => (args.json, Json::Document),
+            Command::Salvage(args) => (args.json, Json::Document),
+            Command::Cat(args) => (args.json, Json::Lines),
+            Command::Stats(args) => (args.json, Json::Document),
+            Command::Bench(args) => (args.json, Json::Document),
+            Command::Spool(Spool::Inspect(args)) => (args.spool.json, Json::Document),
+            Command::Spool(Spool::Cat(args)) => (args.json, Json::Lines),
+            Command::Spool(Spool::Verify(args) | Spool::Salvage(args)) => {
+                (args.json, Json::Document)
+            }
+            Command::Spool(Spool::Prune(args)) => (args.json, Json::Document),
+            Command::Spool(Spool::Export(args)) => (args.json, Json::Document),
+            Command::Slots(Slots::List(args) | Slots::Salvage(args)) => (args.json, Json::Document),
+            Command::Slots(Slots::Show(args) | Slots::Drop(args)) => (args.json, Json::Document),
+            Command::Slots(Slots::Reset(args)) => (args.json, Json::Document),
+            // Its output is a file of other software, which must not take
+            // anything else for it.
+            Command::Slots(Slots::Export(_)) => (false, Json::No),
+            Command::Completions(_) | Command::Man(_) => (false, Json::No),
+        };
+        if asked { form } else { Json::No }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -308,7 +353,8 @@ fn seconds(text: &str) -> Result<f64, String> {
 pub struct RecoverArgs {
     /// Path of the database whose log is read
     pub db: PathBuf,
-    /// The file to apply it to; created where it is missing, may be DB
+    /// The file to apply it to, which may be DB. Where it is missing it is made,
+    /// unless the log has no pages: then nothing is touched
     pub target: PathBuf,
     /// Bytes per page: page n is at offset (n-1) x N
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
@@ -321,6 +367,15 @@ pub struct RecoverArgs {
     /// writer's lock
     #[arg(long)]
     pub delete_segments: bool,
+    /// One JSON document; numbers are exact integers
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SalvageArgs {
+    /// Path of the database
+    pub db: PathBuf,
     /// One JSON document; numbers are exact integers
     #[arg(long)]
     pub json: bool,

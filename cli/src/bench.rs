@@ -212,7 +212,7 @@ fn write_text(
     writeln!(
         out,
         "{}: {} bytes each, {} s each, sync style {style}",
-        args.dir.display(),
+        show::path(&args.dir),
         args.size,
         args.seconds
     )?;

@@ -3,7 +3,7 @@
 use crate::advice;
 use crate::args::CatArgs;
 use crate::exit::{Exit, Failure};
-use crate::show::hex;
+use crate::show::{self, hex};
 use epochwal::recovery::RecoveredBatch;
 use epochwal::{Recovery, RecoveryOptions};
 use serde_json::json;
@@ -13,6 +13,7 @@ use std::io::{self, Write};
 const PREFIX_BYTES: usize = 8;
 
 pub fn run(args: &CatArgs, out: &mut impl Write) -> Result<Exit, Failure> {
+    advice::expect_pages(&args.db)?;
     let options = RecoveryOptions {
         durable_prefix: args.prefix,
         ..RecoveryOptions::default()
@@ -35,10 +36,16 @@ pub fn run(args: &CatArgs, out: &mut impl Write) -> Result<Exit, Failure> {
         }
     }
     match args.epoch {
-        Some(wanted) if !found => Err(Failure::Missing(format!(
-            "epoch {wanted} is not in the log of {}, or has no batches",
-            args.db.display()
-        ))),
+        Some(wanted) if !found => Err(Failure::missing(
+            format!(
+                "epoch {wanted} is not in the log of {}, or has no batches",
+                show::path(&args.db)
+            ),
+            format!(
+                "`epochwal verify {}` lists those there are",
+                show::quoted(&args.db)
+            ),
+        )),
         _ => Ok(Exit::Clean),
     }
 }

@@ -1,7 +1,9 @@
 //! Exit codes, and the failures that lead to them.
 
 use crate::paint::{self, Painted};
+use crate::show;
 use epochwal::ErrorKind;
+use serde_json::Value;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -36,7 +38,7 @@ pub const MEANINGS: [(Exit, &str); 6] = [
     (Exit::Format, "a newer format, or a log of another database"),
     (
         Exit::Error,
-        "an I/O error, a lock that another process holds, or any other failure",
+        "an I/O error, no log there, a lock that another process holds, or any other failure",
     ),
     (Exit::Usage, "the command line is wrong"),
 ];
@@ -44,8 +46,8 @@ pub const MEANINGS: [(Exit, &str); 6] = [
 /// What they leave open.
 pub const REMARK: &str = "\
 Only `verify` exits 1 on a torn tail: it holds nothing that was ever
-acknowledged. `inspect` exits 0 on a corrupt log too; its output carries the
-verdict.";
+acknowledged. `inspect` and `stats` exit 0 on a corrupt log too; their output
+carries the verdict.";
 
 /// The same as the end of a help text.
 pub fn help() -> String {
@@ -107,19 +109,51 @@ pub enum Failure {
     File(PathBuf, io::Error),
     /// The library's answer, and what to do about it.
     Advised(epochwal::Error, String),
-    /// The log is readable, but does not have what was asked for.
-    Missing(String),
-    /// Arguments that do not go together.
-    Usage(String),
+    /// Arguments that do not go together, and what to give instead.
+    Usage(String, String),
+    /// One that the JSON document of the command has told already.
+    Told(Box<Failure>),
 }
 
 impl Failure {
+    /// There is no such thing, and what to do about it.
+    pub fn missing(what: String, advice: impl Into<String>) -> Failure {
+        let error = epochwal::Error::new(ErrorKind::NotFound, what);
+        Failure::Advised(error, advice.into())
+    }
+
+    /// The same, which the command's document carries.
+    pub fn told(self) -> Failure {
+        Failure::Told(Box::new(self))
+    }
+
     /// The exit code that says so.
     pub fn exit(&self) -> Exit {
         match self {
             Failure::Engine(error) | Failure::Advised(error, _) => Exit::of(error.kind()),
-            Failure::Usage(_) => Exit::Usage,
-            Failure::Output(_) | Failure::File(..) | Failure::Missing(_) => Exit::Error,
+            Failure::Usage(..) => Exit::Usage,
+            Failure::Output(_) | Failure::File(..) => Exit::Error,
+            Failure::Told(failure) => failure.exit(),
+        }
+    }
+
+    /// For JSON: the names are those of the library's own errors.
+    pub fn to_json(&self) -> Value {
+        let plain = |kind, message: &str, advice| {
+            show::error_json(&epochwal::Error::new(kind, message), advice)
+        };
+        match self {
+            Failure::Engine(error) => show::error_json(error, None),
+            Failure::Advised(error, advice) => show::error_json(error, Some(advice)),
+            Failure::Output(error) => plain(ErrorKind::Io, &error.to_string(), None),
+            Failure::File(path, error) => {
+                let mut found = plain(ErrorKind::Io, &error.to_string(), Some(ELSEWHERE));
+                found["os_error"] = error.raw_os_error().into();
+                found["file"] = show::path_text(path).into();
+                found
+            }
+            Failure::Usage(what, advice) => plain(ErrorKind::Invalid, what, Some(advice)),
+            Failure::Told(failure) => failure.to_json(),
         }
     }
 }
@@ -129,12 +163,18 @@ impl fmt::Display for Failure {
         match self {
             Failure::Engine(error) => error.fmt(f),
             Failure::Output(error) => write!(f, "writing the output: {error}"),
-            Failure::File(path, error) => write!(f, "writing {}: {error}", path.display()),
+            Failure::File(path, error) => {
+                write!(f, "writing {}: {error}; {ELSEWHERE}", path.display())
+            }
             Failure::Advised(error, advice) => write!(f, "{error}; {advice}"),
-            Failure::Missing(what) | Failure::Usage(what) => f.write_str(what),
+            Failure::Usage(what, advice) => write!(f, "{what}; {advice}"),
+            Failure::Told(failure) => failure.fmt(f),
         }
     }
 }
+
+/// Of a file that can't be written.
+const ELSEWHERE: &str = "give a place that is there, can be written and has room";
 
 impl From<epochwal::Error> for Failure {
     fn from(error: epochwal::Error) -> Self {

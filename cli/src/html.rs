@@ -33,20 +33,20 @@ pub struct Page<'a> {
 pub fn check_name(file: &Path) -> Result<(), Failure> {
     match file.extension().and_then(|e| e.to_str()) {
         Some("html" | "htm") => Ok(()),
-        _ => Err(Failure::Usage(format!(
-            "--html {}: give a name that ends in .html, so that nothing else is written over",
-            file.display()
-        ))),
+        _ => Err(Failure::Usage(
+            format!("--html {}: is no name of a page", show::path(file)),
+            "give one that ends in .html, so that nothing else is written over".to_owned(),
+        )),
     }
 }
 
 /// What was measured, from a file that `bench --json` wrote.
 pub fn read_bench(file: &Path) -> Result<Value, Failure> {
     let unusable = |why: String| {
-        Failure::Usage(format!(
-            "--bench {}: {why}; give a file that `epochwal bench --json` wrote",
-            file.display()
-        ))
+        Failure::Usage(
+            format!("--bench {}: {why}", show::path(file)),
+            "give a file that `epochwal bench --json` wrote".to_owned(),
+        )
     };
     let text = fs::read(file).map_err(|e| unusable(e.to_string()))?;
     let bench: Value = serde_json::from_slice(&text).map_err(|e| unusable(e.to_string()))?;

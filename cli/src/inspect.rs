@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 pub fn run(args: &InspectArgs, out: &mut impl Write) -> Result<Exit, Failure> {
+    advice::expect_pages(&args.db)?;
     if let Some(file) = &args.page.html {
         html::check_name(file)?;
     }
@@ -33,7 +34,7 @@ pub fn run(args: &InspectArgs, out: &mut impl Write) -> Result<Exit, Failure> {
     }
     match (args.json, &args.page.html) {
         (true, _) => writeln!(out, "{:#}", to_json(&args.db, &log))?,
-        (false, Some(file)) => writeln!(out, "{}: written", file.display())?,
+        (false, Some(file)) => writeln!(out, "{}: written", show::path(file))?,
         (false, None) => write_text(&args.db, &log, out)?,
     }
     Ok(Exit::Clean)
@@ -43,7 +44,7 @@ fn write_text(db: &Path, log: &Inspection, out: &mut impl Write) -> io::Result<(
     writeln!(
         out,
         "{}: {}, {} segments, last epoch {}",
-        db.display(),
+        show::path(db),
         show::verdict(log.verdict),
         log.segments.len(),
         or_none(log.last_epoch)
@@ -91,7 +92,7 @@ fn write_segment(segment: &SegmentInspection, out: &mut impl Write) -> io::Resul
     writeln!(
         out,
         "segment {} version {} bytes {} epochs {} to {}{}",
-        info.path.display(),
+        show::path(&info.path),
         info.version,
         info.bytes,
         info.first_epoch,

@@ -2,6 +2,7 @@
 //! made from the command line's own description.
 
 use crate::args::{Cli, CompletionsArgs, ManArgs};
+use crate::examples::PAGES;
 use crate::exit::{self, Exit, Failure};
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
@@ -51,7 +52,8 @@ fn page(command: &Command, man: &Man) -> io::Result<Vec<u8>> {
     if command.has_subcommands() {
         man.render_subcommands_section(&mut page)?;
     }
-    rest(command).to_writer(&mut page)?;
+    let file = man.get_filename();
+    rest(file.trim_end_matches(".1")).to_writer(&mut page)?;
     Ok(page)
 }
 
@@ -64,7 +66,7 @@ const ENVIRONMENT: [(&str, &str); 2] = [
 ];
 
 /// What clap knows nothing of.
-fn rest(command: &Command) -> Roff {
+fn rest(name: &str) -> Roff {
     let mut rest = Roff::new();
     rest.control("SH", ["EXIT STATUS"]);
     for (exit, meaning) in exit::MEANINGS {
@@ -80,9 +82,29 @@ fn rest(command: &Command) -> Roff {
         rest.text([bold(name)]);
         rest.text([roman(meaning)]);
     }
-    if command.get_name() != "epochwal" {
+    let entry = PAGES.iter().find(|(page, ..)| *page == name);
+    let (_, examples, others) = entry.expect("an entry for each page");
+    rest.control("SH", ["EXAMPLES"]);
+    for (what, line) in *examples {
+        rest.control("PP", []);
+        rest.text([roman(*what)]);
+        rest.control("PP", []);
+        rest.control("RS", ["4"]);
+        rest.control("EX", []);
+        rest.text([roman(*line)]);
+        rest.control("EE", []);
+        rest.control("RE", []);
+    }
+    let parent = name.rsplit_once('-').map(|(parent, _)| parent);
+    let mut pages: Vec<_> = parent.into_iter().chain(others.iter().copied()).collect();
+    pages.sort_unstable();
+    if let Some((last, pages)) = pages.split_last() {
         rest.control("SH", ["SEE ALSO"]);
-        rest.text([bold("epochwal"), roman("(1)")]);
+        let mut line = Vec::new();
+        for page in pages {
+            line.extend([bold(*page), roman("(1), ")]);
+        }
+        rest.text([line, vec![bold(*last), roman("(1)")]].concat());
     }
     rest
 }

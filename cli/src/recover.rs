@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use std::io::Write;
 
 pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<Exit, Failure> {
+    advice::expect_pages(&args.db)?;
     let options = RecoveryOptions {
         durable_prefix: args.prefix,
         delete_segments: args.delete_segments,
@@ -28,19 +29,20 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<Exit, Failure> {
             "target": show::path_text(&args.target),
             "page_size": args.page_size,
             "verdict": show::verdict_name(report.verdict),
+            "applied": report.records > 0,
         });
         if let Value::Object(members) = &mut document {
             members.extend(show::report_json(&report));
         }
         writeln!(out, "{document:#}")?;
     } else {
-        writeln!(
-            out,
-            "{}: {}, applied to {}",
-            args.db.display(),
-            show::verdict(report.verdict),
-            args.target.display()
-        )?;
+        let verdict = show::verdict(report.verdict);
+        let target = show::path(target);
+        let done = match report.records {
+            0 => format!("nothing to apply, {target} is left as it was"),
+            _ => format!("applied to {target}"),
+        };
+        writeln!(out, "{}: {verdict}, {done}", show::path(&args.db))?;
         show::write_report(&report, out)?;
         show::write_suspects(&report.suspects, out)?;
     }

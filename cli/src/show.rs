@@ -44,6 +44,47 @@ pub fn path_text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
+/// Text on a line of its own: what would end the line, or be heard by a terminal
+/// as a command, is escaped.
+pub fn plain(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// A path for people, on one line.
+pub fn path(path: &Path) -> String {
+    plain(&path.to_string_lossy())
+}
+
+/// A path as a shell takes it, in a command that is to be typed.
+pub fn quoted(path: &Path) -> String {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let harmless = |b: &u8| b.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(b);
+    match path.to_str() {
+        Some(text) if !text.is_empty() && bytes.iter().all(harmless) => text.to_owned(),
+        Some(text) if !text.chars().any(char::is_control) => {
+            format!("'{}'", text.replace('\'', r"'\''"))
+        }
+        // Bash, zsh and ksh have this form for all other bytes.
+        _ => {
+            bytes.iter().fold("$'".to_owned(), |mut text, byte| {
+                match byte {
+                    b'\'' | b'\\' => text.extend(['\\', char::from(*byte)]),
+                    b' '..=b'~' => text.push(char::from(*byte)),
+                    byte => text += &format!("\\x{byte:02x}"),
+                }
+                text
+            }) + "'"
+        }
+    }
+}
+
 /// A time in milliseconds since the Unix epoch, as ISO 8601 has it.
 pub fn utc(ms: u64) -> String {
     let (days, second) = (ms / 86_400_000, ms / 1000 % 86_400);
@@ -129,9 +170,9 @@ pub fn write_suspects(suspects: &[SuspectFile], out: &mut impl Write) -> io::Res
             out,
             "{}: {} at offset {}: {}",
             verdict(suspect.verdict),
-            suspect.path.display(),
+            path(&suspect.path),
             suspect.offset,
-            suspect.reason,
+            plain(&suspect.reason),
         )?;
     }
     Ok(())
@@ -197,8 +238,8 @@ pub fn report_json(report: &RecoveryReport) -> Map<String, Value> {
     members
 }
 
-/// An error of the library, for JSON.
-pub fn error_json(error: &Error) -> Value {
+/// An error of the library, for JSON, and what to do about it.
+pub fn error_json(error: &Error, advice: Option<&str>) -> Value {
     json!({
         "kind": format!("{:?}", error.kind()),
         "code": error.kind() as i32,
@@ -206,6 +247,8 @@ pub fn error_json(error: &Error) -> Value {
         "os_error": error.os_error(),
         "file": error.path().map(path_text),
         "offset": error.offset(),
+        "lsn": error.lsn(),
+        "advice": advice,
     })
 }
 
@@ -226,7 +269,31 @@ pub fn or_none(lsn: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::utc;
+    use super::{plain, quoted, utc};
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
+
+    #[test]
+    fn a_path_is_one_word_of_a_shell() {
+        for (bytes, word) in [
+            (&b"app.db"[..], "app.db"),
+            (b"", "''"),
+            (b"a b.db", "'a b.db'"),
+            (b"it's $HOME", r"'it'\''s $HOME'"),
+            ("gr\u{fc}n".as_bytes(), "'gr\u{fc}n'"),
+            (b"two\nlines'\\", r"$'two\x0alines\'\\'"),
+            (b"\xff.db", r"$'\xff.db'"),
+        ] {
+            assert_eq!(quoted(Path::new(OsStr::from_bytes(bytes))), word);
+        }
+    }
+
+    #[test]
+    fn nothing_in_a_text_speaks_to_the_terminal() {
+        assert_eq!(plain("a\nb\u{1b}[31m\u{9b}"), r"a\nb\u{1b}[31m\u{9b}");
+        assert_eq!(plain("gr\u{fc}n"), "gr\u{fc}n");
+    }
 
     #[test]
     fn times_are_those_of_the_calendar() {

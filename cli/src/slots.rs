@@ -31,11 +31,14 @@ fn look(db: &Path) -> Result<SlotReport, Failure> {
     let report = SlotReport::read(db).map_err(|e| advice::on_slots(db, e))?;
     match report.spool || report.store.is_some() {
         true => Ok(report),
-        false => Err(Failure::Missing(format!(
-            "{0} has no spool and no slots: there is no {0}.logical.wal-state and no \
-             {0}.logical.slots. Give the path of the data file",
-            db.display()
-        ))),
+        false => Err(Failure::missing(
+            format!(
+                "{0} has no spool and no slots: there is no {0}.logical.wal-state and no \
+                 {0}.logical.slots",
+                show::path(db)
+            ),
+            advice::DATA_FILE,
+        )),
     }
 }
 
@@ -45,11 +48,11 @@ fn find<'a>(report: &'a SlotReport, id: &str) -> Result<&'a Slot, Failure> {
     found.ok_or_else(|| {
         let ids: Vec<_> = report.slots.iter().map(|s| s.id.as_str()).collect();
         let there = match ids.len() {
-            0 => "there are none".to_owned(),
+            0 => "there are none: replicas make them when they register".to_owned(),
             n @ 1..=10 => format!("there are {n}: {}", ids.join(", ")),
             n => format!("there are {n}: {}, ...", ids[..10].join(", ")),
         };
-        Failure::Missing(format!("no slot {id:?}; {there}"))
+        Failure::missing(format!("no slot {id:?}"), there)
     })
 }
 
@@ -171,27 +174,34 @@ fn list(args: &SlotsArgs, out: &mut impl Write) -> Result<Exit, Failure> {
         current_lsn: current_lsn(&args.db, &report),
         report: &report,
     };
+    let failure = failure(&args.db, &report);
     match args.json {
-        true => writeln!(out, "{:#}", list_json(&args.db, &view))?,
+        true => writeln!(out, "{:#}", list_json(&args.db, &view, failure.as_ref()))?,
         false => write_list(&args.db, &view, out)?,
     }
-    match report.error {
-        Some(error) => Err(advice::on_slots(&args.db, error)),
+    match failure {
+        Some(failure) => Err(failure.told()),
         None => Ok(Exit::Clean),
     }
+}
+
+/// What is wrong with a store, of which as much is shown as can be read.
+fn failure(db: &Path, report: &SlotReport) -> Option<Failure> {
+    let error = report.error.clone();
+    error.map(|error| advice::on_slots(db, error))
 }
 
 fn write_list(db: &Path, view: &View<'_>, out: &mut impl Write) -> io::Result<()> {
     let report = view.report;
     let place = match (&report.store, report.writer) {
-        (Some((path, StoreKind::Json)), _) => format!(", in {}", path.display()),
+        (Some((path, StoreKind::Json)), _) => format!(", in {}", show::path(path)),
         (_, true) => ", a writer has it open".to_owned(),
         _ => String::new(),
     };
     writeln!(
         out,
         "{}: {}, {}{place}",
-        db.display(),
+        show::path(db),
         show::verdict(report.verdict),
         count(report.slots.len()),
     )?;
@@ -222,7 +232,7 @@ fn write_list(db: &Path, view: &View<'_>, out: &mut impl Write) -> io::Result<()
     show::write_suspects(&report.suspects, out)
 }
 
-fn list_json(db: &Path, view: &View<'_>) -> Value {
+fn list_json(db: &Path, view: &View<'_>, failure: Option<&Failure>) -> Value {
     let report = view.report;
     let slots = report.slots.iter().map(|s| view.slot_json(s));
     json!({
@@ -241,7 +251,7 @@ fn list_json(db: &Path, view: &View<'_>) -> Value {
         "quorum_lsn": report.quorum_lsn,
         "slots": slots.collect::<Vec<_>>(),
         "suspects": show::suspects_json(&report.suspects),
-        "error": report.error.as_ref().map(show::error_json),
+        "error": failure.map(Failure::to_json),
     })
 }
 
@@ -252,14 +262,12 @@ fn show_one(args: &SlotArgs, out: &mut impl Write) -> Result<Exit, Failure> {
         report: &report,
     };
     // Of a damaged store more is said than that something is not in it.
-    match (find(&report, &args.id), &report.error) {
-        (Ok(slot), _) => write_one(&args.db, &view, slot, args.json, out)?,
-        (Err(_), Some(_)) => {}
-        (Err(missing), None) => return Err(missing),
-    }
-    match report.error {
-        Some(error) => Err(advice::on_slots(&args.db, error)),
-        None => Ok(Exit::Clean),
+    match (find(&report, &args.id), failure(&args.db, &report)) {
+        (Ok(slot), failure) => {
+            write_one(&args.db, &view, slot, args.json, out)?;
+            failure.map_or(Ok(Exit::Clean), |failure| Err(failure.told()))
+        }
+        (Err(missing), failure) => Err(failure.unwrap_or(missing)),
     }
 }
 
@@ -280,6 +288,7 @@ fn write_one(
     let members = json!({
         "verdict": show::verdict_name(report.verdict),
         "suspects": show::suspects_json(&report.suspects),
+        "error": failure(db, report).as_ref().map(Failure::to_json),
     });
     extend(&mut document, members);
     writeln!(out, "{document:#}")
@@ -307,15 +316,20 @@ fn to_change(db: &Path) -> Result<SlotReport, Failure> {
     }
     match &report.store {
         Some((_, StoreKind::Native)) => Ok(report),
-        Some((path, StoreKind::Json)) => Err(Failure::Missing(format!(
-            "the slots are in {}, which is other software's until a primary takes it in: open one, \
-             or change the file",
-            path.display()
-        ))),
-        None => Err(Failure::Missing(format!(
-            "{} has no slots: no primary was ever opened over its spool",
-            db.display()
-        ))),
+        Some((path, StoreKind::Json)) => Err(Failure::missing(
+            format!(
+                "the slots are in {}, which is other software's until a primary takes it in",
+                show::path(path)
+            ),
+            "open one, or change the file",
+        )),
+        None => Err(Failure::missing(
+            format!(
+                "{} has no slots: no primary was ever opened over its spool",
+                show::path(db)
+            ),
+            "open one, and let its replicas register",
+        )),
     }
 }
 
@@ -348,7 +362,7 @@ fn drop_one(args: &SlotArgs, out: &mut impl Write) -> Result<Exit, Failure> {
         });
         writeln!(out, "{document:#}")?;
     } else {
-        writeln!(out, "{}: dropped slot {}", args.db.display(), args.id)?;
+        writeln!(out, "{}: dropped slot {}", show::path(&args.db), args.id)?;
         write_floor(floor, out)?;
     }
     Ok(Exit::Clean)
@@ -364,13 +378,13 @@ fn reset(args: &SlotResetArgs, out: &mut impl Write) -> Result<Exit, Failure> {
     let bounds = primary.spool().map(|spool| spool.bounds());
     let (low, high) = bounds.map_or((0, 0), |b| (b.pruned_through, b.current_lsn));
     primary.slot_reset(&args.id, args.lsn.0).map_err(|error| {
-        let db = args.db.display();
+        let (db, id) = (show::quoted(&args.db), show::quoted(Path::new(&args.id)));
         let advice = match error.kind() {
             ErrorKind::WalRemoved | ErrorKind::Ahead => {
                 format!("it can be reset to LSN {low} up to {high}")
             }
             ErrorKind::Order => format!(
-                "to set it back, drop it (`epochwal slots drop {db} ...`) and let its replica \
+                "to set it back, drop it (`epochwal slots drop {db} {id}`) and let its replica \
                  register again"
             ),
             _ => return advice::on_slots(&args.db, error),
@@ -397,7 +411,8 @@ fn salvage(args: &SlotsArgs, out: &mut impl Write) -> Result<Exit, Failure> {
             primary.close()?;
             aside
         }
-        Some(error) => return Err(Failure::Engine(error.clone())),
+        // Slots without a spool are nobody's.
+        Some(error) => return Err(advice::on_lone_slots(&args.db, error.clone())),
         None => None,
     };
     let report = look(&args.db)?;
@@ -416,7 +431,7 @@ fn salvage(args: &SlotsArgs, out: &mut impl Write) -> Result<Exit, Failure> {
     }
     show::write_suspects(&before.suspects, out)?;
     if let Some(path) = aside {
-        writeln!(out, "copied aside: {}", path.display())?;
+        writeln!(out, "copied aside: {}", show::path(&path))?;
     }
     let what = match before.error {
         Some(_) => "salvaged",
@@ -426,7 +441,7 @@ fn salvage(args: &SlotsArgs, out: &mut impl Write) -> Result<Exit, Failure> {
     writeln!(
         out,
         "{}: {what}, {}{}{}",
-        args.db.display(),
+        show::path(&args.db),
         count(ids.len()),
         if ids.is_empty() { "" } else { ": " },
         ids.join(", "),

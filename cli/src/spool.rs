@@ -12,6 +12,7 @@ use crate::html::{self, Page};
 use crate::progress::{Log, Progress};
 use crate::show::{self, extend, hex, or_none};
 use crate::slots;
+use crate::verify::ended;
 use epochwal::recovery::{self, Verdict};
 use epochwal::spool::{
     Bounds, LostRange, Record, Spool, SpoolOptions, SpoolReader, SpoolReport, SpoolSegment,
@@ -43,12 +44,16 @@ fn open_on(disk: Arc<dyn Storage>, db: &Path, since: Option<u64>) -> Result<Spoo
     let reader = SpoolReader::open_on(disk, db, since).map_err(|e| advice::on_spool(db, e))?;
     match reader.report().exists {
         true => Ok(reader),
-        false => Err(Failure::Missing(format!(
-            "{0} has no spool: there is no {0}.logical.wal-state. Give the path of the data file, \
-             not of the log",
-            db.display()
-        ))),
+        false => Err(missing(db)),
     }
+}
+
+fn missing(db: &Path) -> Failure {
+    let what = format!(
+        "{0} has no spool: there is no {0}.logical.wal-state",
+        show::path(db)
+    );
+    Failure::missing(what, advice::DATA_FILE)
 }
 
 /// What the whole log says, and the error that ended it.
@@ -66,7 +71,7 @@ fn inspect(args: &SpoolInspectArgs, out: &mut impl Write) -> Result<Exit, Failur
     if let Some(file) = &page.html {
         draw(&args.db, file, page.bench.as_deref())?;
         if !args.json {
-            writeln!(out, "{}: written", file.display())?;
+            writeln!(out, "{}: written", show::path(file))?;
             return Ok(Exit::Clean);
         }
     }
@@ -81,7 +86,7 @@ fn inspect(args: &SpoolInspectArgs, out: &mut impl Write) -> Result<Exit, Failur
         writeln!(out, "{document:#}")?;
     } else {
         let verdict = show::verdict(report.verdict);
-        writeln!(out, "{}: {verdict}", args.db.display())?;
+        writeln!(out, "{}: {verdict}", show::path(&args.db))?;
         write_report(&report, out)?;
         write_segments(&report.segments, out)?;
         show::write_suspects(&report.suspects, out)?;
@@ -129,39 +134,51 @@ fn verify(args: &SpoolArgs, out: &mut impl Write) -> Result<Exit, Failure> {
         (None, Verdict::Torn) => Exit::Torn,
         (None, _) => Exit::Clean,
     };
-    if args.json {
-        let mut document = json!({
-            "database": show::path_text(&args.db),
-            "verdict": exit.verdict(),
-            "exit_code": exit as u8,
-        });
-        let mut members = report_json(&report);
-        if let Some(members) = members.as_object_mut() {
-            members.remove("verdict");
+    let failure = error.map(|error| advice::on_spool(&args.db, error));
+    let shown = match args.json {
+        true => {
+            let document = verdict_json(&args.db, exit, &report, failure.as_ref());
+            writeln!(out, "{document:#}")
         }
-        extend(&mut document, members);
-        extend(
-            &mut document,
-            json!({ "error": error.as_ref().map(show::error_json) }),
-        );
-        writeln!(out, "{document:#}")?;
-    } else {
-        writeln!(out, "{}: {}", args.db.display(), exit.painted())?;
-        if report.exists {
-            write_report(&report, out)?;
-        }
-        show::write_suspects(&report.suspects, out)?;
+        false => write_verdict(&args.db, exit, &report, out),
+    };
+    ended(shown, exit, failure)
+}
+
+fn write_verdict(
+    db: &Path,
+    exit: Exit,
+    report: &SpoolReport,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    writeln!(out, "{}: {}", show::path(db), exit.painted())?;
+    if report.exists {
+        write_report(report, out)?;
     }
-    match error {
-        Some(error) => Err(advice::on_spool(&args.db, error)),
-        None => Ok(exit),
+    show::write_suspects(&report.suspects, out)
+}
+
+fn verdict_json(db: &Path, exit: Exit, report: &SpoolReport, failure: Option<&Failure>) -> Value {
+    let mut document = json!({
+        "database": show::path_text(db),
+        "verdict": exit.verdict(),
+        "exit_code": exit as u8,
+    });
+    let mut members = report_json(report);
+    if let Some(members) = members.as_object_mut() {
+        members.remove("verdict");
     }
+    extend(&mut document, members);
+    let error = json!({ "error": failure.map(Failure::to_json) });
+    extend(&mut document, error);
+    document
 }
 
 fn cat(args: &SpoolCatArgs, out: &mut impl Write) -> Result<Exit, Failure> {
     if args.json && args.payload == Some(PayloadForm::Raw) {
         return Err(Failure::Usage(
-            "--json can't carry --payload raw; hex is exact".to_owned(),
+            "--json can't carry --payload raw".to_owned(),
+            "give --payload hex, which is exact".to_owned(),
         ));
     }
     let mut reader = open(&args.db, args.since)?;
@@ -226,10 +243,7 @@ fn salvage(args: &SpoolArgs, out: &mut impl Write) -> Result<Exit, Failure> {
     // Before it, so that it can be said what was wrong.
     let before = read_all(&args.db).map(|(report, _)| report.suspects);
     let done = Spool::salvage(&args.db).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Failure::Missing(format!(
-            "{} has no spool; give the path of the data file, not of the log",
-            args.db.display()
-        )),
+        ErrorKind::NotFound => missing(&args.db),
         _ => advice::on_spool(&args.db, error),
     })?;
     let suspects = before.unwrap_or_default();
@@ -246,14 +260,14 @@ fn salvage(args: &SpoolArgs, out: &mut impl Write) -> Result<Exit, Failure> {
     }
     show::write_suspects(&suspects, out)?;
     for path in &done.moved {
-        writeln!(out, "moved aside: {}", path.display())?;
+        writeln!(out, "moved aside: {}", show::path(path))?;
     }
     write_lost(&done.lost, out)?;
     let what = match done.moved.is_empty() {
         true => "nothing is damaged",
         false => "salvaged",
     };
-    write!(out, "{}: {what}, ", args.db.display())?;
+    write!(out, "{}: {what}, ", show::path(&args.db))?;
     write_bounds(&done.bounds, out)?;
     Ok(Exit::Clean)
 }
@@ -300,7 +314,7 @@ fn prune(args: &SpoolPruneArgs, out: &mut impl Write) -> Result<Exit, Failure> {
         });
         writeln!(out, "{document:#}")?;
     } else {
-        write!(out, "{}: pruned, ", args.db.display())?;
+        write!(out, "{}: pruned, ", show::path(&args.db))?;
         write_bounds(&bounds, out)?;
         for slot in held_by.iter().take(HOLDERS_SHOWN) {
             writeln!(
@@ -339,7 +353,7 @@ fn export(args: &SpoolExportArgs, out: &mut impl Write) -> Result<Exit, Failure>
     writeln!(
         out,
         "{}: records {} LSN {} to {} bytes {}",
-        args.file.display(),
+        show::path(&args.file),
         done.records,
         or_none(report.first_lsn),
         or_none(report.last_lsn),
@@ -401,7 +415,7 @@ fn write_segments(segments: &[SpoolSegment], out: &mut impl Write) -> io::Result
         write!(
             out,
             "segment {} bytes {} groups {} records {} LSN {} to {}",
-            segment.path.display(),
+            show::path(&segment.path),
             segment.bytes,
             segment.groups,
             segment.records,

@@ -16,11 +16,11 @@ pub fn run(args: &StatsArgs, out: &mut impl Write) -> Result<Exit, Failure> {
     let pages = pages(&args.db)?;
     let records = records(&args.db)?;
     if pages.is_none() && records.is_none() {
-        return Err(Failure::Missing(format!(
-            "{0} has no log: there is neither {0}-wal-state nor {0}.logical.wal-state. Give the path \
-             of the data file",
-            args.db.display()
-        )));
+        let what = format!(
+            "{0} has no log: there is neither {0}-wal-state nor {0}.logical.wal-state",
+            show::path(&args.db)
+        );
+        return Err(Failure::missing(what, advice::DATA_FILE));
     }
     if args.json {
         let document = json!({
@@ -32,12 +32,12 @@ pub fn run(args: &StatsArgs, out: &mut impl Write) -> Result<Exit, Failure> {
         return Ok(Exit::Clean);
     }
     if let Some((log, figures)) = &pages {
-        let title = format!("{}: page log,", args.db.display());
+        let title = format!("{}: page log,", show::path(&args.db));
         write_log(&title, log, figures, Log::Pages, out)?;
         writeln!(out, "  frames            {}", figures.pages)?;
     }
     if let Some(found) = &records {
-        let title = format!("{}: spool,", args.db.display());
+        let title = format!("{}: spool,", show::path(&args.db));
         write_log(&title, &found.log, &found.figures, Log::Records, out)?;
         found.write(out)?;
     }

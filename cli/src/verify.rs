@@ -8,24 +8,38 @@ use crate::show;
 use epochwal::recovery::{RecoveryReport, SuspectFile, Verdict};
 use epochwal::{Error, ErrorKind, Recovery, RecoveryOptions};
 use serde_json::{Value, json};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 pub fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<Exit, Failure> {
-    // Strict reading gives the verdict. On damage a second, forgiving pass
-    // lists every file from there on.
-    let finding = match check(&args.db, false) {
-        Ok(report) => Finding::of(report),
-        Err(error) => Finding::failed(&args.db, error),
+    advice::expect_pages(&args.db)?;
+    let finding = look(&args.db);
+    let failure = finding
+        .error
+        .clone()
+        .map(|error| advice::on_pages(&args.db, error));
+    let shown = match args.json {
+        true => writeln!(out, "{:#}", finding.to_json(&args.db, failure.as_ref())),
+        false => finding.write_text(&args.db, out),
     };
-    if args.json {
-        writeln!(out, "{:#}", finding.to_json(&args.db))?;
-    } else {
-        finding.write_text(&args.db, out)?;
+    ended(shown, finding.exit, failure)
+}
+
+/// Strict reading gives the verdict. On damage a second, forgiving pass lists
+/// every file from there on.
+pub fn look(db: &Path) -> Finding {
+    match check(db, false) {
+        Ok(report) => Finding::of(report),
+        Err(error) => Finding::failed(db, error),
     }
-    match finding.error {
-        Some(error) => Err(advice::on_pages(&args.db, error)),
-        None => Ok(finding.exit),
+}
+
+/// The exit code is the verdict, also where nobody reads the text.
+pub fn ended(shown: io::Result<()>, exit: Exit, failure: Option<Failure>) -> Result<Exit, Failure> {
+    match (failure, shown) {
+        (Some(failure), _) => Err(failure.told()),
+        (None, Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        (None, _) => Ok(exit),
     }
 }
 
@@ -42,10 +56,10 @@ fn check(db: &Path, durable_prefix: bool) -> epochwal::Result<RecoveryReport> {
 }
 
 /// The outcome: an exit code, what was read, and the error that ended it.
-struct Finding {
-    exit: Exit,
-    report: RecoveryReport,
-    error: Option<Error>,
+pub struct Finding {
+    pub exit: Exit,
+    pub report: RecoveryReport,
+    pub error: Option<Error>,
 }
 
 impl Finding {
@@ -90,15 +104,14 @@ impl Finding {
         }
     }
 
-    fn write_text(&self, db: &Path, out: &mut impl Write) -> std::io::Result<()> {
-        // A path that is spelled wrong has no log either: say what was looked at.
+    fn write_text(&self, db: &Path, out: &mut impl Write) -> io::Result<()> {
         let nothing = self.exit == Exit::Clean && self.report.bytes_read == 0;
         let note = if nothing {
             ", no segments beside it"
         } else {
             ""
         };
-        writeln!(out, "{}: {}{note}", db.display(), self.exit.painted())?;
+        writeln!(out, "{}: {}{note}", show::path(db), self.exit.painted())?;
         // After anything but damage there are no figures to show.
         if matches!(self.exit, Exit::Clean | Exit::Torn | Exit::Corrupt) {
             show::write_report(&self.report, out)?;
@@ -106,7 +119,7 @@ impl Finding {
         show::write_suspects(&self.report.suspects, out)
     }
 
-    fn to_json(&self, db: &Path) -> Value {
+    fn to_json(&self, db: &Path, failure: Option<&Failure>) -> Value {
         let mut document = json!({
             "database": show::path_text(db),
             "verdict": self.exit.verdict(),
@@ -114,10 +127,7 @@ impl Finding {
         });
         if let Value::Object(members) = &mut document {
             members.extend(show::report_json(&self.report));
-            members.insert(
-                "error".into(),
-                self.error.as_ref().map(show::error_json).into(),
-            );
+            members.insert("error".into(), failure.map(Failure::to_json).into());
         }
         document
     }

@@ -281,7 +281,7 @@ fn damage_to_acknowledged_bytes_exits_2_and_names_file_and_offset() {
     expect_advice(&output, "epochwal recover --prefix ");
     let output = tool(&[&"cat", &db]);
     expect_code(&output, 2);
-    expect_advice(&output, "epochwal inspect ");
+    expect_advice(&output, "epochwal salvage ");
     // Asked for the prefix, both give what lies before the damage.
     let output = tool(&[
         &"recover",
@@ -344,9 +344,20 @@ fn damaged_segments_of_version_1_get_the_code_of_their_verdict() {
 #[test]
 fn a_database_without_a_log_is_clean_and_the_text_says_so() {
     let dir = tempfile::tempdir().expect("tempdir");
-    let output = tool(&[&"verify", &dir.path().join("app.db")]);
+    let db = dir.path().join("app.db");
+    // A path that is spelled wrong must not pass for such a database.
+    let output = tool(&[&"verify", &db]);
+    expect_code(&output, 4);
+    expect_advice(&output, "give the path of the data file");
+    fs::write(&db, "data").expect("write");
+    let output = tool(&[&"verify", &db]);
     expect_code(&output, 0);
     assert!(text(&output.stdout).contains("no segments"));
+    let target = dir.path().join("target");
+    let output = tool(&[&"recover", &db, &target, &"--page-size", &"512"]);
+    expect_code(&output, 0);
+    assert!(text(&output.stdout).contains("nothing to apply"));
+    assert!(!target.exists());
 }
 
 #[test]
@@ -527,4 +538,61 @@ fn a_path_that_is_not_utf8_works() {
     let output = tool(&[&"verify", &db, &"--json"]);
     expect_code(&output, 0);
     assert_eq!(json(&output)["batches"], 5);
+}
+
+#[test]
+fn salvage_moves_what_is_damaged_aside_and_the_log_goes_on() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let db = clean_log(dir.path());
+    let whole = json(&tool(&[&"salvage", &db, &"--json"]));
+    assert_eq!(whole["moved"], Value::Array(vec![]));
+    assert_eq!(whole["durable_epoch"], 5);
+    let segment = only_segment(&db);
+    flip(&segment, group_offset(&segment, 4) + 128 + 60);
+
+    let output = tool(&[&"salvage", &db, &"--json"]);
+    expect_code(&output, 0);
+    let found = json(&output);
+    assert_eq!(found["durable_epoch"], 3);
+    assert_eq!(
+        found["suspects"][0]["offset"],
+        group_offset(&segment, 3) + 4096
+    );
+    let moved = found["moved"][0].as_str().expect("a file");
+    assert!(moved.ends_with(".salvaged-1") && Path::new(moved).exists());
+    expect_code(&tool(&[&"verify", &db]), 0);
+    assert_eq!(cat_json(&db).len(), 3);
+    // Epoch numbers go on above all that was ever given out.
+    let wal = Coordinator::open(&db, &options()).expect("open");
+    assert!(wal.current_epoch().expect("an epoch") > 5);
+    // In its owner's place, not beside it.
+    flip(&segment, group_offset(&segment, 2) + 128 + 60);
+    let output = tool(&[&"salvage", &db]);
+    expect_code(&output, 4);
+    expect_advice(&output, "close the process");
+}
+
+/// `epochwal verify db | true`, in a shell that asks for the code of each.
+#[test]
+fn the_exit_code_is_the_verdict_also_where_nobody_reads() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let db = crashed_log(dir.path());
+    let code = |args: &[&str]| {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_epochwal"));
+        let output = command.args(args).arg(&db).stdout(writer).output();
+        output.expect("the tool starts").status.code()
+    };
+    let expect = |verdict| {
+        assert_eq!(code(&["verify"]), Some(verdict));
+        assert_eq!(code(&["verify", "--json"]), Some(verdict));
+    };
+    expect(0);
+    assert_eq!(code(&["cat"]), Some(0));
+    let segment = only_segment(&db);
+    flip(&segment, group_offset(&segment, last_epoch(&db)) + 188);
+    expect(1);
+    flip(&segment, group_offset(&segment, 2) + 188);
+    expect(2);
 }

@@ -1,13 +1,17 @@
 //! What is installed beside the tool: manual pages and completions.
 
+use epochwal::primary::{Primary, PrimaryOptions};
+use epochwal::spool::{Record, SpoolOptions};
+use epochwal::{Batch, Coordinator, Frame, Options};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
     "inspect",
     "verify",
     "recover",
+    "salvage",
     "cat",
     "stats",
     "bench",
@@ -77,6 +81,114 @@ fn each_command_has_a_page_with_its_options_and_all_exit_codes() {
     }
     for option in ["\\-\\-since", "\\-\\-limit", "\\-\\-payload", "\\-\\-json"] {
         assert!(page("epochwal-spool-cat").contains(option), "{option}");
+    }
+}
+
+/// What a shell is to be given: the page's own text without its markup.
+fn examples(page: &str) -> Vec<String> {
+    let blocks = page.split(".EX\n").skip(1);
+    let lines = blocks.map(|block| block.split("\n.EE").next().expect("an end"));
+    lines
+        .map(|line| line.replace("\\-", "-").replace("\\&", ""))
+        .collect()
+}
+
+/// A page log of three batches, a spool of ten records, a slot.
+fn some_logs(dir: &Path) {
+    let db = dir.join("app.db");
+    let small = Options {
+        segment_size: 64 << 10,
+        ..Options::default()
+    };
+    let wal = Coordinator::open(&db, &small).expect("open");
+    for number in 1..=3 {
+        let frames = [Frame {
+            page_number: 1,
+            db_size_if_commit: 1,
+            data: &[7; 4096],
+        }];
+        let batch = Batch {
+            txn_id: number,
+            txn_epoch: 0,
+            commit_seq: number,
+            frames: &frames,
+            metadata: b"",
+        };
+        wal.commit(&batch, None).expect("commit");
+    }
+    wal.close(None).expect("close");
+    let small = SpoolOptions {
+        segment_size: 64 << 10,
+        ..SpoolOptions::default()
+    };
+    let primary = Primary::open(&db, &small, &PrimaryOptions::default());
+    let primary = primary.expect("a primary");
+    let records: Vec<_> = (1..=10)
+        .map(|lsn| Record {
+            term: 1,
+            lsn,
+            timestamp_ms: lsn,
+            payload: b"payload",
+        })
+        .collect();
+    let spool = primary.spool().expect("over a spool");
+    spool.append(&records, None).expect("append");
+    primary
+        .slot_create("replica-1", Some(5), false)
+        .expect("slot");
+    primary.close().expect("close");
+}
+
+#[test]
+fn each_page_has_examples_that_work_and_says_what_to_read_next() {
+    let manual = tempfile::tempdir().expect("tempdir");
+    assert!(
+        tool(&["man", &manual.path().to_string_lossy()])
+            .status
+            .success()
+    );
+    let logs = tempfile::tempdir().expect("tempdir");
+    some_logs(logs.path());
+    let programs = Path::new(env!("CARGO_BIN_EXE_epochwal"))
+        .parent()
+        .expect("a folder");
+    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", programs.display());
+    for entry in fs::read_dir(manual.path()).expect("list") {
+        let name = entry
+            .expect("entry")
+            .file_name()
+            .to_string_lossy()
+            .into_owned();
+        let page = fs::read_to_string(manual.path().join(&name)).expect("a page");
+        let lines = examples(&page);
+        assert!(!lines.is_empty(), "{name}");
+        for line in lines {
+            let dir = tempfile::tempdir().expect("tempdir");
+            for entry in fs::read_dir(logs.path()).expect("list") {
+                let entry = entry.expect("entry");
+                fs::copy(entry.path(), dir.path().join(entry.file_name())).expect("copy");
+            }
+            let shell = Command::new("/bin/sh")
+                .args(["-c", &line])
+                .current_dir(dir.path())
+                .env("PATH", &path)
+                .output()
+                .expect("a shell");
+            assert!(
+                shell.status.success(),
+                "{name}: {line}: {}",
+                text(&shell.stderr)
+            );
+        }
+        let others = page.split(".SH \"SEE ALSO\"").nth(1).expect("a section");
+        let others = others.replace("\\-", "-");
+        for other in others.split("\\fB").skip(1) {
+            let other = other.split("\\fR").next().expect("an end");
+            assert!(
+                manual.path().join(format!("{other}.1")).exists(),
+                "{name}: {other}"
+            );
+        }
     }
 }
 

@@ -298,7 +298,7 @@ fn what_is_not_there_is_not_made() {
         ("salvage", &[]),
     ] {
         let missing = slots(FAILED, command, &db, rest);
-        assert!(text(&missing.stderr).contains("Give the path of the data file"));
+        assert!(text(&missing.stderr).contains("give the path of the data file"));
         let help = slots(0, command, Path::new("--help"), &[]);
         assert!(text(&help.stdout).contains("Exit codes:"), "{command}");
     }

@@ -126,9 +126,9 @@ fn verdict(
     if covered && (contradicted || !newer) {
         end.verdict = Verdict::Corrupt;
         end.reason = format!(
-            "{reason}; epochs up to {} were durable, only {} can be read",
+            "{reason}; epochs up to {} were durable, {} can be read",
             claimed.unwrap_or(0),
-            last.map_or("none".into(), |l| format!("those up to {l}"))
+            last.map_or("none of them".into(), |l| format!("only those up to {l}"))
         );
         return Ok(end);
     }
