@@ -7,10 +7,10 @@ use std::fmt::Write;
 /// Units across; a page scales them.
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 160.0;
-/// Beside a chart, for what its lines stand for.
-const GUTTER: f64 = 90.0;
+/// The widest a column is.
+const WIDEST: f64 = 48.0;
 /// The most columns of a chart.
-const COLUMNS: usize = 250;
+pub const COLUMNS: usize = 250;
 
 /// Text as HTML has it.
 pub fn escape(text: &str) -> String {
@@ -108,20 +108,23 @@ pub fn segment(segment: &SegmentInspection, fault: &Fault<'_>, most: usize) -> S
         ""
     };
     let mut svg = format!(
-        "<svg class=\"segment{passed}\" preserveAspectRatio=\"none\" viewBox=\"0 0 {WIDTH} 24\">\n"
+        "<svg class=\"segment{passed}\" preserveAspectRatio=\"none\" viewBox=\"0 0 {WIDTH} 24\" \
+         role=\"img\" aria-label=\"{} groups\">\n",
+        segment.groups.len()
     );
     rect(&mut svg, "room", (0.0, 0.0, WIDTH, 24.0), "room");
-    for (number, one) in stretches(&segment.groups, bytes / most as f64)
-        .iter()
-        .enumerate()
-    {
+    let stretches = stretches(&segment.groups, bytes / most as f64);
+    // Where they can't be told apart, two colours would only flicker.
+    let together = stretches.iter().any(|one| one.groups > 1);
+    for (number, one) in stretches.iter().enumerate() {
         let class = match (one.first.kind, number % 2) {
             ("mark", _) => "mark",
-            (_, 0) => "group even",
-            _ => "group odd",
+            (_, 1) if !together => "group odd",
+            _ => "group even",
         };
         let x = one.first.offset as f64 * scale;
-        let width = (one.end() as f64 * scale - x).max(1.0);
+        // A little over the next, or the room behind them shines through.
+        let width = (one.end() as f64 * scale - x + 0.2).clamp(1.0, WIDTH - x);
         rect(&mut svg, class, (x, 0.0, width, 24.0), &one.title());
     }
     match fault {
@@ -150,6 +153,8 @@ pub struct Column {
     pub name: String,
     pub mean: f64,
     pub max: f64,
+    /// How many epochs it stands for; 0 where they are not what it counts along.
+    pub epochs: u64,
 }
 
 /// A figure of each group, in the order of the log.
@@ -165,170 +170,233 @@ pub fn columns_of(groups: &[&GroupInfo], figure: impl Fn(&GroupInfo) -> f64) -> 
             },
             mean: figures.clone().sum::<f64>() / chunk.len() as f64,
             max: figures.fold(0.0, f64::max),
+            epochs: chunk.len() as u64,
         }
     });
     chunks.collect()
 }
 
-/// Columns side by side: the mean dark, the most light behind it.
-pub fn columns(columns: &[Column], unit: &str, (first, last): (&str, &str)) -> String {
-    let top = columns.iter().map(|c| c.max).fold(1.0, f64::max);
-    let width = (WIDTH - GUTTER) / columns.len().max(1) as f64;
+/// What a figure counts.
+#[derive(Clone, Copy)]
+pub enum Unit {
+    Bytes,
+    /// One, and many.
+    Of(&'static str, &'static str),
+}
+
+impl Unit {
+    /// For an axis or a tile.
+    pub fn short(self, value: f64) -> String {
+        match self {
+            Unit::Bytes => size(value),
+            Unit::Of(..) => number(value),
+        }
+    }
+
+    /// With its name, exact.
+    pub fn exact(self, value: f64) -> String {
+        match self {
+            Unit::Bytes if value == 1.0 => "1 byte".to_owned(),
+            Unit::Bytes => format!("{} bytes", number(value)),
+            Unit::Of(one, _) if value == 1.0 => format!("1 {one}"),
+            Unit::Of(_, many) => format!("{} {many}", number(value)),
+        }
+    }
+
+    /// The top of an axis: a number to be seen at a glance, as is its half.
+    fn top(self, most: f64) -> f64 {
+        let unit = match self {
+            Unit::Bytes => power(1024.0, most),
+            Unit::Of(..) => 1.0,
+        };
+        let most = (most / unit).max(2.0);
+        let tens = power(10.0, most);
+        let steps = [1.0, 2.0, 4.0, 6.0, 8.0, 10.0];
+        let round = steps.map(|step| step * tens).into_iter();
+        round.filter(|top| *top >= most).fold(10.0 * tens, f64::min) * unit
+    }
+}
+
+/// The highest power of a base that is not above a number, or 1.
+fn power(base: f64, number: f64) -> f64 {
+    let mut power = 1.0;
+    while power * base <= number {
+        power *= base;
+    }
+    power
+}
+
+/// What lies beyond the last column: what was durable and can't be read.
+pub struct Lost {
+    pub epochs: u64,
+    /// The last of them.
+    pub last: u64,
+}
+
+impl Lost {
+    fn text(&self) -> String {
+        let [first, last] = [self.last + 1 - self.epochs, self.last].map(|n| number(n as f64));
+        match self.epochs {
+            1 => format!("epoch {last} can't be read"),
+            _ => format!("epochs {first} to {last} can't be read"),
+        }
+    }
+}
+
+/// Columns side by side: the mean dark, the most light behind it. What is lost is
+/// red, as wide as it is long, up to half of all. The words stand beside the
+/// drawing, so that they keep their size when it is scaled.
+pub fn columns(
+    columns: &[Column],
+    unit: Unit,
+    (first, last): (&str, &str),
+    lost: Option<&Lost>,
+) -> String {
+    let top = unit.top(columns.iter().map(|c| c.max).fold(0.0, f64::max));
+    let shown: u64 = columns.iter().map(|c| c.epochs).sum();
+    let lost_width = lost.map_or(0.0, |lost| {
+        let part = lost.epochs as f64 / (shown + lost.epochs) as f64;
+        part.clamp(0.01, 0.5) * WIDTH
+    });
+    let share = (WIDTH - lost_width) / columns.len().max(1) as f64;
+    let width = match share {
+        s if s > 8.0 => (s * 0.85).min(WIDEST),
+        s => s,
+    };
     let mut svg = format!(
-        "<svg class=\"chart\" viewBox=\"0 -12 {WIDTH} {}\">\n",
-        HEIGHT + 32.0
+        "<svg class=\"chart\" preserveAspectRatio=\"none\" viewBox=\"0 0 {WIDTH} {HEIGHT}\">\n"
     );
-    for (part, y) in [(1.0, 0.0), (0.5, HEIGHT / 2.0), (0.0, HEIGHT)] {
-        let _ = writeln!(
-            svg,
-            "<line x1=\"{GUTTER}\" x2=\"{WIDTH}\" y1=\"{y}\" y2=\"{y}\"/>\
-             <text x=\"{}\" y=\"{}\" class=\"right\">{} {}</text>",
-            GUTTER - 6.0,
-            y + 4.0,
-            number(top * part),
-            escape(unit),
-        );
+    for y in [0.0, HEIGHT / 2.0, HEIGHT] {
+        let _ = writeln!(svg, "<line x1=\"0\" x2=\"{WIDTH}\" y1=\"{y}\" y2=\"{y}\"/>");
     }
     for (at, column) in columns.iter().enumerate() {
-        let x = GUTTER + at as f64 * width;
-        let gap = if width > 8.0 { 1.0 } else { 0.0 };
+        let x = at as f64 * share + (share - width) / 2.0;
         let mut bar = |class, value: f64, title: &str| {
             let height = HEIGHT * value / top;
-            let place = (x, HEIGHT - height, width - gap, height);
-            rect(&mut svg, class, place, title);
+            rect(&mut svg, class, (x, HEIGHT - height, width, height), title);
         };
         if column.mean == column.max {
-            let title = format!("{}: {} {unit}", column.name, number(column.max));
+            let title = format!("{}: {}", column.name, unit.exact(column.max));
             bar("mean", column.max, &title);
             continue;
         }
-        let (mean, max) = (number(column.mean), number(column.max));
-        let title = format!("{}: mean {mean} {unit}, most {max}", column.name);
+        let (mean, max) = (unit.exact(column.mean), number(column.max));
+        let title = format!("{}: mean {mean}, most {max}", column.name);
         bar("most", column.max, &title);
         bar("mean", column.mean, &title);
     }
-    let below = HEIGHT + 16.0;
-    let _ = writeln!(
-        svg,
-        "<text x=\"{GUTTER}\" y=\"{below}\">{}</text>\
-         <text x=\"{WIDTH}\" y=\"{below}\" class=\"right\">{}</text>",
+    if let Some(lost) = lost {
+        let place = (WIDTH - lost_width, 0.0, lost_width, HEIGHT);
+        rect(&mut svg, "unread", place, &lost.text());
+    }
+    let lost = lost.map_or_else(String::new, |lost| {
+        format!(
+            "<figcaption class=\"lost\">{}</figcaption>\n",
+            escape(&lost.text())
+        )
+    });
+    let [high, half, low] = [top, top / 2.0, 0.0].map(|value| unit.short(value));
+    format!(
+        "<div class=\"axes\"><div class=\"up\"><span>{high}</span><span>{half}</span>\
+         <span>{low}</span></div>\n{svg}</svg>\n<div class=\"along\"><span>{}</span>\
+         <span>{}</span></div></div>\n{lost}",
         escape(first),
         escape(last)
-    );
-    svg + "</svg>\n"
+    )
 }
 
-/// A line of latencies in microseconds, on a logarithmic scale up to `top`.
-pub fn latencies(points: &[(String, f64)], top: f64) -> String {
-    let place = |micros: f64| {
-        let part = micros.max(1.0).ln() / top.max(std::f64::consts::E).ln();
-        4.0 + part.clamp(0.0, 1.0) * (WIDTH - 8.0)
-    };
-    let mut svg = format!("<svg class=\"dots\" viewBox=\"0 0 {WIDTH} 20\">\n");
-    let _ = writeln!(svg, "<line x1=\"0\" x2=\"{WIDTH}\" y1=\"10\" y2=\"10\"/>");
-    for (number_of, (name, micros)) in points.iter().enumerate() {
-        let title = escape(&format!("{name}: {} us", number(*micros)));
+/// Powers of ten from 1 us, up to the first that is not below `top`.
+pub fn decades(top: f64) -> Vec<f64> {
+    let mut all = vec![1.0];
+    while all[all.len() - 1] < top {
+        all.push(all[all.len() - 1] * 10.0);
+    }
+    all
+}
+
+/// A microsecond and more, as one reads it.
+pub fn duration(micros: f64) -> String {
+    match micros {
+        us if us >= 1e6 => format!("{} s", number(us / 1e6)),
+        us if us >= 1e3 => format!("{} ms", number(us / 1e3)),
+        us => format!("{} us", number(us)),
+    }
+}
+
+/// A line of latencies in microseconds, ascending, on a logarithmic scale over
+/// decades: a mark for each, a bar from the first to the last but two.
+pub fn latencies(points: &[(&str, f64)], decades: &[f64]) -> String {
+    let top = decades[decades.len() - 1].max(10.0);
+    let place = |micros: f64| (micros.max(1.0).ln() / top.ln()).clamp(0.0, 1.0) * WIDTH;
+    let mut svg =
+        format!("<svg class=\"marks\" preserveAspectRatio=\"none\" viewBox=\"0 0 {WIDTH} 20\">\n");
+    for decade in decades {
+        let x = place(*decade);
         let _ = writeln!(
             svg,
-            "<circle class=\"part{number_of}\" cx=\"{:.1}\" cy=\"10\" r=\"4\">\
-             <title>{title}</title></circle>",
-            place(*micros)
+            "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"0\" y2=\"20\"/>"
         );
     }
-    svg + "</svg>\n"
+    let at = |number: usize| points.get(number).map_or(0.0, |point| place(point.1));
+    let (first, most, last) = (at(0), at(2), at(points.len() - 1));
+    let title = format!(
+        "up to the longest, {}",
+        duration(points[points.len() - 1].1)
+    );
+    rect(&mut svg, "most", (first, 8.0, last - first, 4.0), &title);
+    rect(
+        &mut svg,
+        "mean",
+        (first, 5.0, most - first, 10.0),
+        "p50 to p99",
+    );
+    for (name, micros) in points {
+        let title = escape(&format!("{name}: {}", duration(*micros)));
+        let x = place(*micros);
+        let _ = writeln!(
+            svg,
+            "<path class=\"mark-at\" d=\"M{x:.1} 2V18\"><title>{title}</title></path>"
+        );
+    }
+    svg + "</svg>"
 }
 
-/// Three digits, or all in front of the point.
+/// Three digits, or all in front of the point, those by thousands.
 pub fn number(value: f64) -> String {
     match value {
-        v if v >= 100.0 || v.fract() == 0.0 => format!("{v:.0}"),
+        v if v >= 100.0 || v.fract() == 0.0 => grouped(&format!("{v:.0}")),
         v if v >= 10.0 => format!("{v:.1}"),
         v => format!("{v:.2}"),
     }
 }
 
-/// How much happened when: a bounded number of equal stretches of time, which
-/// grow with what they must hold.
-pub struct Timeline {
-    start: i128,
-    width: i128,
-    counts: Vec<u64>,
-    total: u64,
+/// A whole number by thousands.
+fn grouped(digits: &str) -> String {
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
-impl Timeline {
-    pub fn new() -> Timeline {
-        Timeline {
-            start: 0,
-            width: 1,
-            counts: vec![0; COLUMNS],
-            total: 0,
+/// Bytes as one reads them.
+pub fn size(bytes: f64) -> String {
+    match bytes {
+        b if b >= 1024.0 * 1024.0 * 1024.0 => {
+            format!("{} GiB", number(b / 1024.0 / 1024.0 / 1024.0))
         }
-    }
-
-    /// Something happened then, in milliseconds.
-    pub fn add(&mut self, at: u64) {
-        let at = i128::from(at);
-        if self.total == 0 {
-            self.start = at;
-        }
-        self.total += 1;
-        while at < self.start {
-            self.widen(COLUMNS - COLUMNS / 2);
-        }
-        while at >= self.start + self.width * COLUMNS as i128 {
-            self.widen(0);
-        }
-        self.counts[((at - self.start) / self.width) as usize] += 1;
-    }
-
-    /// Twice the time in a column; what there is begins at column `place`.
-    fn widen(&mut self, place: usize) {
-        let mut counts = vec![0; COLUMNS];
-        for (at, pair) in self.counts.chunks(2).enumerate() {
-            counts[place + at] = pair.iter().sum();
-        }
-        self.counts = counts;
-        self.width *= 2;
-        self.start -= self.width * place as i128;
-    }
-
-    /// The first and the last column that something is in.
-    fn used(&self) -> Option<(usize, usize)> {
-        let used = |count: &u64| *count > 0;
-        let first = self.counts.iter().position(used)?;
-        Some((first, self.counts.iter().rposition(used)?))
-    }
-
-    /// When a column begins.
-    fn begin(&self, column: usize) -> String {
-        let begin = self.start + self.width * column as i128;
-        crate::show::utc(u64::try_from(begin).unwrap_or(0))
-    }
-
-    /// When it begins and ends, to a column; none where nothing happened.
-    pub fn ends(&self) -> Option<(String, String)> {
-        let (first, last) = self.used()?;
-        Some((self.begin(first), self.begin(last)))
-    }
-
-    /// A column for each stretch between these.
-    pub fn columns(&self) -> Vec<Column> {
-        let Some((first, last)) = self.used() else {
-            return Vec::new();
-        };
-        let columns = (first..=last).map(|at| Column {
-            name: format!("{}, {} ms", self.begin(at), self.width),
-            mean: self.counts[at] as f64,
-            max: self.counts[at] as f64,
-        });
-        columns.collect()
+        b if b >= 1024.0 * 1024.0 => format!("{} MiB", number(b / 1024.0 / 1024.0)),
+        b if b >= 1024.0 => format!("{} KiB", number(b / 1024.0)),
+        b => format!("{} B", number(b)),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{COLUMNS, Timeline, escape, number};
+    use super::{Unit, decades, duration, escape, number, size};
 
     #[test]
     fn nothing_of_a_text_is_markup() {
@@ -337,29 +405,33 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        let shown = [0.0, 7.0, 1.234, 12.34, 123.4, 4096.0].map(number);
-        assert_eq!(shown, ["0", "7", "1.23", "12.3", "123", "4096"]);
+        let shown = [0.0, 7.0, 1.234, 12.34, 123.4, 4096.0, 1_234_567.0].map(number);
+        assert_eq!(
+            shown,
+            ["0", "7", "1.23", "12.3", "123", "4,096", "1,234,567"]
+        );
+        let shown = [0.0, 512.0, 4096.0, 6.5 * 1024.0, 64.0 * 1024.0 * 1024.0].map(size);
+        assert_eq!(shown, ["0 B", "512 B", "4 KiB", "6.50 KiB", "64 MiB"]);
+        let shown = [1.0, 18.4, 4000.0, 2_500_000.0].map(duration);
+        assert_eq!(shown, ["1 us", "18.4 us", "4 ms", "2.50 s"]);
     }
 
-    /// Whatever the order of the times, each is counted in a column that it is in.
     #[test]
-    fn a_timeline_counts_all_of_any_times() {
-        assert!(Timeline::new().columns().is_empty());
-        let far = [0, u64::MAX, 1_700_000_000_000];
-        let near: Vec<u64> = (0..1000).map(|n| 1_700_000_000_000 + n * 7).collect();
-        let mut falling = near.clone();
-        falling.reverse();
-        for times in [far.to_vec(), near, falling, vec![5, 3]] {
-            let mut line = Timeline::new();
-            times.iter().for_each(|at| line.add(*at));
-            let columns = line.columns();
-            assert!(columns.len() <= COLUMNS);
-            let counted: f64 = columns.iter().map(|c| c.max).sum();
-            assert_eq!(counted, times.len() as f64);
-            for at in &times {
-                let place = (i128::from(*at) - line.start) / line.width;
-                assert!(line.counts[place as usize] > 0);
-            }
+    fn an_axis_ends_at_a_number_to_be_seen_at_a_glance() {
+        let of = Unit::Of("batch", "batches");
+        for (most, top) in [
+            (0.0, 2.0),
+            (1.0, 2.0),
+            (3.0, 4.0),
+            (10.0, 10.0),
+            (11.0, 20.0),
+        ] {
+            assert_eq!(of.top(most), top, "{most}");
         }
+        assert_eq!(Unit::Bytes.short(Unit::Bytes.top(86_016.0)), "100 KiB");
+        assert_eq!(Unit::Bytes.short(Unit::Bytes.top(1_100_000.0)), "2 MiB");
+        assert_eq!(decades(0.5), [1.0]);
+        assert_eq!(decades(1000.0), [1.0, 10.0, 100.0, 1000.0]);
+        assert_eq!(decades(1001.0).len(), 5);
     }
 }

@@ -1,10 +1,11 @@
 //! `inspect --html`: a log on one page that needs nothing else, no script and
 //! no network.
 
-use crate::chart::{self, Column, Fault, Timeline, escape, number};
+use crate::chart::{self, Column, Fault, Lost, Unit, escape, number};
 use crate::exit::Failure;
 use crate::progress::Log;
 use crate::show::{self, hex};
+use crate::timeline::Timeline;
 use epochwal::recovery::{GroupInfo, Inspection, Verdict};
 use serde_json::Value;
 use std::fmt::Write;
@@ -78,6 +79,8 @@ impl Page<'_> {
         self.latencies(&mut page);
         self.state(&mut page);
         self.groups(&mut page);
+        let version = env!("CARGO_PKG_VERSION");
+        let _ = writeln!(page, "<footer>epochwal {version}</footer>");
         page + "</body>\n</html>\n"
     }
 
@@ -93,6 +96,24 @@ impl Page<'_> {
             Log::Pages => "batches",
             Log::Records => "records",
         }
+    }
+
+    fn item(&self) -> Unit {
+        match self.kind {
+            Log::Pages => Unit::Of("batch", "batches"),
+            Log::Records => Unit::Of("record", "records"),
+        }
+    }
+
+    /// The epochs behind the last that can be read, of a log that is corrupt.
+    fn lost(&self) -> Option<Lost> {
+        let next = self.log.state.as_ref()?.next_epoch;
+        let last = self.log.last_epoch.unwrap_or(0);
+        let epochs = next.checked_sub(last + 1).filter(|n| *n > 0)?;
+        (self.log.verdict == Verdict::Corrupt).then(|| Lost {
+            epochs,
+            last: next - 1,
+        })
     }
 
     /// Groups with items.
@@ -112,26 +133,27 @@ impl Page<'_> {
         let data = self.data();
         let items: u64 = data.iter().map(|g| u64::from(g.items)).sum();
         let none = || "none".to_owned();
+        let count = |n: u64| number(n as f64);
         let range = |name, low: Option<u64>, high: Option<u64>| match (low, high) {
-            (Some(low), Some(high)) => (name, format!("{low} to {high}")),
+            (Some(low), Some(high)) => (name, format!("{} to {}", count(low), count(high))),
             _ => (name, none()),
         };
         let mut tiles = vec![
-            ("segments", segments.len().to_string()),
-            ("bytes", bytes.to_string()),
-            ("in groups", used.to_string()),
-            ("groups", data.len().to_string()),
+            ("segments", count(segments.len() as u64)),
+            ("on the disk", chart::size(bytes as f64)),
+            ("in groups", chart::size(used as f64)),
+            ("groups", count(data.len() as u64)),
             range(
                 "epochs",
                 data.first().map(|g| g.epoch),
                 data.last().map(|g| g.epoch),
             ),
-            (self.items(), items.to_string()),
+            (self.items(), count(items)),
         ];
         match self.kind {
             Log::Pages => {
                 let pages: u64 = data.iter().map(|g| g.pages).sum();
-                tiles.push(("frames", pages.to_string()));
+                tiles.push(("frames", count(pages)));
             }
             Log::Records => tiles.push(range(
                 "LSNs",
@@ -162,7 +184,7 @@ impl Page<'_> {
 
     /// What to do about it.
     fn advice(&self, verdict: Verdict) -> String {
-        let db = escape(&show::path_text(self.db));
+        let db = escape(&show::quoted(self.db));
         match (verdict, self.kind) {
             (Verdict::Clean, _) => String::new(),
             (Verdict::Torn, _) => {
@@ -171,12 +193,12 @@ impl Page<'_> {
             }
             (Verdict::Corrupt, Log::Pages) => format!(
                 "Something acknowledged is damaged. <code>epochwal recover --prefix {db} TARGET \
-                 --page-size N</code> applies what lies before it; an open with salvage moves the \
-                 rest aside."
+                 --page-size N</code> applies what lies before it, <code>epochwal salvage \
+                 {db}</code> moves the rest aside. Copy all of the log's files first."
             ),
             (Verdict::Corrupt, Log::Records) => format!(
                 "Something acknowledged is damaged. <code>epochwal spool salvage {db}</code> moves \
-                 it and all beyond it aside."
+                 it and all beyond it aside. Copy all of the log's files first."
             ),
         }
     }
@@ -199,10 +221,12 @@ impl Page<'_> {
             return;
         }
         page.push_str(
-            "<p class=\"key\"><i class=\"even\"></i><i class=\"odd\"></i> groups \
-             <i class=\"mark\"></i> mark <i class=\"room\"></i> room \
-             <i class=\"torn\"></i> torn <i class=\"corrupt\"></i> corrupt \
-             <i class=\"unread\"></i> not read; pale: let go by a checkpoint or a prune</p>\n",
+            "<p class=\"key\"><span><i class=\"even\"></i><i class=\"odd\"></i> groups</span> \
+             <span><i class=\"mark\"></i> mark</span> <span><i class=\"room\"></i> room</span> \
+             <span><i class=\"torn\"></i> torn</span> \
+             <span><i class=\"corrupt\"></i> corrupt</span> \
+             <span><i class=\"unread\"></i> not read</span> \
+             <span>pale: let go by a checkpoint or a prune</span></p>\n",
         );
         let drawn = self.drawn();
         let left_out = self.log.segments.len() - drawn.len();
@@ -213,6 +237,7 @@ impl Page<'_> {
                 drawn.len()
             );
         }
+        page.push_str("<div class=\"rows\">\n");
         let most = (GROUPS_DRAWN / drawn.len()).min(1000);
         let mut behind = false;
         for segment in &self.log.segments[drawn] {
@@ -225,22 +250,30 @@ impl Page<'_> {
             };
             behind |= suspect.is_some_and(|s| s.verdict == Verdict::Corrupt);
             let file = info.path.file_name().unwrap_or_default().to_string_lossy();
+            let epoch = |epoch: u64| number(epoch as f64);
+            let first = epoch(info.first_epoch);
             let epochs = match info.last_epoch {
-                Some(last) => format!("epochs {} to {last}", info.first_epoch),
-                None => format!("from epoch {}", info.first_epoch),
+                Some(last) if last == info.first_epoch => format!("epoch {first}"),
+                Some(last) => format!("epochs {first} to {}", epoch(last)),
+                None => format!("from epoch {first}"),
             };
+            let groups = Unit::Of("group", "groups").exact(segment.groups.len() as f64);
+            let old = if info.version == 1 { ", version 1" } else { "" };
             let _ = write!(
                 page,
-                "<figure><figcaption>{}: version {}, {} bytes, {epochs}, {} groups{}\
+                "<figure><figcaption title=\"{}\"><b>{epochs}</b>{old}, {}, {}{}\
                  </figcaption>\n{}</figure>\n",
                 escape(&file),
-                info.version,
-                info.bytes,
-                segment.groups.len(),
+                match fault {
+                    Fault::Unread => "not read",
+                    _ => &groups,
+                },
+                chart::size(info.bytes as f64),
                 if info.checkpointed { ", let go" } else { "" },
                 chart::segment(segment, &fault, most)
             );
         }
+        page.push_str("</div>\n");
     }
 
     fn charts(&self, page: &mut String) {
@@ -249,24 +282,50 @@ impl Page<'_> {
             return;
         };
         let ends = (
-            format!("epoch {}", first.epoch),
-            format!("epoch {}", last.epoch),
+            format!("epoch {}", number(first.epoch as f64)),
+            format!("epoch {}", number(last.epoch as f64)),
         );
-        let mut draw = |title: &str, columns: &[Column], unit: &str, ends: (&str, &str)| {
-            let drawing = chart::columns(columns, unit, ends);
-            let _ = writeln!(page, "<h2>{title}</h2>\n<figure>{drawing}</figure>");
+        let lost = self.lost();
+        let ends = match &lost {
+            Some(lost) => (ends.0, format!("epoch {}", number(lost.last as f64))),
+            None => ends,
+        };
+        let mut draw = |title: &str, columns: &[Column], unit: Unit, ends, lost: Option<&Lost>| {
+            let _ = writeln!(page, "<h2>{title}</h2>");
+            let drawing = match same(columns) {
+                Some(value) if columns.len() > 1 && lost.is_none() => {
+                    format!("<p>{} in each of them.</p>", capital(&unit.exact(value)))
+                }
+                _ => format!(
+                    "<figure>{}</figure>",
+                    chart::columns(columns, unit, ends, lost)
+                ),
+            };
+            let _ = writeln!(page, "{drawing}");
         };
         let ends = (ends.0.as_str(), ends.1.as_str());
         let columns = chart::columns_of(&data, |g| g.length as f64);
-        draw("Bytes of each epoch", &columns, "bytes", ends);
+        draw(
+            "Bytes of each epoch",
+            &columns,
+            Unit::Bytes,
+            ends,
+            lost.as_ref(),
+        );
         let columns = chart::columns_of(&data, |g| g.items.into());
         let title = format!("{} of each epoch", capital(self.items()));
-        draw(&title, &columns, self.items(), ends);
+        draw(&title, &columns, self.item(), ends, lost.as_ref());
         if let Some(times) = &self.times
             && let Some((first, last)) = times.ends()
         {
             let ends = (first.as_str(), last.as_str());
-            draw("Records over time", &times.columns(), "records", ends);
+            draw(
+                "Records over time",
+                &times.columns(),
+                self.item(),
+                ends,
+                None,
+            );
         }
     }
 
@@ -291,34 +350,38 @@ impl Page<'_> {
         let most = runs
             .iter()
             .map(|(_, run)| figure(&run["latency_us"]["max"]));
-        let top = most.fold(1.0, f64::max);
-        let _ = writeln!(
+        let decades = chart::decades(most.fold(1.0, f64::max));
+        let _ = write!(
             page,
-            "<p>Measured by <code>epochwal bench</code>, {} bytes each; from 1 us to {} us, on a \
-             logarithmic scale: p50, p90, p99, p99.9, the longest.</p>",
-            figure(&bench["size"]),
-            number(top)
+            "<p>Measured by <code>epochwal bench</code>, {} each; the scale is logarithmic.</p>\n\
+             <div class=\"wide\"><table class=\"numbers\">\n<tr><th></th><th>a second</th><th>p50</th>\
+             <th>p90</th><th>p99</th><th>p99.9</th><th>longest</th>\
+             <th class=\"scale\"><div>",
+            chart::size(figure(&bench["size"]))
         );
+        for (at, decade) in decades.iter().enumerate() {
+            let part = 100 * at / (decades.len() - 1);
+            let text = chart::duration(*decade);
+            let _ = write!(page, "<span style=\"left:{part}%\">{text}</span>");
+        }
+        page.push_str("</div></th></tr>\n");
         let parts = ["p50", "p90", "p99", "p999", "max"];
         for (name, run) in runs {
             let rate = match run["commits_per_second"].as_f64() {
                 Some(rate) => rate,
                 None => figure(&run["writes_per_second"]),
             };
-            let points = parts.map(|part| (part.to_owned(), figure(&run["latency_us"][part])));
-            let listed: Vec<_> = points
-                .iter()
-                .map(|(part, micros)| format!("{part} {}", number(*micros)))
-                .collect();
-            let _ = write!(
+            let points = parts.map(|part| (part, figure(&run["latency_us"][part])));
+            let cells = points.map(|(_, us)| format!("<td>{}</td>", chart::duration(us)));
+            let _ = writeln!(
                 page,
-                "<figure><figcaption>{}: {} a second, us: {}</figcaption>\n{}</figure>\n",
-                escape(&name),
+                "<tr><th>{name}</th><td>{}</td>{}<td class=\"scale\">{}</td></tr>",
                 number(rate),
-                listed.join(", "),
-                chart::latencies(&points, top)
+                cells.concat(),
+                chart::latencies(&points, &decades)
             );
         }
+        page.push_str("</table></div>\n");
     }
 
     fn state(&self, page: &mut String) {
@@ -351,7 +414,7 @@ impl Page<'_> {
         let left_out = groups.len().saturating_sub(GROUPS_LISTED);
         let _ = writeln!(
             page,
-            "<details><summary>Groups{}</summary>\n<table class=\"numbers\">\n<tr><th>epoch</th>\
+            "<details><summary>Groups{}</summary>\n<div class=\"wide\"><table class=\"numbers\">\n<tr><th>epoch</th>\
              <th>kind</th><th>offset</th><th>bytes</th><th>{}</th><th>sequences</th>\
              <th>watermark</th></tr>",
             match left_out {
@@ -375,8 +438,15 @@ impl Page<'_> {
                 group.watermark
             );
         }
-        page.push_str("</table>\n</details>\n");
+        page.push_str("</table></div>\n</details>\n");
     }
+}
+
+/// The figure of all columns, where it is the same.
+fn same(columns: &[Column]) -> Option<f64> {
+    let first = columns.first()?.max;
+    let is_first = |column: &Column| column.mean == first && column.max == first;
+    columns.iter().all(is_first).then_some(first)
 }
 
 fn capital(text: &str) -> String {
@@ -386,48 +456,4 @@ fn capital(text: &str) -> String {
     })
 }
 
-const STYLE: &str = "\
-:root { color-scheme: light dark; --back: #fff; --text: #1b1f24; --faint: #667; --line: #d6dae0;
-  --even: #2f6fb4; --odd: #6ea3d8; --mark: #555; --room: #eef0f3; --torn: #c98a00;
-  --corrupt: #c8281e; --clean: #23803c; }
-@media (prefers-color-scheme: dark) { :root { --back: #16181c; --text: #e4e6ea; --faint: #99a;
-  --line: #3a3f47; --even: #4c8fd6; --odd: #2f5f94; --mark: #bbb; --room: #24282e;
-  --torn: #e0a52a; --corrupt: #f0564a; --clean: #4fb56a; } }
-body { background: var(--back); color: var(--text); font: 15px/1.5 sans-serif;
-  margin: 2rem auto; max-width: 1000px; padding: 0 1rem; }
-h1 { font-size: 1.4rem; margin-bottom: 0; overflow-wrap: anywhere; }
-h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
-code { font-size: .9em; }
-.badge { color: var(--back); border-radius: 3px; padding: .1em .5em; }
-.badge.clean { background: var(--clean); } .badge.torn { background: var(--torn); }
-.badge.corrupt { background: var(--corrupt); }
-.tiles { display: flex; flex-wrap: wrap; gap: .5rem; list-style: none; padding: 0; }
-.tiles li { border: 1px solid var(--line); border-radius: 4px; padding: .4rem .8rem; }
-.tiles b { display: block; font-size: 1.1rem; }
-.box { border: 2px solid; border-radius: 4px; margin: 1rem 0; padding: 0 1rem;
-  overflow-wrap: anywhere; }
-.box.torn { border-color: var(--torn); } .box.corrupt { border-color: var(--corrupt); }
-.box.torn b { color: var(--torn); } .box.corrupt b { color: var(--corrupt); }
-figure { margin: .6rem 0; } figcaption { color: var(--faint); font-size: .85rem; }
-svg { display: block; width: 100%; }
-svg.segment { height: 24px; } svg.dots { height: 20px; }
-svg text { fill: var(--faint); font-size: 11px; } svg .right { text-anchor: end; }
-svg line { stroke: var(--line); }
-.even { fill: var(--even); background: var(--even); }
-.odd { fill: var(--odd); background: var(--odd); }
-.mark { fill: var(--mark); background: var(--mark); }
-.room { fill: var(--room); background: var(--room); }
-rect.torn, i.torn { fill: var(--torn); background: var(--torn); fill-opacity: .8; }
-rect.corrupt, i.corrupt { fill: var(--corrupt); background: var(--corrupt); fill-opacity: .8; }
-.unread { fill: var(--corrupt); fill-opacity: .25;
-  background: color-mix(in srgb, var(--corrupt) 25%, transparent); }
-.passed .group, .passed .mark { opacity: .35; }
-.most { fill: var(--odd); opacity: .6; } .mean { fill: var(--even); }
-circle { fill: var(--even); } circle.part3, circle.part4 { fill: var(--torn); }
-.key { color: var(--faint); font-size: .85rem; }
-.key i { border: 1px solid var(--line); display: inline-block; height: .8em; width: .8em; }
-table { border-collapse: collapse; font-size: .85rem; }
-th, td { border-bottom: 1px solid var(--line); padding: .15rem .8rem .15rem 0; text-align: left; }
-.numbers td, .numbers th { text-align: right; }
-summary { cursor: pointer; font-size: 1.1rem; margin: 2rem 0 .5rem; }
-";
+const STYLE: &str = include_str!("page.css");

@@ -21,6 +21,7 @@ mod show;
 mod slots;
 mod spool;
 mod stats;
+mod timeline;
 mod verify;
 
 use args::{Cli, Command, Json};

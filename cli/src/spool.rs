@@ -6,12 +6,12 @@ use crate::args::{
     PayloadForm, SpoolArgs, SpoolCatArgs, SpoolCommand, SpoolExportArgs, SpoolInspectArgs,
     SpoolPruneArgs,
 };
-use crate::chart::Timeline;
 use crate::exit::{Exit, Failure};
 use crate::html::{self, Page};
 use crate::progress::{Log, Progress};
 use crate::show::{self, extend, hex, or_none};
 use crate::slots;
+use crate::timeline::Timeline;
 use crate::verify::ended;
 use epochwal::recovery::{self, Verdict};
 use epochwal::spool::{

@@ -71,14 +71,20 @@ fn options() -> Options {
     }
 }
 
-/// Commits of one page each, an epoch each.
+/// Commits of one page each, an epoch each, all of one size.
 fn commits(db: &Path, options: &Options, count: u64) {
+    commits_of(db, options, count, |_| 1024);
+}
+
+/// Each of its own size.
+fn commits_of(db: &Path, options: &Options, count: u64, size: impl Fn(u64) -> usize) {
     let wal = Coordinator::open(db, options).expect("open");
     for commit_seq in 1..=count {
+        let data = vec![7; size(commit_seq)];
         let frames = [Frame {
             page_number: 1,
             db_size_if_commit: 1,
-            data: &[7; 1024],
+            data: &data,
         }];
         let batch = Batch {
             txn_id: commit_seq,
@@ -123,7 +129,12 @@ fn count(page: &str, part: &str) -> usize {
 fn a_page_shows_segments_groups_and_epochs() {
     let dir = tempfile::tempdir().expect("tempdir");
     let db = dir.path().join("app.db");
-    commits(&db, &options(), 40);
+    commits_of(
+        &db,
+        &options(),
+        40,
+        |seq| if seq == 40 { 9000 } else { 1024 },
+    );
     let page = page(&["inspect"], &db, &[]);
     for part in [
         "<b>40</b> groups",
@@ -133,12 +144,15 @@ fn a_page_shows_segments_groups_and_epochs() {
         "badge clean",
         "Bytes of each epoch",
         "Batches of each epoch",
-        "<title>epoch 40: 4096 bytes</title>",
+        "<title>epoch 39: 4,096 bytes</title>",
+        "<title>epoch 40: 12,288 bytes</title>",
+        "<span>20 KiB</span><span>10 KiB</span><span>0 B</span>",
+        "1 batch in each of them",
         "<td>cleanly</td>",
     ] {
         assert!(page.contains(part), "{part}");
     }
-    assert_eq!(count(&page, "<figcaption>"), segments(&db).len());
+    assert_eq!(count(&page, "<figcaption title="), segments(&db).len());
     assert_eq!(count(&page, "class=\"group "), 40);
     assert!(count(&page, "<rect class=\"mark\"") >= 1);
     assert!(!page.contains("class=\"box"));
@@ -166,7 +180,22 @@ fn damage_is_drawn_where_it_is_with_what_lies_behind_it() {
     // From the second block of sixteen to the end.
     let red = "<rect class=\"corrupt\" x=\"62.50\" y=\"0.00\" width=\"937.50\"";
     assert_eq!(count(&damaged, red), 1);
-    assert_eq!(count(&damaged, "class=\"unread\" x"), files.len() - 2);
+    // And among the epochs, what was durable and is lost: 16 are left of 40.
+    assert_eq!(
+        count(&damaged, "<figcaption class=\"lost\">epochs 17 to 40 can"),
+        2
+    );
+    assert_eq!(
+        count(&damaged, "x=\"500.00\" y=\"0.00\" width=\"500.00\""),
+        2
+    );
+    assert_eq!(
+        count(
+            &damaged,
+            "width=\"1000.00\" height=\"24.00\"><title>not read"
+        ),
+        files.len() - 2
+    );
 }
 
 #[test]
@@ -221,11 +250,12 @@ fn a_long_log_makes_no_long_page() {
         sync_policy: SyncPolicy::Off,
         ..options()
     };
-    commits(&db, &unsynced, 2500);
+    let size = |seq| if seq % 100 == 0 { 9000 } else { 1024 };
+    commits_of(&db, &unsynced, 2500, size);
     let files = segments(&db);
     assert!(files.len() > 150);
     let whole = page(&["inspect"], &db, &[]);
-    assert!(whole.contains("<b>2500</b> groups"));
+    assert!(whole.contains("<b>2,500</b> groups"));
     assert!(whole.len() < 600_000, "{} bytes", whole.len());
     assert_eq!(count(&whole, "class=\"segment\""), 100);
     let left_out = files.len() - 100;
@@ -278,7 +308,7 @@ fn files_of_version_1_are_drawn_too() {
     };
     commits(&db, &old, 3);
     let page = page(&["inspect"], &db, &[]);
-    assert_eq!(count(&page, ": version 1, "), 3);
+    assert_eq!(count(&page, "</b>, version 1, "), 3);
 }
 
 #[test]
@@ -325,13 +355,14 @@ fn measured_latencies_are_drawn_and_what_is_none_is_refused() {
     fs::write(&file, &measured.stdout).expect("write");
     let with = page(&["inspect"], &db, &["--bench", &file.to_string_lossy()]);
     for part in [
-        "write and sync: ",
-        "commit, 1 thread: ",
-        "commit, 2 threads: ",
+        "<th>write and sync</th>",
+        "<th>commit, 1 thread</th>",
+        "<th>commit, 2 threads</th>",
+        "<span style=\"left:0%\">1 us</span>",
     ] {
         assert!(with.contains(part), "{part}");
     }
-    assert_eq!(count(&with, "<circle"), 15);
+    assert_eq!(count(&with, "<path class=\"mark-at\""), 15);
     assert!(page(&["inspect"], &db, &[]).contains("A log does not say how long"));
     for text in ["{}", "no JSON"] {
         fs::write(&file, text).expect("write");
