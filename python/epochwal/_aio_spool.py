@@ -112,6 +112,11 @@ class Spool(Log):
         return self._spool.terms
 
     @property
+    def lost(self) -> list[tuple[int, int]]:
+        """What salvages have lost: LSNs above the first number, through the second."""
+        return self._spool.lost
+
+    @property
     def path(self) -> str | None:
         """The resolved path of the data file that it belongs to."""
         return self._spool.path

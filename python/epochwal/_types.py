@@ -214,6 +214,45 @@ class TermStart(NamedTuple):
     first_lsn: int
 
 
+class SpoolReport(NamedTuple):
+    """What a SpoolReader has read, and what it knows of the spool.
+
+    exists: whether there is a spool at all
+    has_writer: whether a writer lives; what it has made durable is what is given
+    clean: whether the spool was closed, and not opened since
+    records: how many were read
+    payload_bytes: of these
+    first_lsn: of these, and last_lsn; 0 where there are none
+    pruned_through: records at or below it are pruned, and not given
+    current_lsn: the highest LSN there is or was, pruned ones included
+    durable_lsn: records above it are whole, but only the next open confirms them
+    quorum_lsn: the highest LSN that a commit wait called reached
+    terms: the history of terms, ascending
+    lost: what salvages have lost: LSNs above the first number of each pair and
+        through the second
+    bytes_read: bytes of files read
+    verdict: "clean", "torn" (the tail was dropped), "corrupt"
+    suspects: where and why, unless it is clean
+    """
+
+    exists: bool
+    has_writer: bool
+    clean: bool
+    records: int
+    payload_bytes: int
+    first_lsn: int
+    last_lsn: int
+    pruned_through: int
+    current_lsn: int
+    durable_lsn: int
+    quorum_lsn: int
+    terms: list[TermStart]
+    lost: list[tuple[int, int]]
+    bytes_read: int
+    verdict: Literal["clean", "torn", "corrupt"]
+    suspects: list[Suspect]
+
+
 class SpoolSalvage(NamedTuple):
     """What a salvage did: the files it moved, and what it left.
 

@@ -166,7 +166,7 @@ impl Cursor {
 }
 
 /// How many of the records the limit lets through, one at least.
-fn within(records: &VecDeque<SpoolRecord>, limit: ReadLimit) -> usize {
+pub(crate) fn within(records: &VecDeque<SpoolRecord>, limit: ReadLimit) -> usize {
     let mut bytes = 0_usize;
     let fits = records.iter().take(limit.records).take_while(|record| {
         bytes = bytes.saturating_add(record.payload.len());

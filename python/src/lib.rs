@@ -26,6 +26,7 @@ mod segments;
 mod shapes;
 mod spool;
 mod spool_options;
+mod spool_reader;
 mod spool_shapes;
 mod waiting;
 
@@ -50,6 +51,8 @@ mod _native {
     };
     #[pymodule_export]
     use super::spool::Spool;
+    #[pymodule_export]
+    use super::spool_reader::SpoolReader;
     #[pymodule_export]
     use super::spool_shapes::spool_salvage;
 

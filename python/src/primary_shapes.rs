@@ -171,7 +171,7 @@ pub(crate) fn figures(py: Python<'_>, stats: PrimaryStats) -> PyResult<Bound<'_,
         saves save_bytes compactions saves_without_space prunes)
 }
 
-fn flag(py: Python<'_>, value: bool) -> Bound<'_, PyAny> {
+pub(crate) fn flag(py: Python<'_>, value: bool) -> Bound<'_, PyAny> {
     value
         .into_pyobject(py)
         .expect("infallible")

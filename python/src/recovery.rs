@@ -1,6 +1,6 @@
 //! Recovery: the stream of batches, and what is done with it in one call.
 
-use epochwal::recovery::{self, RecoveredBatch, RecoveryReport, Verdict};
+use epochwal::recovery::{self, RecoveredBatch, RecoveryReport, SuspectFile, Verdict};
 use epochwal::{Error, ErrorKind, Recovery as Core, RecoveryOptions};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyBytes, PyDict, PyList, PyTuple, PyType};
@@ -246,7 +246,7 @@ fn batch<'py>(py: Python<'py>, found: &RecoveredBatch<'_>) -> PyResult<Bound<'py
     )
 }
 
-fn verdict(verdict: Verdict) -> &'static str {
+pub(crate) fn verdict_name(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Clean => "clean",
         Verdict::Torn => "torn",
@@ -259,19 +259,26 @@ fn epochs<'py>(py: Python<'py>, ranges: &[(u64, u64)]) -> PyResult<Bound<'py, Py
     shapes::EPOCHS.class(py)?.call1((ranges,))
 }
 
-fn report<'py>(py: Python<'py>, found: &RecoveryReport) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn suspects<'py>(
+    py: Python<'py>,
+    found: &[SuspectFile],
+) -> PyResult<Bound<'py, PyList>> {
     let suspects = PyList::empty(py);
-    for suspect in &found.suspects {
+    for suspect in found {
         suspects.append(shapes::SUSPECT.make(
             py,
             (
                 suspect.path.as_os_str(),
                 suspect.offset,
-                verdict(suspect.verdict),
+                verdict_name(suspect.verdict),
                 &suspect.reason,
             ),
         )?)?;
     }
+    Ok(suspects)
+}
+
+fn report<'py>(py: Python<'py>, found: &RecoveryReport) -> PyResult<Bound<'py, PyAny>> {
     shapes::REPORT.make(
         py,
         (
@@ -284,8 +291,8 @@ fn report<'py>(py: Python<'py>, found: &RecoveryReport) -> PyResult<Bound<'py, P
             found.checkpoint_epoch,
             epochs(py, found.unconfirmed.ranges())?,
             found.db_size,
-            verdict(found.verdict),
-            suspects,
+            verdict_name(found.verdict),
+            suspects(py, &found.suspects)?,
         ),
     )
 }

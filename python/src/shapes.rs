@@ -24,6 +24,7 @@ pub(crate) static RECORD: Shape = Shape::new("SegmentRecord");
 pub(crate) static SPOOL_TICKET: Shape = Shape::new("SpoolTicket");
 pub(crate) static SPOOL_RECORD: Shape = Shape::new("SpoolRecord");
 pub(crate) static SPOOL_SALVAGE: Shape = Shape::new("SpoolSalvage");
+pub(crate) static SPOOL_REPORT: Shape = Shape::new("SpoolReport");
 pub(crate) static BOUNDS: Shape = Shape::new("Bounds");
 pub(crate) static TERM_START: Shape = Shape::new("TermStart");
 

@@ -20,9 +20,8 @@ use crate::handle;
 use crate::options::Given;
 use crate::primary::Primary;
 use crate::records::{self, Given as GivenRecord};
-use crate::shapes;
 use crate::spool_options::Keywords;
-use crate::spool_shapes::{bounds_of, ticket_of, ticket_shape, torn_of};
+use crate::spool_shapes::{bounds_of, lost_of, terms_of, ticket_of, ticket_shape, torn_of};
 use crate::waiting::{self, Ended};
 
 /// A durable, ordered log of records, for replication.
@@ -393,11 +392,16 @@ impl Spool {
     #[getter]
     fn terms<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let terms = self.run(py, |core| Ok(core.terms()))?;
-        let list = PyList::empty(py);
-        for start in terms.entries() {
-            list.append(shapes::TERM_START.make(py, (start.term, start.first_lsn))?)?;
-        }
-        Ok(list)
+        terms_of(py, &terms)
+    }
+
+    /// What salvages have lost and pruning has not passed: LSNs above the first
+    /// number of each pair and through the second. A read that comes to them
+    /// raises WalRemovedError.
+    #[getter]
+    fn lost<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let lost = self.run(py, |core| Ok(core.lost()))?;
+        lost_of(py, &lost)
     }
 
     /// A new file descriptor that becomes readable whenever records become

@@ -1,6 +1,6 @@
 //! What a spool takes and gives but for records, and its salvage.
 
-use epochwal::spool::{Bounds, Spool, SpoolTicket, TornTail};
+use epochwal::spool::{Bounds, LostRange, Spool, SpoolTicket, Terms, TornTail};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyList};
 use std::path::PathBuf;
@@ -39,6 +39,19 @@ pub(crate) fn torn_of<'py>(py: Python<'py>, torn: &TornTail) -> PyResult<Bound<'
     )
 }
 
+pub(crate) fn terms_of<'py>(py: Python<'py>, terms: &Terms) -> PyResult<Bound<'py, PyList>> {
+    let list = PyList::empty(py);
+    for start in terms.entries() {
+        list.append(shapes::TERM_START.make(py, (start.term, start.first_lsn))?)?;
+    }
+    Ok(list)
+}
+
+/// Pairs of the LSN below and the last of a range.
+pub(crate) fn lost_of<'py>(py: Python<'py>, lost: &[LostRange]) -> PyResult<Bound<'py, PyList>> {
+    PyList::new(py, lost.iter().map(|range| (range.after, range.through)))
+}
+
 /// Moves what is damaged in a spool, and all beyond it, aside, so that it opens
 /// with what lies before; one without damage is left as it is. Returns
 /// SpoolSalvage(moved, torn, bounds, lost). Raises NotFoundError where there is no
@@ -54,6 +67,6 @@ pub(crate) fn spool_salvage<'py>(
         moved.append(path.as_os_str())?;
     }
     let torn = report.torn.as_ref().map(|t| torn_of(py, t)).transpose()?;
-    let lost: Vec<_> = report.lost.iter().map(|r| (r.after, r.through)).collect();
+    let lost = lost_of(py, &report.lost)?;
     shapes::SPOOL_SALVAGE.make(py, (moved, torn, bounds_of(py, report.bounds)?, lost))
 }
