@@ -1,4 +1,5 @@
-"""Spools that the Rust core wrote, whole and damaged, read by the independent reader."""
+"""Spools that the Rust core wrote, whole and damaged: what an open and a reader from
+outside make of them, and what the independent reader does."""
 
 import random
 import shutil
@@ -83,10 +84,30 @@ def by_rust(db: Path) -> tuple[str, Records]:
             return "corrupt", read_all(spool)
 
 
+def from_outside(db: Path) -> tuple[str, Records]:
+    """The verdict and the records of a reader, which opens nothing."""
+    got: Records = []
+    try:
+        reader = epochwal.SpoolReader(db)
+    except epochwal.FormatError:
+        return "format", got
+    except epochwal.CorruptError:
+        return "corrupt", got
+    try:
+        got.extend((r.term, r.lsn, r.timestamp_ms, bytes(r.payload)) for r in reader)
+    except epochwal.FormatError:
+        return "format", got
+    except epochwal.CorruptError:
+        assert reader.report.verdict == "corrupt"
+    return reader.report.verdict, got
+
+
 def same(db: Path) -> bool:
-    """Whether both readers say the same; the Rust one last, since its open writes."""
+    """Whether all readers say the same; the open last, since it writes."""
     log = read_log(db, spool=True)
     ours = [(r.term, r.lsn, r.timestamp, r.payload) for r in log.logical]
+    if from_outside(db) != (log.verdict, ours):
+        return False
     verdict, theirs = by_rust(db)
     if verdict == "format" or log.row == 15:
         # Without a state nothing can be told; a salvage makes one up.
