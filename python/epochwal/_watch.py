@@ -68,8 +68,9 @@ class Watch:
         goes on, and another can be awaited.
         """
         loop = self._bind(watch=False)
-        while self._closing is not None:
-            # Somebody else's, perhaps with another timeout.
+        # Somebody else's, perhaps with another timeout. One that is done may not
+        # have been told so: to await it again would hold up the loop for ever.
+        while self._closing is not None and not self._closing.done():
             with contextlib.suppress(Timeout):
                 await asyncio.shield(self._closing)
         if self._native.closed:
@@ -132,7 +133,8 @@ class Watch:
         return await asyncio.shield(heard(loop.run_in_executor(None, call)))
 
     def _closed(self, closing: asyncio.Future[None]) -> None:
-        self._closing = None
+        if self._closing is closing:
+            self._closing = None
         if not closing.cancelled():
             # Whoever awaits it hears of it; nobody may.
             closing.exception()

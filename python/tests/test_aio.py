@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import PATIENCE, page
+from support import PATIENCE, page, python
 
 import epochwal
 from epochwal import aio
@@ -200,6 +200,38 @@ def test_errors_are_the_other_faces(db: Path) -> None:
                 await call()
 
     run(main)
+
+
+def test_a_close_that_finds_another_just_done_does_not_hold_up_the_loop(db: Path) -> None:
+    # In a process of its own: what hangs here is the loop itself.
+    python(
+        """
+        import asyncio, sys
+        from epochwal import aio
+
+        async def main(*, closes):
+            wal = aio.Coordinator(sys.argv[1])
+            await wal.commit([(1, b"x")], txn_id=1, commit_seq=1)
+            loop = asyncio.get_running_loop()
+            in_thread = loop.run_in_executor
+            first = loop.create_future()
+            loop.run_in_executor = lambda *_: first
+            closing = asyncio.create_task(wal.close())
+            await asyncio.sleep(0)
+            loop.run_in_executor = in_thread
+            if closes:
+                wal._wal.close()
+            # Done, and nobody has been told yet.
+            first.set_result(None)
+            await wal.close()
+            await closing
+            assert wal.closed and wal._closing is None
+
+        for closes in (True, False):
+            asyncio.run(main(closes=closes))
+        """,
+        db,
+    )
 
 
 def test_closing_answers_everybody(db: Path) -> None:
