@@ -386,6 +386,54 @@ fn a_blocked_submit_goes_on_when_there_is_room() {
 }
 
 #[test]
+fn a_wait_for_room_can_be_given_up() {
+    let place = Place::real();
+    let options = Options {
+        overflow: Overflow::Block,
+        buffer_capacity: 16 << 10,
+        block_timeout: Duration::from_secs(3600),
+        // Nobody flushes: there is never any room.
+        epoch_interval: EpochInterval::Off,
+        ..small()
+    };
+    let wal = place.open(&options).unwrap();
+    let data = [7; 4096];
+    let head = |txn| BatchHead {
+        txn_id: txn,
+        txn_epoch: 0,
+        commit_seq: txn,
+        metadata: &[],
+    };
+    let frames = one_frame(&data);
+    let mut asked = 0;
+    let mut staged = 0;
+    let error = loop {
+        let mut ask = || {
+            asked += 1;
+            asked == 3
+        };
+        match wal.submit_interruptible(&head(staged + 1), &frames[..], &mut ask) {
+            Ok(_) => staged += 1,
+            Err(error) => break error,
+        }
+    };
+    // Nothing was asked before the lane was full, and nothing after the answer.
+    assert_eq!((asked, staged), (3, 3));
+    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+    let mut at_once = || true;
+    let error = wal
+        .commit_interruptible(&head(4), &frames[..], None, &mut at_once)
+        .unwrap_err();
+    assert_eq!((error.kind(), error.ticket()), (ErrorKind::Busy, None));
+    wal.flush(PATIENCE).unwrap();
+    let mut never = || false;
+    wal.commit_interruptible(&head(4), &frames[..], None, &mut never)
+        .unwrap();
+    wal.close(PATIENCE).unwrap();
+    assert_eq!(place.recover_all().len(), 4);
+}
+
+#[test]
 fn an_oversize_batch_takes_an_epoch_of_its_own() {
     everywhere(|place, options| {
         for assigned in [false, true] {

@@ -167,7 +167,7 @@ impl Coordinator {
             self.attached(py, |core| core.submit_from(&batch.head(), &batch.frames))?
         } else {
             self.run(py, |core| {
-                Ok(core.submit_from(&batch.head(), &batch.frames)?)
+                waiting::submit(core, &batch.head(), &batch.frames)
             })?
         };
         shapes::ticket(py, staged)

@@ -663,7 +663,7 @@ impl Spool {
         given: &[GivenRecord],
     ) -> PyResult<Bound<'py, PyAny>> {
         let records: Vec<Record<'_>> = given.iter().map(GivenRecord::record).collect();
-        let ticket = self.run(py, |core| Ok(core.submit(&records)?))?;
+        let ticket = self.run(py, |core| waiting::stage(core, &records))?;
         ticket_shape(py, ticket)
     }
 }

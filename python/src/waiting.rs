@@ -52,6 +52,15 @@ pub(crate) fn interruptible<T>(
     }
 }
 
+/// Stages a batch, and waits for room where there is none.
+pub(crate) fn submit(
+    core: &Coordinator,
+    head: &BatchHead<'_>,
+    frames: &impl FrameSource,
+) -> Result<Ticket, Ended> {
+    interruptible(|ask| core.submit_interruptible(head, frames, ask))
+}
+
 /// Stages a batch and waits for it. `staged` gets its ticket as soon as there
 /// is one, whatever becomes of the wait.
 pub(crate) fn commit(
@@ -61,21 +70,19 @@ pub(crate) fn commit(
     timeout: Option<Duration>,
     staged: &mut Option<Ticket>,
 ) -> Result<Ticket, Ended> {
-    let deadline = Deadline::new(timeout);
-    let first = timeout.map_or(SLICE, |timeout| timeout.min(SLICE));
-    // In one call, because the core knows then that somebody waits.
-    let error = match core.commit_from(head, frames, Some(first)) {
-        Ok(ticket) => return Ok(ticket),
-        Err(error) => error,
-    };
-    *staged = error.ticket();
-    match error.ticket() {
-        Some(ticket) if error.kind() == ErrorKind::Timeout && timeout != Some(first) => {
-            wait(core, ticket.epoch, deadline.left())?;
-            Ok(ticket)
-        }
-        _ => Err(error.into()),
-    }
+    interruptible(|ask| {
+        let result = core.commit_interruptible(head, frames, timeout, ask);
+        *staged = match &result {
+            Ok(ticket) => Some(*ticket),
+            Err(error) => error.ticket(),
+        };
+        result
+    })
+}
+
+/// Stages records, and waits for room where there is none.
+pub(crate) fn stage(core: &Spool, records: &[Record<'_>]) -> Result<SpoolTicket, Ended> {
+    interruptible(|ask| core.submit_interruptible(records, ask))
 }
 
 /// Appends records and waits for them, as [`commit`] does a batch.
@@ -85,26 +92,18 @@ pub(crate) fn append(
     timeout: Option<Duration>,
     staged: &mut Option<SpoolTicket>,
 ) -> Result<SpoolTicket, Ended> {
-    let deadline = Deadline::new(timeout);
-    let first = timeout.map_or(SLICE, |timeout| timeout.min(SLICE));
-    let error = match core.append(records, Some(first)) {
-        Ok(ticket) => return Ok(ticket),
-        Err(error) => error,
-    };
-    let Some(epoch) = error.ticket().map(|ticket| ticket.epoch) else {
-        return Err(error.into());
-    };
-    let ticket = SpoolTicket {
-        epoch,
-        first_lsn: records.first().map_or(0, |r| r.lsn),
-        last_lsn: records.last().map_or(0, |r| r.lsn),
-    };
-    *staged = Some(ticket);
-    if error.kind() != ErrorKind::Timeout || timeout == Some(first) {
-        return Err(error.into());
-    }
-    interruptible(|ask| core.wait_interruptible(ticket, deadline.left(), ask))?;
-    Ok(ticket)
+    interruptible(|ask| {
+        let result = core.append_interruptible(records, timeout, ask);
+        *staged = match &result {
+            Ok(ticket) => Some(*ticket),
+            Err(error) => error.ticket().map(|ticket| SpoolTicket {
+                epoch: ticket.epoch,
+                first_lsn: records.first().map_or(0, |r| r.lsn),
+                last_lsn: records.last().map_or(0, |r| r.lsn),
+            }),
+        };
+        result
+    })
 }
 
 /// Repeats a call that may be repeated after its timeout, in slices, until

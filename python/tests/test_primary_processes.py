@@ -1,4 +1,4 @@
-"""The primary beside others: crashes, damage, cursors, forks, threads, Ctrl-C."""
+"""The primary beside others: crashes, damage, cursors, forks, threads."""
 
 from __future__ import annotations
 
@@ -278,47 +278,6 @@ def test_a_forked_child_is_told_and_touches_nothing(db: Path) -> None:
     with Primary(db) as primary:
         assert [r.payload for r in primary.spool.read_since(0)] == [b"parent", b"after"]
         assert [s.id for s in primary.slots()] == ["a"]
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        "primary.wait_acks(1)",
-        "primary.wait_acks(1, '1', 'applied', 3600)",
-        "primary.wait_acks(9, 'local')",
-        "primary.wait_acks(9, 'local', timeout=3600, degrade=True)",
-    ],
-)
-def test_ctrl_c_ends_a_wait(db: Path, call: str) -> None:
-    python(
-        f"""
-        import os, signal, sys, threading
-        import epochwal
-
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        called = threading.Event()
-        def interrupt():
-            # Runs once the main thread lets go of the interpreter: in the call.
-            called.wait()
-            os.kill(os.getpid(), signal.SIGINT)
-        with epochwal.Primary(sys.argv[1]) as primary:
-            r = primary.register("a")
-            primary.spool.append(term=1, lsn=1, payload=b"x")
-            threading.Thread(target=interrupt).start()
-            try:
-                called.set()
-                {call}
-            except KeyboardInterrupt:
-                pass
-            else:
-                raise AssertionError("it was not interrupted")
-            assert primary.stats()["waiting"] == 0
-            # Nothing is lost by it.
-            primary.ack("a", r.generation, durable=1)
-            primary.wait_acks(1)
-        """,
-        db,
-    )
 
 
 def test_threads_append_acknowledge_commit_and_prune(db: Path) -> None:

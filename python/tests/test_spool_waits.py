@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import PATIENCE, Thread, child, page, python, until
+from support import Thread, page, until
 
 import epochwal
 from epochwal import Spool
@@ -176,105 +176,3 @@ def test_closing_beside_appends_loses_nothing_acknowledged(db: Path) -> None:
         found = [r.lsn for r in spool.read_since(0, max_records=10_000)]
         assert set(acknowledged) <= set(found)
         assert found == sorted(set(found))
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        "spool.wait_after(1)",
-        "spool.wait_after(1, timeout=3600)",
-        "cursor.next_batch()",
-        "next(cursor)",
-    ],
-)
-def test_ctrl_c_ends_a_wait(db: Path, call: str) -> None:
-    python(
-        f"""
-        import os, signal, sys, threading
-        import epochwal
-
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        called = threading.Event()
-        def interrupt():
-            # Runs once the main thread lets go of the interpreter: in the call.
-            called.wait()
-            os.kill(os.getpid(), signal.SIGINT)
-        with epochwal.Spool(sys.argv[1], flush_interval=3600) as spool:
-            spool.append(term=1, lsn=1, payload=b"x")
-            cursor = spool.cursor(1)
-            threading.Thread(target=interrupt).start()
-            try:
-                called.set()
-                {call}
-            except KeyboardInterrupt:
-                pass
-            else:
-                raise AssertionError("it was not interrupted")
-            # Nothing is lost by it.
-            spool.append(term=1, lsn=2, payload=b"x")
-            assert [r.lsn for r in cursor.next_batch()] == [2]
-        """,
-        db,
-    )
-
-
-STUCK = """
-    import os, pathlib, signal, sys, threading
-    import epochwal
-
-    path, gate = sys.argv[1], pathlib.Path(os.environ["STUCK_DISK"])
-    spool = epochwal.Spool(path, sync_style="buffered")
-    spool.append(term=1, lsn=1, payload=b"first")
-    gate.touch()
-    # This one leads the flush, and is stuck in its sync.
-    append = lambda lsn: spool.append(term=1, lsn=lsn, payload=b"x")
-    leader = threading.Thread(target=append, args=(2,))
-    leader.start()
-    while not pathlib.Path(f"{gate}.stuck").exists():
-        pass
-    ticket = spool.submit(term=1, lsn=3, payload=b"follower")
-    assert spool.current_lsn == 1 and not spool.poll(ticket)
-    assert [r.lsn for r in spool.read_since(0)] == [1]
-    called = threading.Event()
-    def interrupt():
-        # Runs once the main thread lets go of the interpreter: in the call.
-        called.wait()
-        os.kill(os.getpid(), signal.SIGINT)
-    threading.Thread(target=interrupt).start()
-    try:
-        called.set()
-        {call}
-    except KeyboardInterrupt as interrupted:
-        # What an append has staged is not lost.
-        assert getattr(interrupted, "ticket", None) == {ticket}
-    else:
-        raise AssertionError("it was not interrupted")
-    assert not spool.closed
-    gate.unlink()
-    leader.join()
-    spool.close()
-    print("closed", flush=True)
-"""
-
-
-@pytest.mark.parametrize(
-    ("call", "ticket"),
-    [
-        ("spool.wait(ticket)", "None"),
-        ("spool.flush()", "None"),
-        ("spool.close()", "None"),
-        ("append(4)", "(ticket.epoch, 4, 4)"),
-    ],
-)
-def test_ctrl_c_ends_a_wait_for_the_disk(
-    db: Path, stuck_disk: Path, call: str, ticket: str
-) -> None:
-    gate = db.parent / "gate"
-    code = STUCK.replace("{call}", call).replace("{ticket}", ticket)
-    with child(code, db, LD_PRELOAD=str(stuck_disk), STUCK_DISK=str(gate)) as process:
-        assert process.line() == "closed"
-        assert process.process.wait(PATIENCE) == 0
-    # What was staged when the wait ended became durable all the same.
-    with Spool(db) as spool:
-        last = 4 if call == "append(4)" else 3
-        assert [r.lsn for r in spool.read_since(0)] == list(range(1, last + 1))

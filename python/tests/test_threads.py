@@ -169,43 +169,6 @@ print("still running", flush=True)
     assert [b.txn_id for b in epochwal.recover(db)] == [1, 2, 3]
 
 
-@pytest.mark.parametrize(
-    ("call", "ticket"),
-    [
-        ("wal.wait(ticket)", "None"),
-        ("wal.wait(ticket, timeout=3600)", "None"),
-        ("wal.flush()", "None"),
-        ("wal.close()", "None"),
-        ("wal.commit([(1, b'another')], txn_id=4)", "(ticket.epoch, 4)"),
-    ],
-)
-def test_ctrl_c_ends_a_wait(db: Path, stuck_disk: Path, call: str, ticket: str) -> None:
-    gate = db.parent / "gate"
-    code = stuck(f"""
-import signal
-called = threading.Event()
-def interrupt():
-    # Runs once the main thread lets go of the interpreter: in the call.
-    called.wait()
-    os.kill(os.getpid(), signal.SIGINT)
-threading.Thread(target=interrupt).start()
-try:
-    called.set()
-    {call}
-except KeyboardInterrupt as interrupted:
-    # The batch of a commit is staged, and its ticket is not lost.
-    assert getattr(interrupted, "ticket", None) == {ticket}
-else:
-    raise AssertionError("it was not interrupted")
-assert not wal.closed
-""")
-    with child(code, db, LD_PRELOAD=str(stuck_disk), STUCK_DISK=str(gate)) as process:
-        assert process.line() == "closed"
-        assert process.process.wait(PATIENCE) == 0
-    # What was staged when the wait ended became durable all the same.
-    assert [b.txn_id for b in epochwal.recover(db)][:3] == [1, 2, 3]
-
-
 def test_a_handler_that_returns_does_not_end_a_wait(db: Path, stuck_disk: Path) -> None:
     gate = db.parent / "gate"
     code = stuck("""

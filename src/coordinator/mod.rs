@@ -14,7 +14,7 @@ pub use crate::sequencer::{
 use crate::batch::{Batch, BatchHead, FrameSource};
 use crate::error::{Error, ErrorKind, Result, Ticket};
 use crate::log::names_of;
-use crate::sequencer::{Dropped, Handle, Phase, Sequencer, inside_callback};
+use crate::sequencer::{Ask, Dropped, Handle, Phase, Sequencer, inside_callback};
 use crate::storage::{RealStorage, Storage};
 use crate::sync::Ordering;
 use std::os::fd::OwnedFd;
@@ -123,7 +123,18 @@ impl Coordinator {
         head: &BatchHead<'_>,
         frames: &(impl FrameSource + ?Sized),
     ) -> Result<Ticket> {
-        submit::submit(self.live()?, head, frames, true)
+        submit::submit(self.live()?, head, frames, true, None)
+    }
+
+    /// As [`Coordinator::submit_from`], but asks `interrupted` about every 50 ms
+    /// while it waits for room; true ends that as the end of `block_timeout` does.
+    pub fn submit_interruptible(
+        &self,
+        head: &BatchHead<'_>,
+        frames: &(impl FrameSource + ?Sized),
+        interrupted: &mut dyn FnMut() -> bool,
+    ) -> Result<Ticket> {
+        submit::submit(self.live()?, head, frames, true, Some(interrupted))
     }
 
     /// Stages a batch and waits until it is durable.
@@ -141,10 +152,33 @@ impl Coordinator {
         frames: &(impl FrameSource + ?Sized),
         timeout: Option<Duration>,
     ) -> Result<Ticket> {
+        self.commit_asking(head, frames, timeout, None)
+    }
+
+    /// As [`Coordinator::commit_from`], but asks `interrupted` about every 50 ms
+    /// while it sleeps; true ends the wait as a timeout does.
+    pub fn commit_interruptible(
+        &self,
+        head: &BatchHead<'_>,
+        frames: &(impl FrameSource + ?Sized),
+        timeout: Option<Duration>,
+        interrupted: &mut dyn FnMut() -> bool,
+    ) -> Result<Ticket> {
+        self.commit_asking(head, frames, timeout, Some(interrupted))
+    }
+
+    fn commit_asking(
+        &self,
+        head: &BatchHead<'_>,
+        frames: &(impl FrameSource + ?Sized),
+        timeout: Option<Duration>,
+        mut interrupted: Option<Ask<'_>>,
+    ) -> Result<Ticket> {
         let core = self.live()?;
         core.check_may_block()?;
-        let ticket = submit::submit(core, head, frames, false)?;
-        core.wait_for(ticket.epoch, timeout, None)
+        let ask = interrupted.as_mut().map(|ask| &mut **ask as _);
+        let ticket = submit::submit(core, head, frames, false, ask)?;
+        core.wait_for(ticket.epoch, timeout, interrupted)
             .map_err(|e| e.with_ticket(ticket))?;
         Ok(ticket)
     }

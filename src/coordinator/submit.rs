@@ -3,7 +3,7 @@
 use crate::batch::{BatchHead, FrameSource};
 use crate::error::{Error, Result, Ticket};
 use crate::format::item::{Plan, encode};
-use crate::sequencer::{Entry, Sequencer};
+use crate::sequencer::{Ask, Entry, Sequencer};
 
 /// A checked batch.
 struct PageBatch<'a, F: ?Sized> {
@@ -40,11 +40,12 @@ pub(crate) fn submit(
     head: &BatchHead<'_>,
     frames: &(impl FrameSource + ?Sized),
     arm: bool,
+    interrupted: Option<Ask<'_>>,
 ) -> Result<Ticket> {
     sequencer.check_fork()?;
     check_sequence(sequencer, head)?;
     let plan = Plan::of(head, frames, sequencer.options.max_batch_bytes)?;
-    sequencer.submit(&PageBatch { head, frames, plan }, arm)
+    sequencer.submit(&PageBatch { head, frames, plan }, arm, interrupted)
 }
 
 fn check_sequence(sequencer: &Sequencer, head: &BatchHead<'_>) -> Result<()> {

@@ -37,7 +37,7 @@ pub use options::{
 pub(crate) use sink::{DurableGroup, Sink};
 pub(crate) use staging::Reserved;
 pub use stats::{Latency, Stats};
-pub(crate) use wait::Limit;
+pub(crate) use wait::{Ask, Limit};
 pub(crate) use waiters::WaitWord;
 
 use crate::error::Result;

@@ -6,6 +6,7 @@ use super::entry::Entry;
 use super::flush::{FlushGuard, Pending, Source};
 use super::options::{Overflow, SPILL_BYTES};
 use super::staging::{Alone, Bounds, Reservation, Reserved, Sealed};
+use super::wait::{ASK_EVERY, Ask, Limit};
 use crate::error::{Error, ErrorKind, Result, Ticket};
 use crate::format::group::{GROUP_HEADER, group_len};
 use crate::format::item::{ITEM_ALIGN, encode_void};
@@ -15,14 +16,19 @@ use std::time::Duration;
 
 impl Sequencer {
     /// Stages an entry. `arm`: nobody is going to wait at once, so the ticker
-    /// must know of it.
-    pub(crate) fn submit(&self, entry: &impl Entry, arm: bool) -> Result<Ticket> {
+    /// must know of it. A wait for room ends early where `interrupted` says so.
+    pub(crate) fn submit(
+        &self,
+        entry: &impl Entry,
+        arm: bool,
+        interrupted: Option<Ask<'_>>,
+    ) -> Result<Ticket> {
         self.check_size(entry.len() as u64)?;
         if entry.len() as u64 > self.options.buffer_capacity {
-            return self.submit_alone(entry, arm);
+            return self.submit_alone(entry, arm, interrupted);
         }
         let lane = self.lanes.mine();
-        let room = self.take_room(lane, entry)?;
+        let room = self.take_room(lane, entry, interrupted)?;
         let ticket = self.fill(lane, room, entry)?;
         if arm {
             self.arm();
@@ -54,7 +60,12 @@ impl Sequencer {
     }
 
     /// Room in the lane, or what the overflow policy says.
-    fn take_room(&self, lane: u16, entry: &impl Entry) -> Result<Reservation> {
+    fn take_room(
+        &self,
+        lane: u16,
+        entry: &impl Entry,
+        mut interrupted: Option<Ask<'_>>,
+    ) -> Result<Reservation> {
         let mut deadline = None;
         loop {
             let spill = self.options.overflow == Overflow::Spill;
@@ -87,14 +98,19 @@ impl Sequencer {
             };
             let until = *deadline.get_or_insert_with(|| Instant::now() + self.patience());
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            let mut gives_up = || interrupted.as_mut().is_some_and(|ask| ask());
+            if left.is_zero() || token.is_some() && gives_up() {
                 self.counters.refused.fetch_add(1, Ordering::Relaxed);
                 return Err(self.no_room(why));
             }
             match token {
                 Some(token) => {
                     self.make_room();
-                    self.room.sleep(token, Some(left));
+                    let slice = match interrupted {
+                        Some(_) => left.min(ASK_EVERY),
+                        None => left,
+                    };
+                    self.room.sleep(token, Some(slice));
                 }
                 // Once more, now that a wake would be seen.
                 None => {
@@ -177,8 +193,13 @@ impl Sequencer {
 
     /// The ordered path, for a batch larger than a lane: an epoch of its own
     /// in memory of its own, one at a time.
-    fn submit_alone(&self, entry: &impl Entry, arm: bool) -> Result<Ticket> {
-        let mut guard = match self.lock_flusher_for(self.patience()) {
+    fn submit_alone(
+        &self,
+        entry: &impl Entry,
+        arm: bool,
+        interrupted: Option<Ask<'_>>,
+    ) -> Result<Ticket> {
+        let mut guard = match self.take_turn(interrupted) {
             Some(guard) => guard,
             None => return Err(self.no_room("ordered path")),
         };
@@ -244,6 +265,21 @@ impl Sequencer {
             epoch: alone.epoch,
             commit_seq: seq,
         })
+    }
+
+    /// The flusher's lock, for as long as a submit may wait.
+    fn take_turn(&self, interrupted: Option<Ask<'_>>) -> Option<FlushGuard<'_>> {
+        let Some(ask) = interrupted else {
+            return self.lock_flusher_for(self.patience());
+        };
+        let limit = Limit::after(Some(self.patience()));
+        loop {
+            let left = limit.left().unwrap_or(ASK_EVERY);
+            let guard = self.lock_flusher_for(left.min(ASK_EVERY));
+            if guard.is_some() || left.is_zero() || ask() {
+                return guard;
+            }
+        }
     }
 
     /// Seals around an entry, in its turn: what was staged before it, and the

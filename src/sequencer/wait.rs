@@ -10,7 +10,10 @@ use std::time::Duration;
 /// be broken off; the ticker's thread flushes for it.
 const LEAD_MIN: Duration = Duration::from_millis(100);
 /// How often an interruptible wait asks whether to go on.
-const ASK_EVERY: Duration = Duration::from_millis(50);
+pub(super) const ASK_EVERY: Duration = Duration::from_millis(50);
+
+/// Asked by a wait whether to give up.
+pub(crate) type Ask<'a> = &'a mut dyn FnMut() -> bool;
 
 /// How long a wait may last.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +39,7 @@ impl Sequencer {
         &self,
         epoch: u64,
         timeout: Option<Duration>,
-        interrupted: Option<&mut dyn FnMut() -> bool>,
+        interrupted: Option<Ask<'_>>,
     ) -> Result<()> {
         self.check_fork()?;
         if let Some(Ok(())) = self.outcome(epoch) {
@@ -54,7 +57,7 @@ impl Sequencer {
         &self,
         epoch: u64,
         timeout: Option<Duration>,
-        mut interrupted: Option<&mut dyn FnMut() -> bool>,
+        mut interrupted: Option<Ask<'_>>,
     ) -> Result<()> {
         let polls = timeout == Some(Duration::ZERO);
         let began = Instant::now();

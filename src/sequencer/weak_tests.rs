@@ -385,6 +385,6 @@ fn commit(core: &Sequencer, txn_id: u64) {
         db_size_if_commit: 1,
         data: &[7; 8],
     };
-    let ticket = submit(core, &head, &[frame][..], false).unwrap();
+    let ticket = submit(core, &head, &[frame][..], false, None).unwrap();
     core.wait(ticket.epoch, None, None).unwrap();
 }

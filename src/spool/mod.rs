@@ -58,7 +58,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::names::Names;
 use crate::format::state::State;
 use crate::log::Disk;
-use crate::sequencer::{Dropped, DurableFn, Handle, Phase, Sequencer};
+use crate::sequencer::{Ask, Dropped, DurableFn, Handle, Phase, Sequencer};
 use crate::storage::fork_generation;
 use crate::sync::{AtomicBool, Mutex, Ordering};
 use std::os::fd::OwnedFd;
@@ -206,7 +206,17 @@ impl Spool {
     /// [`ErrorKind::Busy`] (no room), [`ErrorKind::NoSpace`],
     /// [`ErrorKind::Failed`], [`ErrorKind::Closed`].
     pub fn submit(&self, records: &[Record<'_>]) -> Result<SpoolTicket> {
-        self.stage(records, true)
+        self.stage(records, true, None)
+    }
+
+    /// As [`Spool::submit`], but asks `interrupted` about every 50 ms while it
+    /// waits for room; true ends that as the end of `block_timeout` does.
+    pub fn submit_interruptible(
+        &self,
+        records: &[Record<'_>],
+        interrupted: &mut dyn FnMut() -> bool,
+    ) -> Result<SpoolTicket> {
+        self.stage(records, true, Some(interrupted))
     }
 
     /// Appends records, all or none, and returns once they are durable.
@@ -215,18 +225,44 @@ impl Spool {
     /// an [`Error::ticket`] means that the records stay staged: wait for that
     /// epoch again.
     pub fn append(&self, records: &[Record<'_>], timeout: Option<Duration>) -> Result<SpoolTicket> {
+        self.append_asking(records, timeout, None)
+    }
+
+    /// As [`Spool::append`], but asks `interrupted` about every 50 ms while it
+    /// sleeps; true ends the wait as a timeout does.
+    pub fn append_interruptible(
+        &self,
+        records: &[Record<'_>],
+        timeout: Option<Duration>,
+        interrupted: &mut dyn FnMut() -> bool,
+    ) -> Result<SpoolTicket> {
+        self.append_asking(records, timeout, Some(interrupted))
+    }
+
+    fn append_asking(
+        &self,
+        records: &[Record<'_>],
+        timeout: Option<Duration>,
+        mut interrupted: Option<Ask<'_>>,
+    ) -> Result<SpoolTicket> {
         if let Some(core) = self.live()? {
             core.check_may_block()?;
         }
-        let ticket = self.stage(records, false)?;
+        let ask = interrupted.as_mut().map(|ask| &mut **ask as _);
+        let ticket = self.stage(records, false, ask)?;
         if let Some(core) = self.live()? {
-            core.wait_for(ticket.epoch, timeout, None)
+            core.wait_for(ticket.epoch, timeout, interrupted)
                 .map_err(|e| e.with_ticket(ticket.into()))?;
         }
         Ok(ticket)
     }
 
-    fn stage(&self, records: &[Record<'_>], arm: bool) -> Result<SpoolTicket> {
+    fn stage(
+        &self,
+        records: &[Record<'_>],
+        arm: bool,
+        interrupted: Option<Ask<'_>>,
+    ) -> Result<SpoolTicket> {
         let core = self.live()?;
         let (Some(first), Some(last)) = (records.first(), records.last()) else {
             return Err(Error::invalid("records: none"));
@@ -236,7 +272,7 @@ impl Spool {
         }
         let run = RecordRun::new(records, &self.shared.order, &self.shared.view)?;
         let epoch = match core {
-            Some(core) => core.submit(&run, arm)?.epoch,
+            Some(core) => core.submit(&run, arm, interrupted)?.epoch,
             None => self.shared.keep(&run, records)?,
         };
         Ok(SpoolTicket {
@@ -255,7 +291,7 @@ impl Spool {
         }
         let run = RecordRun::as_given(records, &self.shared.order, &self.shared.view)?;
         let dense = std::mem::replace(&mut self.shared.order.lock().dense, false);
-        let staged = core.submit(&run, false);
+        let staged = core.submit(&run, false, None);
         self.shared.order.lock().dense = dense;
         core.wait_for(staged?.epoch, None, None)
     }
