@@ -65,9 +65,9 @@ class Coordinator(Log):
             metadata=metadata,
         )
 
-    def checkpoint(self, epoch: Ticket | int) -> None:
+    def checkpoint(self, through_epoch: Ticket | int) -> None:
         """Let go of the epochs up to this one; writes and syncs one block."""
-        self._wal.checkpoint(epoch)
+        self._wal.checkpoint(through_epoch)
 
     def request_flush(self, ticket: Ticket | int) -> None:
         """Start the flush of an epoch in the background."""

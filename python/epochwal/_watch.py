@@ -252,7 +252,14 @@ class Log(Watch):
 
 def check_timeout(timeout: float | None) -> None:
     """Refuse what is no time to wait."""
-    if timeout is not None and not timeout >= 0:
+    if timeout is None:
+        return
+    try:
+        waits = timeout >= 0
+    except TypeError:
+        name = type(timeout).__name__
+        raise TypeError(f"timeout: a number of seconds is required, not '{name}'") from None
+    if not waits:
         raise InvalidError(f"timeout: {timeout} is not a time to wait")
 
 

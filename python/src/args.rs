@@ -17,16 +17,75 @@ use crate::shapes;
 
 static FSENCODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
+/// One function for each argument that is nothing more than its type, under the
+/// argument's name.
+macro_rules! named {
+    ($($name:ident: $of:ident -> $type:ty;)*) => {$(
+        pub(crate) fn $name(given: &Bound<'_, PyAny>) -> PyResult<$type> {
+            $of(stringify!($name), given)
+        }
+    )*};
+}
+
+named! {
+    path: file -> PathBuf;
+    target: file -> PathBuf;
+
+    epoch: epoch_of -> u64;
+    ticket: epoch_of -> u64;
+    through_epoch: epoch_of -> u64;
+    txn_id: unsigned64 -> u64;
+    txn_epoch: unsigned32 -> u32;
+    commit_seq: unsigned64 -> u64;
+    page_size: unsigned32 -> u32;
+
+    lsn: unsigned64 -> u64;
+    term: unsigned64 -> u64;
+    new_term: unsigned64 -> u64;
+    timestamp_ms: time_ms -> u64;
+    since_lsn: unsigned64 -> u64;
+    sent_lsn: unsigned64 -> u64;
+
+    id: text -> String;
+    region: text_or_none -> Option<String>;
+    policy: text -> String;
+    level: text -> String;
+    generation: unsigned64 -> u64;
+    written: unsigned64 -> u64;
+    durable: unsigned64 -> u64;
+    applied: unsigned64 -> u64;
+    apply_errors: unsigned64 -> u64;
+    divergences: unsigned64 -> u64;
+    number: unsigned64 -> u64;
+    now_unix_ms: time_ms -> u64;
+
+    degrade: flag -> bool;
+    delete_segments: flag -> bool;
+    dense: flag -> bool;
+    durable_prefix: flag -> bool;
+    rebootstrapping: flag -> bool;
+    salvage: flag -> bool;
+    salvage_slots: flag -> bool;
+    shared: flag -> bool;
+    temporary: flag -> bool;
+    verify_only: flag -> bool;
+}
+
 /// A path: `str`, `bytes` or anything with `__fspath__`.
-pub(crate) fn path(given: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
+fn file(what: &str, given: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
     let py = given.py();
+    let is_text = given.is_instance_of::<PyString>() || given.is_instance_of::<PyBytes>();
+    if !is_text && !given.get_type().hasattr("__fspath__")? {
+        let wanted = "a str, bytes or os.PathLike object";
+        return Err(wrong_type(what, wanted, given));
+    }
     let encoded = FSENCODE.import(py, "os", "fsencode")?.call1((given,))?;
     let bytes = encoded.cast::<PyBytes>()?.as_bytes();
     if bytes.is_empty() {
-        return Err(invalid(py, "path: empty"));
+        return Err(invalid(py, format!("{what}: empty")));
     }
     if bytes.contains(&0) {
-        return Err(invalid(py, "path: holds a null byte"));
+        return Err(invalid(py, format!("{what}: holds a null byte")));
     }
     Ok(PathBuf::from(OsStr::from_bytes(bytes)))
 }
@@ -39,23 +98,25 @@ pub(crate) fn path_or_none(given: &Bound<'_, PyAny>) -> PyResult<Option<PathBuf>
     }
 }
 
-/// The name of a replica and its slot.
-pub(crate) fn id(given: &Bound<'_, PyAny>) -> PyResult<String> {
-    text("id", given)
-}
-
-pub(crate) fn region(given: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
-    match given.is_none() {
-        true => Ok(None),
-        false => text("region", given).map(Some),
-    }
-}
-
 fn text(what: &str, given: &Bound<'_, PyAny>) -> PyResult<String> {
     match given.cast::<PyString>() {
         Ok(text) => Ok(text.to_cow()?.into_owned()),
         Err(_) => Err(wrong_type(what, "a str", given)),
     }
+}
+
+fn text_or_none(what: &str, given: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+    match given.is_none() {
+        true => Ok(None),
+        false => text(what, given).map(Some),
+    }
+}
+
+/// `True` or `False`; what merely counts as one of them is more often a mistake.
+fn flag(what: &str, given: &Bound<'_, PyAny>) -> PyResult<bool> {
+    given
+        .extract()
+        .map_err(|_| wrong_type(what, "a bool", given))
 }
 
 /// An integer from 0 to `max`.
@@ -82,86 +143,20 @@ pub(crate) fn unsigned32(what: &str, given: &Bound<'_, PyAny>) -> PyResult<u32> 
     unsigned(what, given, u64::from(u32::MAX)).map(|value| value as u32)
 }
 
-pub(crate) fn txn_id(given: &Bound<'_, PyAny>) -> PyResult<u64> {
-    unsigned("txn_id", given, u64::MAX)
+fn unsigned64(what: &str, given: &Bound<'_, PyAny>) -> PyResult<u64> {
+    unsigned(what, given, u64::MAX)
 }
 
-pub(crate) fn txn_epoch(given: &Bound<'_, PyAny>) -> PyResult<u32> {
-    unsigned32("txn_epoch", given)
-}
-
-pub(crate) fn commit_seq(given: &Bound<'_, PyAny>) -> PyResult<u64> {
-    unsigned("commit_seq", given, u64::MAX)
-}
-
-pub(crate) fn lsn(given: &Bound<'_, PyAny>) -> PyResult<u64> {
-    unsigned("lsn", given, u64::MAX)
-}
-
-pub(crate) fn term(given: &Bound<'_, PyAny>) -> PyResult<u64> {
-    unsigned("term", given, u64::MAX)
-}
-
-pub(crate) fn new_term(given: &Bound<'_, PyAny>) -> PyResult<u64> {
-    unsigned("new_term", given, u64::MAX)
-}
-
-/// A time of a record; 0 and `None`: that of now.
-pub(crate) fn timestamp_ms(given: &Bound<'_, PyAny>) -> PyResult<u64> {
+/// Milliseconds since 1970; 0 and `None`: the time of now.
+fn time_ms(what: &str, given: &Bound<'_, PyAny>) -> PyResult<u64> {
     match given.is_none() {
         true => Ok(0),
-        false => unsigned("timestamp_ms", given, u64::MAX),
+        false => unsigned64(what, given),
     }
-}
-
-pub(crate) fn since_lsn(given: &Bound<'_, PyAny>) -> PyResult<u64> {
-    unsigned("since_lsn", given, u64::MAX)
-}
-
-pub(crate) fn sent_lsn(given: &Bound<'_, PyAny>) -> PyResult<u64> {
-    unsigned("sent_lsn", given, u64::MAX)
-}
-
-pub(crate) fn written(given: &Bound<'_, PyAny>) -> PyResult<u64> {
-    unsigned("written", given, u64::MAX)
-}
-
-pub(crate) fn durable(given: &Bound<'_, PyAny>) -> PyResult<u64> {
-    unsigned("durable", given, u64::MAX)
-}
-
-pub(crate) fn applied(given: &Bound<'_, PyAny>) -> PyResult<u64> {
-    unsigned("applied", given, u64::MAX)
-}
-
-pub(crate) fn apply_errors(given: &Bound<'_, PyAny>) -> PyResult<u64> {
-    unsigned("apply_errors", given, u64::MAX)
-}
-
-pub(crate) fn divergences(given: &Bound<'_, PyAny>) -> PyResult<u64> {
-    unsigned("divergences", given, u64::MAX)
-}
-
-/// The session of a replica.
-pub(crate) fn session(given: &Bound<'_, PyAny>) -> PyResult<u64> {
-    unsigned("generation", given, u64::MAX)
-}
-
-/// The number of an event.
-pub(crate) fn number(given: &Bound<'_, PyAny>) -> PyResult<u64> {
-    unsigned("number", given, u64::MAX)
 }
 
 pub(crate) fn count(given: &Bound<'_, PyAny>) -> PyResult<usize> {
     Ok(unsigned("n", given, usize::MAX as u64)? as usize)
-}
-
-/// A time of now; 0 and `None`: the system's.
-pub(crate) fn now_unix_ms(given: &Bound<'_, PyAny>) -> PyResult<u64> {
-    match given.is_none() {
-        true => Ok(0),
-        false => unsigned("now_unix_ms", given, u64::MAX),
-    }
 }
 
 /// How much a read may give; `None`: the core's default.
@@ -179,16 +174,17 @@ pub(crate) fn read_limit(records: Given<'_>, bytes: Given<'_>) -> PyResult<ReadL
     Ok(limit)
 }
 
-pub(crate) fn page_size(given: &Bound<'_, PyAny>) -> PyResult<u32> {
-    unsigned32("page_size", given)
-}
-
 /// An epoch, or the ticket that names one.
-pub(crate) fn epoch(given: &Bound<'_, PyAny>) -> PyResult<u64> {
+fn epoch_of(what: &str, given: &Bound<'_, PyAny>) -> PyResult<u64> {
     if given.is_instance(shapes::TICKET.class(given.py())?)? {
-        return unsigned("ticket.epoch", &given.get_item(0)?, u64::MAX);
+        return unsigned64(&format!("{what}.epoch"), &given.get_item(0)?);
     }
-    unsigned("epoch", given, u64::MAX)
+    match unsigned64(what, given) {
+        Err(error) if error.is_instance_of::<PyTypeError>(given.py()) => {
+            Err(wrong_type(what, "a Ticket or an int", given))
+        }
+        result => result,
+    }
 }
 
 /// Seconds; a negative or nameless number is refused, one that is too large

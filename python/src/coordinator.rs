@@ -103,8 +103,8 @@ impl Coordinator {
         segment_format: Option<Bound<'py, PyAny>>,
         sequencing: Option<Bound<'py, PyAny>>,
         #[pyo3(from_py_with = args::database_id)] database_id: Option<[u8; 16]>,
-        salvage: bool,
-        shared: bool,
+        #[pyo3(from_py_with = args::salvage)] salvage: bool,
+        #[pyo3(from_py_with = args::shared)] shared: bool,
     ) -> PyResult<Self> {
         let options = Keywords {
             slot_count,
@@ -218,10 +218,10 @@ impl Coordinator {
     fn wait<'py>(
         &self,
         py: Python<'py>,
-        ticket: &Bound<'py, PyAny>,
+        #[pyo3(from_py_with = args::ticket)] ticket: u64,
         #[pyo3(from_py_with = args::timeout)] timeout: Option<Duration>,
     ) -> PyResult<()> {
-        let epoch = args::epoch(ticket)?;
+        let epoch = ticket;
         if self.is_durable(py, epoch)? {
             return Ok(());
         }
@@ -230,8 +230,12 @@ impl Coordinator {
 
     /// Whether the epoch of a ticket, or an epoch, is durable, without
     /// waiting. Raises what wait would, but for the timeout.
-    fn poll<'py>(&self, py: Python<'py>, ticket: &Bound<'py, PyAny>) -> PyResult<bool> {
-        let epoch = args::epoch(ticket)?;
+    fn poll(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = args::ticket)] ticket: u64,
+    ) -> PyResult<bool> {
+        let epoch = ticket;
         if self.is_durable(py, epoch)? {
             return Ok(true);
         }
@@ -257,9 +261,12 @@ impl Coordinator {
     }
 
     /// Starts the flush of an epoch (or a ticket's) in the background.
-    fn request_flush<'py>(&self, py: Python<'py>, ticket: &Bound<'py, PyAny>) -> PyResult<()> {
-        let epoch = args::epoch(ticket)?;
-        self.run(py, |core| Ok(core.request_flush(epoch)?))
+    fn request_flush(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = args::ticket)] ticket: u64,
+    ) -> PyResult<()> {
+        self.run(py, |core| Ok(core.request_flush(ticket)?))
     }
 
     /// A new file descriptor that becomes readable whenever the durable epoch
@@ -273,9 +280,12 @@ impl Coordinator {
     /// ticket's) are safe in the database file: their segments are reused.
     /// Raises InvalidError beyond the durable epoch; below the last
     /// checkpoint it does nothing.
-    fn checkpoint<'py>(&self, py: Python<'py>, epoch: &Bound<'py, PyAny>) -> PyResult<()> {
-        let epoch = args::epoch(epoch)?;
-        self.run(py, |core| Ok(core.checkpoint(epoch)?))
+    fn checkpoint(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = args::through_epoch)] through_epoch: u64,
+    ) -> PyResult<()> {
+        self.run(py, |core| Ok(core.checkpoint(through_epoch)?))
     }
 
     /// The highest durable epoch; None before the first.

@@ -88,7 +88,7 @@ impl Primary {
         max_payload: Given<'py>,
         ring_bytes: Given<'py>,
         ring_records: Given<'py>,
-        dense: bool,
+        #[pyo3(from_py_with = args::dense)] dense: bool,
         flush_interval: Given<'py>,
         block_timeout: Given<'py>,
         max_memory: Given<'py>,
@@ -96,7 +96,7 @@ impl Primary {
         sync_policy: Given<'py>,
         sync_style: Given<'py>,
         segment_size: Given<'py>,
-        salvage: bool,
+        #[pyo3(from_py_with = args::salvage)] salvage: bool,
         format: Given<'py>,
         term_of: Given<'py>,
         healthy_for: Given<'py>,
@@ -106,7 +106,7 @@ impl Primary {
         max_slots: Given<'py>,
         save_interval: Given<'py>,
         trace_capacity: Given<'py>,
-        salvage_slots: bool,
+        #[pyo3(from_py_with = args::salvage_slots)] salvage_slots: bool,
     ) -> PyResult<Self> {
         let (spool, raised) = SpoolKeywords {
             max_payload,
@@ -202,7 +202,7 @@ impl Primary {
         &self,
         py: Python<'_>,
         #[pyo3(from_py_with = args::id)] id: String,
-        #[pyo3(from_py_with = args::session)] generation: u64,
+        #[pyo3(from_py_with = args::generation)] generation: u64,
         #[pyo3(from_py_with = args::sent_lsn)] sent_lsn: u64,
     ) -> PyResult<()> {
         self.attached(py, |core| core.note_pull(&id, generation, sent_lsn))
@@ -213,7 +213,7 @@ impl Primary {
         &self,
         py: Python<'_>,
         #[pyo3(from_py_with = args::id)] id: String,
-        #[pyo3(from_py_with = args::session)] generation: u64,
+        #[pyo3(from_py_with = args::generation)] generation: u64,
     ) -> PyResult<()> {
         self.attached(py, |core| core.touch(&id, generation))
     }
@@ -235,7 +235,7 @@ impl Primary {
         &self,
         py: Python<'_>,
         #[pyo3(from_py_with = args::id)] id: String,
-        #[pyo3(from_py_with = args::session)] generation: u64,
+        #[pyo3(from_py_with = args::generation)] generation: u64,
         #[pyo3(from_py_with = args::written)] written: u64,
         #[pyo3(from_py_with = args::durable)] durable: u64,
         #[pyo3(from_py_with = args::applied)] applied: u64,
@@ -283,7 +283,7 @@ impl Primary {
         &self,
         py: Python<'_>,
         #[pyo3(from_py_with = args::id)] id: String,
-        rebootstrapping: bool,
+        #[pyo3(from_py_with = args::rebootstrapping)] rebootstrapping: bool,
     ) -> PyResult<()> {
         self.run(py, |core| {
             Ok(core.set_rebootstrapping(&id, rebootstrapping)?)
@@ -329,17 +329,23 @@ impl Primary {
     /// fewer replicas than the policy asks for; both have observed and required.
     /// With degrade=True the commit counts all the same if it is durable here:
     /// the result says so, and stats and events_since, too.
-    #[pyo3(signature = (lsn, policy="any 1", level="durable", timeout=None, *, degrade=false))]
+    #[pyo3(signature = (
+        lsn, policy="any 1".to_owned(), level="durable".to_owned(), timeout=None, *, degrade=false,
+    ))]
+    #[pyo3(
+        text_signature = "($self, lsn, policy='any 1', level='durable', timeout=None, *, \
+        degrade=False)"
+    )]
     fn wait_acks<'py>(
         &self,
         py: Python<'py>,
         #[pyo3(from_py_with = args::lsn)] lsn: u64,
-        policy: &str,
-        level: &str,
+        #[pyo3(from_py_with = args::policy)] policy: String,
+        #[pyo3(from_py_with = args::level)] level: String,
         #[pyo3(from_py_with = args::timeout)] timeout: Option<Duration>,
-        degrade: bool,
+        #[pyo3(from_py_with = args::degrade)] degrade: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let policy = policy_of(py, policy, level, degrade)?;
+        let policy = policy_of(py, &policy, &level, degrade)?;
         let result = self.run(py, |core| {
             waiting::interruptible(|ask| core.wait_acks_interruptible(lsn, &policy, timeout, ask))
         })?;
@@ -348,16 +354,19 @@ impl Primary {
 
     /// Begins a commit wait that is looked at and not slept in, for event loops:
     /// an AckWatch. event_fd says when to look.
-    #[pyo3(signature = (lsn, policy="any 1", level="durable", *, degrade=false))]
+    #[pyo3(signature = (
+        lsn, policy="any 1".to_owned(), level="durable".to_owned(), *, degrade=false,
+    ))]
+    #[pyo3(text_signature = "($self, lsn, policy='any 1', level='durable', *, degrade=False)")]
     fn watch_acks(
         slf: Py<Self>,
         py: Python<'_>,
         #[pyo3(from_py_with = args::lsn)] lsn: u64,
-        policy: &str,
-        level: &str,
-        degrade: bool,
+        #[pyo3(from_py_with = args::policy)] policy: String,
+        #[pyo3(from_py_with = args::level)] level: String,
+        #[pyo3(from_py_with = args::degrade)] degrade: bool,
     ) -> PyResult<AckWatch> {
-        let policy = policy_of(py, policy, level, degrade)?;
+        let policy = policy_of(py, &policy, &level, degrade)?;
         let core = slf
             .get()
             .run(py, |core| Ok(core.watch_acks(lsn, &policy)?))?;
@@ -374,12 +383,13 @@ impl Primary {
 
     /// The LSN that at least n replicas have at a level, without waiting; 0
     /// where there are fewer.
-    #[pyo3(signature = (n, level="durable"))]
+    #[pyo3(signature = (n, level="durable".to_owned()))]
+    #[pyo3(text_signature = "($self, n, level='durable')")]
     fn quorum_lsn(
         &self,
         py: Python<'_>,
         #[pyo3(from_py_with = args::count)] n: usize,
-        level: &str,
+        #[pyo3(from_py_with = args::level)] level: String,
     ) -> PyResult<u64> {
         let level = level.parse().map_err(|error| exception(py, &error, None))?;
         self.run(py, |core| Ok(core.quorum_lsn(n, level)))
@@ -409,7 +419,7 @@ impl Primary {
         py: Python<'py>,
         #[pyo3(from_py_with = args::id)] id: String,
         lsn: Given<'py>,
-        temporary: bool,
+        #[pyo3(from_py_with = args::temporary)] temporary: bool,
     ) -> PyResult<()> {
         let lsn = lsn.map(|lsn| args::lsn(&lsn)).transpose()?;
         self.run(py, |core| Ok(core.slot_create(&id, lsn, temporary)?))

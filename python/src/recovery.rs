@@ -148,8 +148,8 @@ fn options(
 pub(crate) fn recover(
     py: Python<'_>,
     #[pyo3(from_py_with = args::path)] path: PathBuf,
-    durable_prefix: bool,
-    verify_only: bool,
+    #[pyo3(from_py_with = args::durable_prefix)] durable_prefix: bool,
+    #[pyo3(from_py_with = args::verify_only)] verify_only: bool,
     #[pyo3(from_py_with = args::database_id)] database_id: Option<[u8; 16]>,
 ) -> PyResult<Recovery> {
     let options = options(durable_prefix, verify_only, false, database_id);
@@ -170,10 +170,10 @@ pub(crate) fn recover(
 pub(crate) fn recover_into_file<'py>(
     py: Python<'py>,
     #[pyo3(from_py_with = args::path)] path: PathBuf,
-    #[pyo3(from_py_with = args::path)] target: PathBuf,
+    #[pyo3(from_py_with = args::target)] target: PathBuf,
     #[pyo3(from_py_with = args::page_size)] page_size: u32,
-    durable_prefix: bool,
-    delete_segments: bool,
+    #[pyo3(from_py_with = args::durable_prefix)] durable_prefix: bool,
+    #[pyo3(from_py_with = args::delete_segments)] delete_segments: bool,
     #[pyo3(from_py_with = args::database_id)] database_id: Option<[u8; 16]>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let options = options(durable_prefix, false, delete_segments, database_id);
@@ -190,7 +190,7 @@ pub(crate) fn recover_into_file<'py>(
 pub(crate) fn recover_pages<'py>(
     py: Python<'py>,
     #[pyo3(from_py_with = args::path)] path: PathBuf,
-    durable_prefix: bool,
+    #[pyo3(from_py_with = args::durable_prefix)] durable_prefix: bool,
     #[pyo3(from_py_with = args::database_id)] database_id: Option<[u8; 16]>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let options = options(durable_prefix, false, false, database_id);

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import array
 import ctypes
+import inspect
 import io
 import math
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,71 @@ def test_an_option_of_the_wrong_type_is_named(db: Path, name: str, value: Any) -
     keywords: Any = {name: value}
     with pytest.raises(TypeError, match=name):
         Coordinator(db, **keywords)
+
+
+#: What each parameter may be, where another one is tried.
+GOOD: dict[str, Any] = {
+    "archived_lsn": 1,
+    "epoch": 1,
+    "frames": [(1, b"x")],
+    "generation": 1,
+    "id": "a",
+    "level": "durable",
+    "lsn": 1,
+    "n": 1,
+    "new_term": 1,
+    "number": 1,
+    "page_size": 4096,
+    "payload": b"x",
+    "policy": "any 1",
+    "rebootstrapping": False,
+    "records": [],
+    "region": None,
+    "sent_lsn": 1,
+    "since_lsn": 1,
+    "term": 1,
+    "through_epoch": 1,
+    "txn_id": 1,
+}
+
+
+def parameters(call: Callable[..., object]) -> list[str]:
+    try:
+        return list(inspect.signature(call).parameters)
+    except ValueError:
+        # A class that is not made by calling it.
+        return []
+
+
+def calls(db: Path) -> Iterator[tuple[Callable[..., object], dict[str, Any], str]]:
+    """Give every public call, arguments for it, and the name of one of them."""
+    spool = epochwal.Spool(db)
+    objects: list[Any] = [Coordinator(db), spool, spool.cursor(0), epochwal.Primary(None)]
+    for it in [epochwal, *objects]:
+        ticket: Any = epochwal.SpoolTicket(1, 1, 1) if it is spool else 1
+        good = GOOD | {"path": db, "target": db, "ticket": ticket}
+        public = epochwal.__all__ if it is epochwal else dir(it)
+        for name in public:
+            call = getattr(it, name)
+            own = inspect.isbuiltin(call) or (inspect.isclass(call) and hasattr(call, "close"))
+            if name.startswith("_") or not own:
+                continue
+            for wrong in parameters(call):
+                yield call, {p: good[p] for p in parameters(call) if p in good}, wrong
+    for it in reversed(objects):
+        it.close()
+
+
+def test_a_wrong_type_is_refused_by_the_arguments_name(tmp_path: Path) -> None:
+    tried = 0
+    for call, given, wrong in calls(tmp_path / "app.db"):
+        with pytest.raises(TypeError) as raised:
+            call(**given | {wrong: object()})
+        # In the text itself: a note is not what a log keeps.
+        assert f"{wrong}: " in str(raised.value), (call, wrong)
+        assert "'object'" in str(raised.value), (call, wrong)
+        tried += 1
+    assert tried > 180
 
 
 def test_none_and_zero_are_the_defaults(db: Path) -> None:

@@ -265,7 +265,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_no_method_is_forgotten(name: str) -> None:
-    cls = getattr(epochwal, name)
+    cls: type = getattr(epochwal, name)
     methods = {m for m, part in vars(cls).items() if m[0] != "_" and callable(part)}
     waits = {m for m in WAITS.get(name, set()) if m[0] != "_"}
     assert methods == waits | OTHERS[name]
@@ -273,7 +273,8 @@ def test_no_method_is_forgotten(name: str) -> None:
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_what_takes_a_timeout_waits(name: str) -> None:
-    for method, part in vars(getattr(epochwal, name)).items():
+    cls: type = getattr(epochwal, name)
+    for method, part in vars(cls).items():
         if callable(part) and method[0] != "_":
             takes = "timeout" in inspect.signature(part).parameters
             # The room that a submit waits for has a time of its own: an option.
