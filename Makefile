@@ -52,9 +52,10 @@ help:
 	@echo 'make bench-sqlite  many SQLite databases: one log against a WAL each'
 	@echo 'make counts        instructions of the main paths beside their baseline'
 	@echo 'make header        regenerate include/epochwal.h'
+	@echo 'make doxygen       the reference of the C and C++ headers, into build/doxygen/html'
 	@echo 'make install       PREFIX=$(PREFIX) LIBDIR=$(LIBDIR) DESTDIR=$(DESTDIR)'
 	@echo 'make uninstall     takes that away again'
-	@echo 'make check-extra   clang, sanitizers, valgrind and Miri, where they are present'
+	@echo 'make check-extra   clang, sanitizers, valgrind, Miri, doxygen, where they are present'
 	@echo 'make check-packages  the wheel and the sdist, each tested in an empty environment'
 	@echo 'make fuzz          FUZZ_SECONDS=60 each, FUZZ=target for one; needs nightly and cargo-fuzz'
 	@echo 'make mutants       do the tests see a changed library? SINCE=<commit>, MUTANTS="--shard 0/8"'
@@ -190,7 +191,16 @@ lint: build/python.stamp
 header:
 	$(CARGO) run --quiet -p header
 
-# Other compilers, sanitizers, valgrind and Miri. What is missing is named,
+# A public name without a text is an error.
+.PHONY: doxygen
+doxygen:
+	@command -v doxygen >/dev/null || { echo 'doxygen is missing' >&2; exit 1; }
+	@rm -rf build/doxygen
+	@mkdir -p build/doxygen
+	EPOCHWAL_VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1) \
+	    doxygen docs/doxygen/Doxyfile
+
+# Other compilers, sanitizers, valgrind, Miri and doxygen. What is missing is named,
 # and nothing that is missing counts as passed.
 .PHONY: check-extra
 check-extra: build/venv.stamp examples

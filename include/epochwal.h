@@ -402,7 +402,8 @@ ewal_status ewal_coordinator_open(const char *db_path,
 // different spellings meet. Each call gives a handle of its own, and closing
 // the last one closes the log.
 //
-// Ownership, Threads,
+// Ownership: as ewal_coordinator_open.
+// Threads: any.
 // Blocking: as ewal_coordinator_open.
 // Errors: those too; INVALID where it is open with other options.
 ewal_status ewal_coordinator_for_path(const char *db_path,

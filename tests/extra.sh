@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Checks that take long or need more than Rust, a C compiler and Python: those of
-# the benchmarks and of the Python packages, the C and C++ tests by each compiler
-# there is, with sanitizers and under valgrind, and Rust's own tests with
-# sanitizers and Miri on a nightly toolchain. What is missing is named; it is not
-# counted as passed, and does not fail the run.
+# the benchmarks, of the Python packages, the reference by doxygen, the C and C++
+# tests by each compiler there is, with sanitizers and under valgrind, and Rust's own
+# tests with sanitizers and Miri on a nightly toolchain. What is missing is named; it
+# is not counted as passed, and does not fail the run.
 #
 #   tests/extra.sh [STEP...]    all steps, or those whose names begin so
 set -uo pipefail
@@ -69,6 +69,13 @@ cp "$target/debug/libepochwal.so" "$plain"
 
 step "the benchmarks" make check-benches
 step "the wheel and the sdist" make check-packages PACKAGES_PROFILE=dev
+
+# Each public name has a text, and each text refers to what there is.
+if command -v doxygen >/dev/null; then
+	step "doxygen" make doxygen
+else
+	missing+=("doxygen")
+fi
 
 compilers=("${CC:-cc} ${CXX:-c++}")
 if command -v clang >/dev/null && command -v clang++ >/dev/null; then

@@ -62,7 +62,8 @@ pub unsafe extern "C" fn ewal_coordinator_open(
 /// different spellings meet. Each call gives a handle of its own, and closing
 /// the last one closes the log.
 ///
-/// Ownership, Threads,
+/// Ownership: as ewal_coordinator_open.
+/// Threads: any.
 /// Blocking: as ewal_coordinator_open.
 /// Errors: those too; INVALID where it is open with other options.
 #[unsafe(no_mangle)]

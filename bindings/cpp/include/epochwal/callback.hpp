@@ -1,4 +1,5 @@
-// Callables on their way through C.
+/// @file
+/// Callables on their way through C.
 
 #ifndef EPOCHWAL_CALLBACK_HPP
 #define EPOCHWAL_CALLBACK_HPP

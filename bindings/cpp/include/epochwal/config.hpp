@@ -1,4 +1,5 @@
-// What the compiler offers, and the namespace that follows from it.
+/// @file
+/// What the compiler offers, and the namespace that follows from it.
 
 #ifndef EPOCHWAL_CONFIG_HPP
 #define EPOCHWAL_CONFIG_HPP

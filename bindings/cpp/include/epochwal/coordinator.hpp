@@ -1,4 +1,5 @@
-// The writer's side: stage batches, wait until they are durable.
+/// @file
+/// The writer's side: stage batches, wait until they are durable.
 
 #ifndef EPOCHWAL_COORDINATOR_HPP
 #define EPOCHWAL_COORDINATOR_HPP
@@ -56,6 +57,7 @@ class coordinator {
   /// Holds nothing, as after a move: every call answers EWAL_E_INVALID.
   coordinator() noexcept = default;
 
+  /// Leaves nothing behind.
   coordinator(coordinator&& other) noexcept : handle_(other.release()) {}
   /// Closes what it held before.
   coordinator& operator=(coordinator&& other) noexcept {
@@ -107,6 +109,7 @@ class coordinator {
     return detail::call(
         [&](ewal_error* e) { return ewal_wait(handle_, epoch, time.count(), e); });
   }
+  /// Waits until the ticket's epoch is durable.
   result<void> try_wait(const ticket& staged, timeout time = forever) const {
     return try_wait(staged.epoch, time);
   }
@@ -123,6 +126,7 @@ class coordinator {
   result<void> try_request_flush(std::uint64_t epoch) const {
     return detail::call([&](ewal_error* e) { return ewal_request_flush(handle_, epoch, e); });
   }
+  /// Starts a flush of the ticket's epoch in the background.
   result<void> try_request_flush(const ticket& staged) const {
     return try_request_flush(staged.epoch);
   }
@@ -216,6 +220,7 @@ class coordinator {
           return ewal_on_durable(handle_, epoch, run, user, drop, e);
         });
   }
+  /// The same for the ticket's epoch.
   template <class F>
   result<void> try_on_durable(const ticket& staged, F&& function) const {
     return try_on_durable(staged.epoch, std::forward<F>(function));
@@ -233,7 +238,10 @@ class coordinator {
   }
 
 #ifndef EPOCHWAL_NO_EXCEPTIONS
-  /// See `try_open`.
+  /// @name Throwing
+  /// @{
+
+  /// What its `try_` twin does; throws where that gives an error.
   explicit coordinator(path_view path, const coordinator_options& options = {})
       : coordinator(open(path, options)) {}
 
@@ -281,6 +289,7 @@ class coordinator {
     on_durable(staged.epoch, std::forward<F>(function));
   }
   void close(timeout time = forever) const { detail::unwrap(try_close(time)); }
+  /// @}
 #endif
 
 #ifdef EPOCHWAL_COROUTINES
@@ -295,6 +304,7 @@ class coordinator {
     return durable_awaiter<detail::awaited_epoch, resume>({handle_, epoch},
                                                           std::forward<Executor>(executor));
   }
+  /// The same for the ticket's epoch.
   template <class Executor = resume_inline>
   [[nodiscard]] auto durable(const ticket& staged, Executor&& executor = {}) const {
     return durable(staged.epoch, std::forward<Executor>(executor));

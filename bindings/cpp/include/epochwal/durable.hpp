@@ -1,4 +1,5 @@
-// C++20: `co_await wal.durable(ticket)`, of a coordinator and of a spool.
+/// @file
+/// C++20: `co_await wal.durable(ticket)`, of a coordinator and of a spool.
 
 #ifndef EPOCHWAL_DURABLE_HPP
 #define EPOCHWAL_DURABLE_HPP
@@ -14,6 +15,7 @@ EPOCHWAL_NAMESPACE_BEGIN
 
 /// Goes on where the news arrives.
 struct resume_inline {
+  /// On the thread that brings the news.
   void operator()(std::coroutine_handle<> waiting) const { waiting.resume(); }
 };
 
@@ -69,6 +71,10 @@ class [[nodiscard]] durable_awaiter {
   durable_awaiter(const Awaited& awaited, Resume resume)
       : awaited_(awaited), resume_(std::move(resume)) {}
 
+  /// @name What co_await calls
+  /// @{
+
+  /// By the rules of C++20 for awaiters.
   [[nodiscard]] bool await_ready() const noexcept { return awaited_.is_durable(); }
 
   bool await_suspend(std::coroutine_handle<> waiting) noexcept {
@@ -88,6 +94,7 @@ class [[nodiscard]] durable_awaiter {
 #else
   result<void> await_resume() const { return outcome(); }
 #endif
+  /// @}
 
  private:
   static void notify(void* user, std::uint64_t, ewal_status status) noexcept {

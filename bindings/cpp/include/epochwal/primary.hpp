@@ -1,4 +1,5 @@
-// The primary: a spool, and how far each replica has come.
+/// @file
+/// The primary: a spool, and how far each replica has come.
 
 #ifndef EPOCHWAL_PRIMARY_HPP
 #define EPOCHWAL_PRIMARY_HPP
@@ -63,7 +64,9 @@ class ack_watch {
  public:
   /// Holds nothing, as after a move: every call answers EWAL_E_INVALID.
   ack_watch() noexcept = default;
+  /// Leaves nothing behind.
   ack_watch(ack_watch&& other) noexcept : handle_(other.release()) {}
+  /// Gives up what it held before.
   ack_watch& operator=(ack_watch&& other) noexcept {
     if (this != &other) {
       give_up();
@@ -91,8 +94,13 @@ class ack_watch {
   }
 
 #ifndef EPOCHWAL_NO_EXCEPTIONS
+  /// @name Throwing
+  /// @{
+
+  /// What its `try_` twin does; throws where that gives an error.
   [[nodiscard]] bool is_decided() const { return detail::unwrap(try_is_decided()); }
   ack_result finish() { return detail::unwrap(try_finish()); }
+  /// @}
 #endif
 
   /// The C handle, still owned by this object.
@@ -124,6 +132,7 @@ class primary {
   /// Holds nothing, as after a move: every call answers EWAL_E_INVALID.
   primary() noexcept = default;
 
+  /// Leaves nothing behind.
   primary(primary&& other) noexcept : handle_(other.release()) {}
   /// Closes what it held before.
   primary& operator=(primary&& other) noexcept {
@@ -390,7 +399,10 @@ class primary {
   }
 
 #ifndef EPOCHWAL_NO_EXCEPTIONS
-  /// See `try_open`.
+  /// @name Throwing
+  /// @{
+
+  /// What its `try_` twin does; throws where that gives an error.
   explicit primary(path_view path, const primary_options& options = {})
       : primary(open(path, options)) {}
 
@@ -481,6 +493,7 @@ class primary {
     return detail::unwrap(try_events(after));
   }
   void close(timeout time = forever) const { detail::unwrap(try_close(time)); }
+  /// @}
 #endif
 
   /// The C handle, still owned by this object.

@@ -1,4 +1,5 @@
-// The reader's side: the batches of a log in replay order.
+/// @file
+/// The reader's side: the batches of a log in replay order.
 
 #ifndef EPOCHWAL_RECOVERY_HPP
 #define EPOCHWAL_RECOVERY_HPP
@@ -25,18 +26,25 @@ struct recovery_options : ewal_recovery_options {
 
 /// One recovered batch: a view that is good until the next one is asked for.
 struct recovered_batch {
+  /// The epoch that it became durable with.
   std::uint64_t epoch = 0;
+  /// The caller's, or the one that the coordinator assigned.
   std::uint64_t commit_seq = 0;
+  /// Transaction id.
   std::uint64_t txn_id = 0;
+  /// Second half of the caller's transaction token.
   std::uint32_t txn_epoch = 0;
   /// In write order.
   frames_view frames;
+  /// The caller's bytes; empty where none were given, and in version 1.
   bytes metadata;
 };
 
 /// A place in a file in which something was found.
 struct suspect_place {
+  /// The file.
   std::string path;
+  /// What is wrong.
   std::string reason;
   /// Bytes from the start of the file.
   std::uint64_t offset = 0;
@@ -55,7 +63,9 @@ class recovery {
  public:
   /// Holds nothing, as after a move: every call answers EWAL_E_INVALID.
   recovery() noexcept = default;
+  /// Leaves nothing behind.
   recovery(recovery&& other) noexcept : handle_(other.release()) {}
+  /// Closes what it held before.
   recovery& operator=(recovery&& other) noexcept {
     if (this != &other) {
       close();
@@ -128,6 +138,10 @@ class recovery {
   }
 
 #ifndef EPOCHWAL_NO_EXCEPTIONS
+  /// @name Throwing
+  /// @{
+
+  /// What its `try_` twin does; throws where that gives an error.
   explicit recovery(path_view path, const recovery_options& options = {})
       : recovery(open(path, options)) {}
 
@@ -143,6 +157,7 @@ class recovery {
   [[nodiscard]] std::vector<ewal_epoch_range> epochs() const {
     return detail::unwrap(try_epochs());
   }
+  /// @}
 
   /// The end of the stream.
   struct sentinel {};
@@ -150,6 +165,10 @@ class recovery {
   /// A place in the stream; all iterators of one stream advance together.
   class iterator {
    public:
+    /// @name An input iterator
+    /// @{
+
+    /// It reads as it goes, and can't go back.
     using iterator_category = std::input_iterator_tag;
     using value_type = recovered_batch;
     using difference_type = std::ptrdiff_t;
@@ -176,6 +195,7 @@ class recovery {
     }
     friend bool operator!=(sentinel, const iterator& i) noexcept { return i.batch_.has_value(); }
 #endif
+    /// @}
 
    private:
     recovery* stream_ = nullptr;
@@ -184,6 +204,7 @@ class recovery {
 
   /// Reads the first batch that was not read yet.
   [[nodiscard]] iterator begin() { return iterator(*this); }
+  /// Whatever iterator has come to it.
   [[nodiscard]] sentinel end() const noexcept { return {}; }
 #endif
 
@@ -202,10 +223,13 @@ class recovery {
 
 /// A segment file, as a listing shows it.
 struct segment_info {
+  /// The file.
   std::string path;
+  /// From its name.
   std::uint64_t first_epoch = 0;
   /// The last epoch in it that can be read, if any.
   std::optional<std::uint64_t> last_epoch;
+  /// Its length.
   std::uint64_t bytes = 0;
   /// 1 or 2; 0 where the header can't be read.
   std::uint32_t version = 0;
@@ -282,6 +306,10 @@ inline result<std::size_t> try_cleanup_segments(path_view path) {
 }
 
 #ifndef EPOCHWAL_NO_EXCEPTIONS
+/// @name Throwing
+/// @{
+
+/// What its `try_` twin does; throws where that gives an error.
 inline ewal_recovery_summary recover_into_file(path_view path, path_view target,
                                                std::uint32_t page_size,
                                                const recovery_options& options = {}) {
@@ -300,6 +328,7 @@ void for_each_segment(path_view path, F&& function) {
 inline std::size_t cleanup_segments(path_view path) {
   return detail::unwrap(try_cleanup_segments(path));
 }
+/// @}
 #endif
 
 EPOCHWAL_NAMESPACE_END

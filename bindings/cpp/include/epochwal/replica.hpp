@@ -1,4 +1,5 @@
-// What a primary says of its replicas and slots, and is told by them.
+/// @file
+/// What a primary says of its replicas and slots, and is told by them.
 
 #ifndef EPOCHWAL_REPLICA_HPP
 #define EPOCHWAL_REPLICA_HPP
@@ -29,7 +30,9 @@ struct registration {
 struct acknowledgement {
   /// The LSN through which it has received. What is durable or applied was.
   std::uint64_t written = 0;
+  /// The LSN through which it has on stable storage.
   std::uint64_t durable = 0;
+  /// The LSN through which it has applied.
   std::uint64_t applied = 0;
   /// Records that could not be applied, in all.
   std::uint64_t apply_errors = 0;
@@ -49,6 +52,7 @@ enum class ack_level : std::uint32_t {
 /// `ewal_ack_policy`. A text that is none of these is EWAL_E_INVALID.
 class ack_policy {
  public:
+  /// The policy as a text, such as "any 1", and what a replica must have done.
   template <class T, class = std::enable_if_t<std::is_constructible_v<text_arg, const T&>>>
   ack_policy(const T& text, ack_level level = ack_level::durable) : text_(text), level_(level) {}
 
@@ -109,9 +113,13 @@ enum class slot_cause : std::uint32_t {
 
 /// How a replica goes on.
 struct resume_plan {
+  /// What it is to do.
   resume_kind kind{};
+  /// Why it can't read on; `none` where it can.
   slot_cause cause = slot_cause::none;
+  /// `partial`: where it reads on.
   std::uint64_t resume_lsn = 0;
+  /// `diverged`: the last LSN that both have.
   std::uint64_t common_lsn = 0;
 };
 
@@ -136,24 +144,38 @@ inline std::optional<std::string> string_or_none(const char* text) {
 
 /// A slot; see `ewal_slot_info`. Times are milliseconds since the Unix epoch.
 struct slot_info {
+  /// The replica's name.
   std::string id;
+  /// None where it was given none.
   std::optional<std::string> region;
+  /// Durable at the replica: nothing above it is pruned.
   std::uint64_t restart_lsn = 0;
+  /// Applied by the replica.
   std::uint64_t confirmed_lsn = 0;
+  /// The restart LSN that a crash would leave; 0 where that is none yet.
   std::uint64_t saved_lsn = 0;
+  /// How safe the records are that it needs.
   epochwal::wal_status wal_status{};
-  /// None where no horizon is set.
+  /// What may still be written before it is in danger; none where no horizon is
+  /// set.
   std::optional<std::uint64_t> safe_wal_size;
+  /// When the replica was seen last.
   std::uint64_t last_seen_ms = 0;
+  /// When the slot was made.
   std::uint64_t created_ms = 0;
-  /// Why it was given up, and when; `none` and 0 where it was not.
+  /// Why it was given up; `none` where it was not.
   slot_cause cause = slot_cause::none;
+  /// When it was given up; 0 where it was not.
   std::uint64_t invalidated_ms = 0;
+  /// Not saved: gone when its replica unregisters or the primary closes.
   bool temporary = false;
+  /// Its replica is a member of the registry.
   bool registered = false;
+  /// Its replica is being loaded from a snapshot.
   bool rebootstrapping = false;
 
   slot_info() = default;
+  /// What the C function lists, as its own.
   explicit slot_info(const ewal_slot_info& c)
       : id(c.id),
         region(detail::string_or_none(c.region)),
@@ -174,22 +196,38 @@ struct slot_info {
 
 /// A member of the registry; see `ewal_replica_info`.
 struct replica_info {
+  /// Its name.
   std::string id;
+  /// None where it has none.
   std::optional<std::string> region;
+  /// Of its session; 0 where it has had none since the primary was opened.
   std::uint64_t generation = 0;
+  /// When its session began; 0 where it has none.
   std::uint64_t connected_at_ms = 0;
+  /// When it was seen last.
   std::uint64_t last_seen_ms = 0;
+  /// It was seen within healthy_for_ns, as of the last look at the limits.
   bool healthy = false;
+  /// It is being loaded from a snapshot.
   bool rebootstrapping = false;
+  /// Commits may count on it: its slot is valid, and it is not being
+  /// rebootstrapped.
   bool counts = false;
+  /// The LSN through which it was sent records.
   std::uint64_t sent_lsn = 0;
+  /// The LSN through which it has received.
   std::uint64_t written_lsn = 0;
+  /// The LSN through which it has on stable storage.
   std::uint64_t durable_lsn = 0;
+  /// The LSN through which it has applied.
   std::uint64_t applied_lsn = 0;
+  /// Records that it could not apply.
   std::uint64_t apply_errors = 0;
+  /// Differences that it has found.
   std::uint64_t divergences = 0;
 
   replica_info() = default;
+  /// What the C function lists, as its own.
   explicit replica_info(const ewal_replica_info& c)
       : id(c.id),
         region(detail::string_or_none(c.region)),
@@ -209,16 +247,24 @@ struct replica_info {
 
 /// How far the replicas are together; see `ewal_progress`.
 struct replication_progress {
+  /// Replicas that are counted here.
   std::uint64_t replicas = 0;
+  /// The highest LSN that was sent to one.
   std::uint64_t highest_sent = 0;
+  /// The lowest that one has applied; 0 where there is none.
   std::uint64_t lowest_applied = 0;
+  /// The distance of the two.
   std::uint64_t lag = 0;
+  /// The lowest LSN that one has durable: all of them can replay to it; 0
+  /// where there is none.
   std::uint64_t safe_replay_lsn = 0;
   /// None where no slot is valid.
   std::optional<std::uint64_t> retention_floor;
+  /// The highest LSN that a commit wait called reached.
   std::uint64_t quorum_lsn = 0;
 
   replication_progress() = default;
+  /// What the C function gives.
   explicit replication_progress(const ewal_progress& c) noexcept
       : replicas(c.replicas),
         highest_sent(c.highest_sent),
@@ -243,18 +289,29 @@ enum class event_kind : std::uint32_t {
 
 /// Something that an operator wants to hear of; see `ewal_primary_event`.
 struct primary_event {
+  /// Events are numbered from 1; a gap is what a reader was too late for.
   std::uint64_t number = 0;
+  /// When, in milliseconds since the Unix epoch.
   std::uint64_t at_ms = 0;
+  /// Says what of the rest is set.
   event_kind kind{};
+  /// Why a slot was given up.
   slot_cause cause = slot_cause::none;
+  /// Of a slot.
   std::optional<std::string> slot_id;
+  /// Why.
   std::optional<std::string> message;
+  /// A slot's place, or a commit's.
   std::uint64_t lsn = 0;
+  /// Of bytes or of slots.
   std::uint64_t count = 0;
+  /// Acknowledgements there were.
   std::uint32_t observed = 0;
+  /// Acknowledgements the policy asks for.
   std::uint32_t required = 0;
 
   primary_event() = default;
+  /// What the C function lists, as its own.
   explicit primary_event(const ewal_primary_event& c)
       : number(c.number),
         at_ms(c.at_ms),

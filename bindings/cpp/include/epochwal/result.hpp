@@ -1,4 +1,5 @@
-// Errors, and results that hold one.
+/// @file
+/// Errors, and results that hold one.
 
 #ifndef EPOCHWAL_RESULT_HPP
 #define EPOCHWAL_RESULT_HPP
@@ -24,7 +25,9 @@ EPOCHWAL_NAMESPACE_BEGIN
 
 /// The epoch and the commit sequence that a staged batch was given.
 struct ticket {
+  /// The epoch that the batch becomes durable with; wait for it.
   std::uint64_t epoch = 0;
+  /// The caller's, or the one that the coordinator assigned.
   std::uint64_t commit_seq = 0;
 };
 
@@ -32,6 +35,7 @@ struct ticket {
 /// held by the result of the `try_` members.
 class error : public std::runtime_error {
  public:
+  /// With what the accessors below give.
   error(ewal_status status, int os_errno, const std::string& message,
         std::optional<ticket> staged = std::nullopt,
         std::optional<std::uint64_t> lsn = std::nullopt)
@@ -70,7 +74,8 @@ class error : public std::runtime_error {
 
 #ifdef EPOCHWAL_STD_EXPECTED
 
-/// A value or an `error`.
+/// A value or an `error`: `std::expected` where there is one, and before C++23 the
+/// part of it that this header needs, with the same names.
 template <class T>
 using result = std::expected<T, error>;
 

@@ -1,5 +1,6 @@
-// Segments of format version 1 by themselves: for engines that read or write
-// that format without a coordinator.
+/// @file
+/// Segments of format version 1 by themselves: for engines that read or write
+/// that format without a coordinator.
 
 #ifndef EPOCHWAL_SEGMENT_HPP
 #define EPOCHWAL_SEGMENT_HPP
@@ -20,18 +21,22 @@ EPOCHWAL_NAMESPACE_BEGIN
 /// fields are those of the C struct. Borrows the images.
 struct segment_record : ewal_segment_record {
   segment_record() noexcept : ewal_segment_record{} {}
+  /// A view of what the library lends.
   explicit segment_record(const ewal_segment_record& other) noexcept
       : ewal_segment_record(other) {}
 
+  /// The page before.
   [[nodiscard]] bytes before() const noexcept { return detail::view_of(before_image); }
+  /// The page after.
   [[nodiscard]] bytes after() const noexcept { return detail::view_of(after_image); }
 
-  /// Sets an image to the bytes of a vector, string, array or view.
+  /// Sets the image before to the bytes of a vector, string, array or view.
   template <class C>
   segment_record& before(C&& image) {
     before_image = detail::slice_of(std::forward<C>(image));
     return *this;
   }
+  /// Sets the image after, likewise.
   template <class C>
   segment_record& after(C&& image) {
     after_image = detail::slice_of(std::forward<C>(image));
@@ -76,6 +81,10 @@ inline result<void> try_delete_segment(path_view path, std::uint64_t epoch) {
 }
 
 #ifndef EPOCHWAL_NO_EXCEPTIONS
+/// @name Throwing
+/// @{
+
+/// What its `try_` twin does; throws where that gives an error.
 [[nodiscard]] inline std::string segment_path(path_view path, std::uint64_t epoch) {
   return detail::unwrap(try_segment_path(path, epoch));
 }
@@ -90,6 +99,7 @@ inline void write_segment(path_view path, std::uint64_t epoch,
 inline void delete_segment(path_view path, std::uint64_t epoch) {
   detail::unwrap(try_delete_segment(path, epoch));
 }
+/// @}
 #endif
 
 EPOCHWAL_NAMESPACE_END

@@ -1,4 +1,5 @@
-// The spool: a durable log of records, for log shipping.
+/// @file
+/// The spool: a durable log of records, for log shipping.
 
 #ifndef EPOCHWAL_SPOOL_HPP
 #define EPOCHWAL_SPOOL_HPP
@@ -117,8 +118,11 @@ struct spool_options : ewal_spool_options {
 
 /// What submitted records were given: what to wait for.
 struct spool_ticket {
+  /// The epoch that they become durable with.
   std::uint64_t epoch = 0;
+  /// The LSN of the first of them.
   std::uint64_t first_lsn = 0;
+  /// The LSN of the last of them.
   std::uint64_t last_lsn = 0;
 
   /// As the C functions want it.
@@ -138,13 +142,17 @@ struct read_limit {
 /// The first and the last record of a spool, and where pruning has come to; 0
 /// where there is none.
 struct spool_bounds {
+  /// The first that can be read.
   std::uint64_t oldest_lsn = 0;
+  /// The highest durable one ever.
   std::uint64_t current_lsn = 0;
+  /// Those up to here are gone.
   std::uint64_t pruned_through = 0;
 };
 
 /// What an open dropped of records that were never acknowledged.
 struct torn_tail {
+  /// The file.
   std::string path;
   /// Bytes from the start of the file.
   std::uint64_t offset = 0;
@@ -165,7 +173,9 @@ class records {
     if (ewal_records_get(handle_, &first, &count) == EWAL_OK)
       view_ = detail::records_of(first, count);
   }
+  /// Leaves nothing behind.
   records(records&& other) noexcept : view_(other.view_), handle_(other.release()) {}
+  /// Releases what it held before.
   records& operator=(records&& other) noexcept {
     if (this != &other) {
       free();
@@ -178,6 +188,10 @@ class records {
   records& operator=(const records&) = delete;
   ~records() { free(); }
 
+  /// @name A contiguous range
+  /// @{
+
+  /// As a `std::vector` that can't be changed has it.
   using value_type = record;
   using size_type = std::size_t;
   using iterator = const record*;
@@ -192,6 +206,7 @@ class records {
   [[nodiscard]] const record& front() const { return view_.front(); }
   /// The last one; only where there is one.
   [[nodiscard]] const record& back() const { return view_.back(); }
+  /// @}
 
   /// The C handle, still owned by this object.
   [[nodiscard]] ewal_records native_handle() const noexcept { return handle_; }
@@ -223,6 +238,7 @@ class spool {
   /// Holds nothing, as after a move: every call answers EWAL_E_INVALID.
   spool() noexcept = default;
 
+  /// Leaves nothing behind.
   spool(spool&& other) noexcept : handle_(other.release()) {}
   /// Closes what it held before.
   spool& operator=(spool&& other) noexcept {
@@ -262,6 +278,7 @@ class spool {
     });
     return detail::with(spool_ticket{c.epoch, c.first_lsn, c.last_lsn}, std::move(done));
   }
+  /// Stages one record.
   [[nodiscard]] result<spool_ticket> try_submit(const record& work) const {
     return try_submit(span<const record>(&work, 1));
   }
@@ -276,6 +293,7 @@ class spool {
     if (e.staged_epoch == 0) return e.as_unexpected(status);
     return e.as_unexpected(status, ticket{e.staged_epoch, work[work.size() - 1].lsn});
   }
+  /// Appends one record.
   result<void> try_append(const record& work, timeout time = forever) const {
     return try_append(span<const record>(&work, 1), time);
   }
@@ -472,7 +490,10 @@ class spool {
   }
 
 #ifndef EPOCHWAL_NO_EXCEPTIONS
-  /// See `try_open`.
+  /// @name Throwing
+  /// @{
+
+  /// What its `try_` twin does; throws where that gives an error.
   explicit spool(path_view path, const spool_options& options = {}) : spool(open(path, options)) {}
 
   static spool open(path_view path, const spool_options& options = {}) {
@@ -536,6 +557,7 @@ class spool {
   }
   static ewal_salvage_report salvage(path_view path) { return detail::unwrap(try_salvage(path)); }
   void close(timeout time = forever) const { detail::unwrap(try_close(time)); }
+  /// @}
 #endif
 
 #ifdef EPOCHWAL_COROUTINES
@@ -590,7 +612,9 @@ class cursor {
  public:
   /// Holds nothing, as after a move: every call answers EWAL_E_INVALID.
   cursor() noexcept = default;
+  /// Leaves nothing behind.
   cursor(cursor&& other) noexcept : handle_(other.release()) {}
+  /// Closes what it held before.
   cursor& operator=(cursor&& other) noexcept {
     if (this != &other) {
       close();
@@ -630,6 +654,10 @@ class cursor {
   }
 
 #ifndef EPOCHWAL_NO_EXCEPTIONS
+  /// @name Throwing
+  /// @{
+
+  /// What its `try_` twin does; throws where that gives an error.
   cursor(const spool& of, std::uint64_t lsn) : cursor(open(of, lsn)) {}
   static cursor open(const spool& of, std::uint64_t lsn) {
     return detail::unwrap(try_open(of, lsn));
@@ -637,6 +665,7 @@ class cursor {
   [[nodiscard]] records next(timeout time = forever, read_limit limit = {}) const {
     return detail::unwrap(try_next(time, limit));
   }
+  /// @}
 
   /// Where the cursor was closed, or its spool.
   struct sentinel {};
@@ -645,6 +674,10 @@ class cursor {
   /// cursor advance together.
   class iterator {
    public:
+    /// @name An input iterator
+    /// @{
+
+    /// It waits for records as it goes, and can't go back.
     using iterator_category = std::input_iterator_tag;
     using value_type = records;
     using difference_type = std::ptrdiff_t;
@@ -672,6 +705,7 @@ class cursor {
     friend bool operator==(sentinel, const iterator& i) noexcept { return i.batch_.empty(); }
     friend bool operator!=(sentinel, const iterator& i) noexcept { return !i.batch_.empty(); }
 #endif
+    /// @}
 
    private:
     const cursor* tail_ = nullptr;
@@ -680,6 +714,7 @@ class cursor {
 
   /// Waits for the next records.
   [[nodiscard]] iterator begin() const { return iterator(*this); }
+  /// Whatever iterator has come to it.
   [[nodiscard]] sentinel end() const noexcept { return {}; }
 #endif
 

@@ -1,4 +1,5 @@
-// Views of memory: bytes, frames, batches; and paths and timeouts as arguments.
+/// @file
+/// Views of memory: bytes, frames, batches; and paths and timeouts as arguments.
 
 #ifndef EPOCHWAL_VIEW_HPP
 #define EPOCHWAL_VIEW_HPP
@@ -25,6 +26,8 @@ EPOCHWAL_NAMESPACE_BEGIN
 
 #ifdef EPOCHWAL_STD_SPAN
 
+/// `std::span` where there is one, and in C++17 the part of it that this header
+/// needs, with the same names.
 template <class T>
 using span = std::span<T>;
 
@@ -136,7 +139,9 @@ bytes as_bytes(C&& container) {
 /// One page image. Borrows its bytes. An array of frames is an array of
 /// `ewal_frame`: nothing is converted or copied on the way into the library.
 struct frame : ewal_frame {
+  /// To be filled in.
   constexpr frame() noexcept : ewal_frame{} {}
+  /// A view of what the library lends.
   explicit frame(const ewal_frame& other) noexcept : ewal_frame(other) {}
 
   /// Page `page` (not 0) with the bytes of a vector, string, array or view,
@@ -175,7 +180,9 @@ struct batch {
 /// array of `ewal_record`: nothing is converted or copied on the way into the
 /// library.
 struct record : ewal_record {
+  /// To be filled in.
   constexpr record() noexcept : ewal_record{} {}
+  /// A view of what the library lends.
   explicit record(const ewal_record& other) noexcept : ewal_record(other) {}
 
   /// Position `at` (1 or above) in the reign `of`, with the bytes of a vector,
@@ -223,6 +230,7 @@ inline records_view records_of(const ewal_record* first, std::size_t count) {
 
 /// Waits without end.
 struct forever_t {};
+/// As a timeout, or in options that can be off.
 inline constexpr forever_t forever{};
 
 namespace detail {
@@ -244,8 +252,10 @@ constexpr std::int64_t saturated(std::chrono::duration<Rep, Period> time) noexce
 /// an endless wait.
 class timeout {
  public:
+  /// Until it is done, or fails.
   constexpr timeout(forever_t) noexcept : nanoseconds_(-1) {}
 
+  /// As long; what does not fit into 64 bits of nanoseconds, 292 years.
   template <class Rep, class Period>
   constexpr timeout(std::chrono::duration<Rep, Period> time) noexcept
       : nanoseconds_(detail::saturated(time)) {}
@@ -262,6 +272,7 @@ class timeout {
 /// of range, below zero too, is refused by the open.
 class interval {
  public:
+  /// As long.
   template <class Rep, class Period>
   constexpr interval(std::chrono::duration<Rep, Period> time) noexcept
       : nanoseconds_(meant(time)) {}
@@ -285,7 +296,9 @@ class interval {
 /// arguments: it borrows.
 class path_view {
  public:
+  /// A C string.
   path_view(const char* path) noexcept : path_(path) {}
+  /// A string, whose zero bytes are seen.
   path_view(const std::string& path) noexcept : path_(checked(path)) {}
   /// `std::filesystem::path`, without including its header.
   template <class P, class = std::enable_if_t<std::is_same_v<
@@ -307,7 +320,9 @@ class path_view {
 /// A text: C string, `std::string`, `std::string_view`. Only for arguments.
 class text_arg {
  public:
+  /// A C string; NULL is no text.
   text_arg(const char* text) : text_(text != nullptr ? text : ""), is_text_(text != nullptr) {}
+  /// A string or a view of one, which is copied.
   template <class T, class = std::enable_if_t<std::is_convertible_v<const T&, std::string_view> &&
                                               !std::is_convertible_v<const T&, const char*>>>
   text_arg(const T& text)
