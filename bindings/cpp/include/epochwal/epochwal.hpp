@@ -33,6 +33,9 @@
 #include <epochwal/spool.hpp>
 #include <epochwal/spool_reader.hpp>
 
+/// @namespace epochwal
+/// The C++ face; begin with `coordinator`, `recovery`, `spool` and `primary`.
+
 EPOCHWAL_NAMESPACE_BEGIN
 
 /// The version of the library at run time.

@@ -42,8 +42,11 @@ struct acknowledgement {
 
 /// What a replica must have done with a record.
 enum class ack_level : std::uint32_t {
+  /// A replica has received a record.
   written = EWAL_LEVEL_WRITTEN,
+  /// A replica has made a record durable. The default.
   durable = EWAL_LEVEL_DURABLE,
+  /// A replica has applied a record.
   applied = EWAL_LEVEL_APPLIED,
 };
 
@@ -99,10 +102,15 @@ enum class resume_kind : std::uint32_t {
 
 /// Why a slot was given up, or a replica can't read on.
 enum class slot_cause : std::uint32_t {
+  /// It was not, and it can.
   none = 0,
+  /// There is no slot.
   unknown = EWAL_CAUSE_UNKNOWN,
+  /// The records that are needed are gone.
   wal_removed = EWAL_CAUSE_WAL_REMOVED,
+  /// The slot held back more than the horizon.
   horizon = EWAL_CAUSE_HORIZON,
+  /// The slot was not seen for too long.
   idle_timeout = EWAL_CAUSE_IDLE_TIMEOUT,
 };
 
@@ -125,9 +133,15 @@ struct resume_plan {
 
 /// How safe the records are that a slot needs.
 enum class wal_status : std::uint32_t {
+  /// The records are there, and the slot is not half way to the
+  /// horizon.
   reserved = EWAL_WAL_RESERVED,
+  /// They are there, and the slot is beyond half of the horizon.
   extended = EWAL_WAL_EXTENDED,
+  /// They are there, and the slot is beyond the horizon: the next look
+  /// at the limits gives it up.
   unreserved = EWAL_WAL_UNRESERVED,
+  /// They are gone, or nothing holds them any more.
   lost = EWAL_WAL_LOST,
 };
 
@@ -278,12 +292,22 @@ struct replication_progress {
 
 /// What an event is about. A later library may add kinds.
 enum class event_kind : std::uint32_t {
+  /// A slot was given up (slot_id, cause, lsn: where it stood).
   slot_invalidated = EWAL_EVENT_SLOT_INVALIDATED,
+  /// A commit counts although its policy was not met (lsn, observed,
+  /// required).
   commit_degraded = EWAL_EVENT_COMMIT_DEGRADED,
+  /// A crash had cut a save short that was never acknowledged (count:
+  /// bytes dropped).
   store_torn_tail = EWAL_EVENT_STORE_TORN_TAIL,
+  /// A damaged or lost slot store was replaced by what could be read of it
+  /// (count: slots).
   store_salvaged = EWAL_EVENT_STORE_SALVAGED,
+  /// The slots of another store were taken over (count: slots).
   slots_imported = EWAL_EVENT_SLOTS_IMPORTED,
+  /// There was no space to save slots; it is tried again.
   store_without_space = EWAL_EVENT_STORE_WITHOUT_SPACE,
+  /// The slot store has failed for good (message).
   store_failed = EWAL_EVENT_STORE_FAILED,
 };
 
