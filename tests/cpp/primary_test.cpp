@@ -45,6 +45,11 @@ TEST(a_commit_counts_once_its_replica_has_it) {
   fill(primary, 5);
   CHECK_THROWS(EWAL_TIMEOUT, primary.wait_acks(5, "any 1", 0s));
   CHECK_THROWS(EWAL_E_NOT_FOUND, primary.wait_acks(5, "any 2"));
+  const auto few = primary.try_wait_acks(5, "any 2");
+  REQUIRE(!few && few.error().acks().has_value());
+  CHECK(few.error().acks()->observed == 0);
+  CHECK(few.error().acks()->required == 2);
+  CHECK(!primary.try_wait_acks(5, "loca").error().acks().has_value());
   CHECK_THROWS(EWAL_E_INVALID, primary.wait_acks(5, "loca"));
   primary.note_pull("a", a.generation, 5);
   primary.ack("a", a.generation, {5, 4, 3});

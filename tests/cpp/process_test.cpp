@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <map>
 #include <random>
@@ -216,6 +217,18 @@ TEST(a_forked_child_is_told_and_its_destructors_touch_nothing) {
   wal.close();
   CHECK(check_log(db, {}).seq == 3);
   CHECK(check_log(of_child, {}).seq == 1);
+}
+
+TEST(an_exception_that_leaves_a_callback_ends_the_program) {
+  CHECK(child_succeeds([] {
+    // What ends well here is the handler; all that comes after it fails.
+    std::set_terminate([] { _exit(0); });
+    epochwal::coordinator wal(check::fresh_database(), rolling());
+    wal.on_durable(wal.submit(transaction(1, 0).batch()),
+                   [](std::uint64_t, ewal_status) { throw 1; });
+    wal.close();
+    CHECK(false);
+  }));
 }
 
 int main() { return check::run(); }

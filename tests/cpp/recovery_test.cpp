@@ -11,7 +11,7 @@
 #include <string>
 #include <type_traits>
 
-#if __cplusplus >= 202002L
+#ifdef CHECK_RANGES
 #include <ranges>
 static_assert(std::ranges::input_range<epochwal::recovery>);
 static_assert(!std::ranges::forward_range<epochwal::recovery>);

@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-#if __cplusplus >= 202002L
+#ifdef CHECK_RANGES
 #include <ranges>
 #endif
 
@@ -210,7 +210,7 @@ TEST(a_loop_over_a_cursor_throws_what_is_no_end) {
   CHECK_THROWS(EWAL_E_WAL_REMOVED, for (const auto& batch : late) CHECK(batch.empty()));
 }
 
-#if __cplusplus >= 202002L
+#ifdef CHECK_RANGES
 static_assert(std::ranges::input_range<const epochwal::cursor>);
 static_assert(!std::ranges::forward_range<epochwal::cursor>);
 #endif

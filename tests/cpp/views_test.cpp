@@ -12,7 +12,7 @@
 #include <type_traits>
 #include <vector>
 
-#if __cplusplus >= 202002L
+#ifdef CHECK_RANGES
 #include <concepts>
 #include <ranges>
 #include <span>
@@ -45,7 +45,7 @@ static_assert(!std::is_convertible_v<std::vector<epochwal::frame>, epochwal::spa
               "what is written to a temporary is lost");
 static_assert(!std::is_convertible_v<std::vector<int>, epochwal::span<const long>>);
 
-#if __cplusplus >= 202002L
+#ifdef CHECK_RANGES
 static_assert(std::ranges::contiguous_range<const epochwal::records>);
 static_assert(std::ranges::sized_range<const epochwal::records>);
 static_assert(std::ranges::contiguous_range<epochwal::frames_view>);

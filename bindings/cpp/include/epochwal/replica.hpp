@@ -355,8 +355,11 @@ namespace detail {
 template <class F>
 result<ack_result> acks(F&& function) {
   ewal_ack_result c = EWAL_ACK_RESULT_INIT;
-  auto done = call([&](ewal_error* e) { return function(&c, e); });
-  return with(ack_result{c.degraded, c.observed, c.required}, std::move(done));
+  c_error e;
+  const ewal_status status = function(&c, static_cast<ewal_error*>(&e));
+  if (status == EWAL_OK) return ack_result{c.degraded, c.observed, c.required};
+  if (c.required == 0) return e.as_unexpected(status);
+  return e.as_unexpected(status, std::nullopt, missed_acks{c.observed, c.required});
 }
 
 }  // namespace detail

@@ -31,6 +31,14 @@ struct ticket {
   std::uint64_t commit_seq = 0;
 };
 
+/// Acknowledgements where there are too few of them.
+struct missed_acks {
+  /// Those that count.
+  std::uint32_t observed = 0;
+  /// Those that the policy asks for.
+  std::uint32_t required = 0;
+};
+
 /// Why a call did not do what it was asked for. Thrown by the plain members,
 /// held by the result of the `try_` members.
 class error : public std::runtime_error {
@@ -38,12 +46,14 @@ class error : public std::runtime_error {
   /// With what the accessors below give.
   error(ewal_status status, int os_errno, const std::string& message,
         std::optional<ticket> staged = std::nullopt,
-        std::optional<std::uint64_t> lsn = std::nullopt)
+        std::optional<std::uint64_t> lsn = std::nullopt,
+        std::optional<missed_acks> acks = std::nullopt)
       : std::runtime_error(message),
         status_(status),
         os_errno_(os_errno),
         staged_(staged),
-        lsn_(lsn) {}
+        lsn_(lsn),
+        acks_(acks) {}
 
   /// `EWAL_TIMEOUT`, `EWAL_BUSY` or one of `EWAL_E_*`.
   [[nodiscard]] ewal_status status() const noexcept { return status_; }
@@ -65,11 +75,16 @@ class error : public std::runtime_error {
   /// EWAL_E_FENCED), the last one in common (EWAL_E_DIVERGED).
   [[nodiscard]] const std::optional<std::uint64_t>& lsn() const noexcept { return lsn_; }
 
+  /// How far a wait for replicas has come that ended without enough of them
+  /// (EWAL_TIMEOUT, EWAL_E_NOT_FOUND).
+  [[nodiscard]] const std::optional<missed_acks>& acks() const noexcept { return acks_; }
+
  private:
   ewal_status status_;
   int os_errno_;
   std::optional<ticket> staged_;
   std::optional<std::uint64_t> lsn_;
+  std::optional<missed_acks> acks_;
 };
 
 #ifdef EPOCHWAL_STD_EXPECTED
@@ -195,10 +210,11 @@ struct c_error : ewal_error {
   c_error() noexcept : ewal_error() { struct_size = sizeof(ewal_error); }
 
   [[nodiscard]] unexpected as_unexpected(ewal_status status,
-                                         std::optional<ticket> staged = std::nullopt) const {
+                                         std::optional<ticket> staged = std::nullopt,
+                                         std::optional<missed_acks> acks = std::nullopt) const {
     const char* text = message[0] != '\0' ? message : ewal_status_name(status);
     const auto at = lsn != 0 ? std::optional<std::uint64_t>(lsn) : std::nullopt;
-    return unexpected(epochwal::error(status, os_errno, text, staged, at));
+    return unexpected(epochwal::error(status, os_errno, text, staged, at, acks));
   }
 };
 

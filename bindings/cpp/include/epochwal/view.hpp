@@ -144,12 +144,12 @@ struct frame : ewal_frame {
   /// A view of what the library lends.
   explicit frame(const ewal_frame& other) noexcept : ewal_frame(other) {}
 
-  /// Page `page` (not 0) with the bytes of a vector, string, array or view,
+  /// Page `number` (not 0) with the bytes of a vector, string, array or view,
   /// 1 to 65536 of them. `db_size` is the database's size in pages on the
   /// frame that commits a transaction, else 0.
   template <class C, class = decltype(std::data(std::declval<C&>()))>
-  frame(std::uint32_t page, C&& image, std::uint32_t db_size = 0) : ewal_frame{} {
-    page_number = page;
+  frame(std::uint32_t number, C&& image, std::uint32_t db_size = 0) : ewal_frame{} {
+    page_number = number;
     db_size_if_commit = db_size;
     data = detail::slice_of(std::forward<C>(image));
   }
@@ -185,14 +185,13 @@ struct record : ewal_record {
   /// A view of what the library lends.
   explicit record(const ewal_record& other) noexcept : ewal_record(other) {}
 
-  /// Position `at` (1 or above) in the reign `of`, with the bytes of a vector,
-  /// string, array or view, or a literal without its final zero. A time of 0
-  /// is now.
+  /// With the bytes of a vector, string, array or view, or a literal without its
+  /// final zero. The LSN is 1 or above; a time of 0 is now.
   template <class C, class = decltype(std::data(std::declval<C&>()))>
-  record(std::uint64_t of, std::uint64_t at, C&& content, std::uint64_t time_ms = 0)
+  record(std::uint64_t its_term, std::uint64_t its_lsn, C&& content, std::uint64_t time_ms = 0)
       : ewal_record{} {
-    term = of;
-    lsn = at;
+    term = its_term;
+    lsn = its_lsn;
     timestamp_ms = time_ms;
     if constexpr (detail::is_literal<C>)
       payload = detail::slice_of(std::string_view(content));
