@@ -7,6 +7,7 @@
 #include <chrono>
 #include <filesystem>
 #include <limits>
+#include <ratio>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -62,6 +63,22 @@ TEST(timeouts_take_any_duration) {
   // An option that is no time is refused.
   CHECK(epochwal::interval(std::chrono::duration<double>(unknown)).count() ==
         std::uint64_t{1} << 63);
+}
+
+TEST(timeouts_take_deadlines) {
+  using clock = std::chrono::steady_clock;
+  const auto in_an_hour = epochwal::timeout(clock::now() + 1h).count();
+  CHECK(in_an_hour > 0);
+  CHECK(in_an_hour <= 3'600'000'000'000);
+  CHECK(epochwal::timeout(std::chrono::system_clock::now() - 1h).count() == 0);
+  CHECK(epochwal::timeout(clock::time_point::min()).count() == 0);
+  // Far beyond what can be waited, and no overflow on the way.
+  CHECK(epochwal::timeout(clock::time_point::max()).count() >
+        std::numeric_limits<std::int64_t>::max() / 2);
+  using years = std::chrono::duration<std::int64_t, std::ratio<31'556'952>>;
+  using century = std::chrono::time_point<std::chrono::system_clock, years>;
+  CHECK(epochwal::timeout(century(years(100'000))).count() ==
+        std::numeric_limits<std::int64_t>::max());
 }
 
 TEST(paths_come_in_every_form) {

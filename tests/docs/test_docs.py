@@ -83,9 +83,9 @@ def run_cpp(source: Path, folder: Path) -> str:
     compiler = os.environ.get("CXX", "c++").split()
     headers = [ROOT / "include", ROOT / "bindings" / "cpp" / "include", folder]
     includes = [f"-I{path}" for path in headers]
-    execute(
-        [*compiler, "-std=c++17", *WARNINGS, *includes, source, "-o", program, *LINK], folder
-    )
+    standard = "c++20" if "<coroutine>" in source.read_text() else "c++17"
+    flags = [f"-std={standard}", *WARNINGS, *includes]
+    execute([*compiler, *flags, source, "-o", program, *LINK], folder)
     return execute([program], folder)
 
 

@@ -246,9 +246,9 @@ constexpr std::int64_t saturated(std::chrono::duration<Rep, Period> time) noexce
 }
 }  // namespace detail
 
-/// How long a call may block: any `std::chrono` duration, or `forever`. What
-/// is below zero polls, so that a deadline that has passed does not turn into
-/// an endless wait.
+/// How long a call may block: any `std::chrono` duration, a deadline by any clock,
+/// or `forever`. What is below zero polls, so that a deadline that has passed does
+/// not turn into an endless wait.
 class timeout {
  public:
   /// Until it is done, or fails.
@@ -259,10 +259,22 @@ class timeout {
   constexpr timeout(std::chrono::duration<Rep, Period> time) noexcept
       : nanoseconds_(detail::saturated(time)) {}
 
+  /// As long as it is until then, by the clock of now.
+  template <class Clock, class Duration>
+  timeout(std::chrono::time_point<Clock, Duration> deadline)
+      : timeout(until(deadline.time_since_epoch(), Clock::now().time_since_epoch())) {}
+
   /// As the C functions want it.
   [[nodiscard]] constexpr std::int64_t count() const noexcept { return nanoseconds_; }
 
  private:
+  /// What lies between the two, without overflow where one is `max()` or `min()`.
+  static constexpr std::chrono::duration<long double, std::nano> until(
+      std::chrono::duration<long double, std::nano> then,
+      std::chrono::duration<long double, std::nano> now) noexcept {
+    return then - now;
+  }
+
   std::int64_t nanoseconds_;
 };
 
