@@ -77,6 +77,12 @@ else
 	missing+=("doxygen")
 fi
 
+if cargo cinstall --version >/dev/null 2>&1; then
+	step "cargo-c" tests/install/cargo_c.sh
+else
+	missing+=("cargo-c (cargo install cargo-c)")
+fi
+
 compilers=("${CC:-cc} ${CXX:-c++}")
 if command -v clang >/dev/null && command -v clang++ >/dev/null; then
 	compilers+=("clang clang++")

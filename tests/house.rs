@@ -115,3 +115,45 @@ fn no_fence_orders_anything() {
         assert_eq!(fenced, name == "sync/weak.rs", "{name}");
     }
 }
+
+/// What `make install` writes and what cargo-c makes of the manifest agree: the
+/// library's name and number, and what pkg-config says of it.
+#[test]
+fn packagers_are_told_the_same_by_cargo_c() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
+    let manifest = read("Cargo.toml");
+    let section = |name: &str| {
+        let head = format!("[package.metadata.capi{name}]\n");
+        let (_, rest) = manifest.split_once(&head).expect(&head);
+        rest.split("\n[").next().unwrap()
+    };
+
+    // One component of the version is what the SONAME ends with.
+    assert!(section(".library").contains("version_suffix_components = 1\n"));
+    let major = env!("CARGO_PKG_VERSION").split('.').next().unwrap();
+    let soname = format!("\nsoname=libepochwal.so.{major}\n");
+    assert!(read("bindings/build.sh").contains(&soname), "{soname}");
+    let nodelete = "link-arg=-Wl,-z,nodelete";
+    assert!(read("bindings/build.sh").contains(nodelete));
+    assert!(section(".library").contains(nodelete));
+
+    let description = read("bindings/cpp/epochwal.pc.in")
+        .lines()
+        .find_map(|line| Some(line.strip_prefix("Description: ")?.to_owned()))
+        .unwrap();
+    let told = format!("description = \"{description}\"\n");
+    assert!(section(".pkg_config").contains(&told), "{told}");
+
+    // Each header that is named is there, under the name that it is included by.
+    assert!(section(".header").contains("generation = false\nsubdirectory = false\n"));
+    let include = section(".install.include");
+    assert!(include.contains(r#"{ from = "include/epochwal.h" }"#));
+    assert!(root.join("include/epochwal.h").is_file());
+    let hpp = r#"{ from = "bindings/cpp/include/epochwal/*.hpp", to = "epochwal" }"#;
+    assert!(include.contains(hpp));
+    assert!(
+        root.join("bindings/cpp/include/epochwal/epochwal.hpp")
+            .is_file()
+    );
+}
