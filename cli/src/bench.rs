@@ -10,10 +10,12 @@ use epochwal::storage::{OpenMode, RealStorage, Storage, write_all_at};
 use epochwal::{Batch, Frame};
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
+use signal_hook::consts::{SIGINT, SIGTERM};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,26 +25,64 @@ const PLAIN_FILE: u64 = 16 << 20;
 const TICK: Duration = Duration::from_millis(50);
 
 pub fn run(args: &BenchArgs, out: &mut impl Write) -> Result<Exit, Failure> {
-    let folder = Folder::make(&args.dir)?;
-    let time = Duration::from_secs_f64(args.seconds);
-    let progress = Progress::steps(1 + args.threads.len() as u64);
-    let plain = plain(&folder.0, args.size, time)?;
-    progress.step();
-    let mut runs = Vec::new();
-    let mut style = String::new();
-    for threads in &args.threads {
-        let run = commits(&folder.0, *threads, args.size, time)?;
-        style.clone_from(&run.style);
-        runs.push(run);
-        progress.step();
-    }
-    progress.done();
+    let interrupted = Interrupted::listen().map_err(Failure::Output)?;
+    let measured = measure(args, &interrupted);
+    // By now the folder is gone, and the end is that which was asked for.
+    interrupted.end();
+    let (plain, runs, style) = measured?;
     if args.json {
         writeln!(out, "{:#}", to_json(args, &plain, &runs, &style))?;
     } else {
         write_text(args, &plain, &runs, &style, out)?;
     }
     Ok(Exit::Clean)
+}
+
+/// The signal that asks for an end, such as Ctrl-C's: the folder has to go first.
+struct Interrupted(Arc<AtomicUsize>);
+
+impl Interrupted {
+    fn listen() -> io::Result<Interrupted> {
+        let signal = Arc::new(AtomicUsize::new(0));
+        for one in [SIGINT, SIGTERM] {
+            signal_hook::flag::register_usize(one, signal.clone(), one as usize)?;
+        }
+        Ok(Interrupted(signal))
+    }
+
+    fn is(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
+    }
+
+    /// Ends as the signal would have done.
+    fn end(&self) {
+        match self.0.load(Ordering::Relaxed) {
+            0 => {}
+            signal => {
+                let _ = signal_hook::low_level::emulate_default_handler(signal as i32);
+            }
+        }
+    }
+}
+
+/// What the disk gives, what it gives through a log with each number of threads,
+/// and how that was written.
+fn measure(args: &BenchArgs, until: &Interrupted) -> Result<(Run, Vec<Run>, String), Failure> {
+    let folder = Folder::make(&args.dir)?;
+    let time = Duration::from_secs_f64(args.seconds);
+    let progress = Progress::steps(1 + args.threads.len() as u64);
+    let plain = plain(&folder.0, args.size, time, until)?;
+    progress.step();
+    let mut runs = Vec::new();
+    let mut style = String::new();
+    for threads in &args.threads {
+        let run = commits(&folder.0, *threads, args.size, time, until)?;
+        style.clone_from(&run.style);
+        runs.push(run);
+        progress.step();
+    }
+    progress.done();
+    Ok((plain, runs, style))
 }
 
 /// A folder of its own on the disk that is measured; gone in the end.
@@ -93,7 +133,7 @@ fn note(latency: &mut Histogram<u64>, begun: Instant) {
 
 /// What the disk gives a program that writes and syncs by itself: into a file
 /// that has its blocks already.
-fn plain(dir: &Path, size: u32, time: Duration) -> Result<Run, Failure> {
+fn plain(dir: &Path, size: u32, time: Duration, until: &Interrupted) -> Result<Run, Failure> {
     let path = dir.join("plain");
     let fail = |error| Failure::File(path.clone(), error);
     let file = RealStorage.open(&path, OpenMode::CreateNew).map_err(fail)?;
@@ -103,7 +143,7 @@ fn plain(dir: &Path, size: u32, time: Duration) -> Result<Run, Failure> {
     let mut latency = histogram();
     let mut at = 0;
     let begun = Instant::now();
-    while begun.elapsed() < time {
+    while begun.elapsed() < time && !until.is() {
         let one = Instant::now();
         write_all_at(&*file, &data, at, 1).map_err(fail)?;
         file.sync_data().map_err(fail)?;
@@ -120,7 +160,13 @@ fn plain(dir: &Path, size: u32, time: Duration) -> Result<Run, Failure> {
 }
 
 /// Commits of one page each by some threads, each of which waits for its own.
-fn commits(dir: &Path, threads: u32, size: u32, time: Duration) -> Result<Run, Failure> {
+fn commits(
+    dir: &Path,
+    threads: u32,
+    size: u32,
+    time: Duration,
+    until: &Interrupted,
+) -> Result<Run, Failure> {
     let wal = Coordinator::open(&dir.join(format!("{threads}.db")), &Options::default())?;
     let (next, over) = (AtomicU64::new(1), AtomicBool::new(false));
     let begun = Instant::now();
@@ -128,7 +174,7 @@ fn commits(dir: &Path, threads: u32, size: u32, time: Duration) -> Result<Run, F
         let workers: Vec<_> = (0..threads)
             .map(|_| scope.spawn(|| commit_until(&wal, size, &next, &over)))
             .collect();
-        let kept = keep_small(&wal, begun + time);
+        let kept = keep_small(&wal, begun + time, until);
         over.store(true, Ordering::Relaxed);
         let results = workers.into_iter().map(|worker| match worker.join() {
             Ok(result) => result,
@@ -183,10 +229,10 @@ fn commit_until(
 }
 
 /// Checkpoints as a database does, so that segments are used again.
-fn keep_small(wal: &Coordinator, until: Instant) -> epochwal::Result<()> {
+fn keep_small(wal: &Coordinator, end: Instant, until: &Interrupted) -> epochwal::Result<()> {
     loop {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() || until.is() {
             return Ok(());
         }
         thread::sleep(left.min(TICK));

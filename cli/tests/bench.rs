@@ -3,8 +3,9 @@
 
 use serde_json::Value;
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 #[track_caller]
 fn bench(code: i32, dir: &Path, options: &[&str]) -> Output {
@@ -82,5 +83,40 @@ fn what_can_not_be_measured_is_refused() {
         ["--seconds", "nan"],
     ] {
         bench(64, dir.path(), &options);
+    }
+}
+
+/// Ctrl-C in mid-flight: it ends as one that knew nothing of the signal would, and
+/// takes its folder along.
+#[test]
+fn one_that_is_interrupted_leaves_nothing_behind() {
+    for (name, number) in [("INT", 2), ("TERM", 15)] {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let files = || {
+            let inner = fs::read_dir(dir.path()).expect("list").flatten().next();
+            inner.map_or(0, |inner| {
+                fs::read_dir(inner.path()).map_or(0, Iterator::count)
+            })
+        };
+        let mut running = Command::new(env!("CARGO_BIN_EXE_epochwal"))
+            .arg("bench")
+            .arg(dir.path())
+            .args(["--seconds", "3600"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the tool starts");
+        // It writes once it is ready to be interrupted.
+        while files() == 0 {
+            assert!(running.try_wait().expect("a child").is_none());
+            std::thread::yield_now();
+        }
+        let sent = Command::new("kill")
+            .args(["-s", name, &running.id().to_string()])
+            .status();
+        assert!(sent.expect("kill").success());
+        let ended = running.wait_with_output().expect("an end");
+        assert_eq!(ended.status.signal(), Some(number), "{:?}", ended.status);
+        assert!(ended.stdout.is_empty());
+        assert_eq!(fs::read_dir(dir.path()).expect("list").count(), 0);
     }
 }
