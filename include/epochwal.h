@@ -1587,7 +1587,7 @@ typedef struct {
   // Whether there is a spool at all.
   bool exists;
   // Whether a writer lives: what it has made durable is what is given.
-  bool has_writer;
+  bool writer;
   // Whether the spool was closed, and not opened since.
   bool clean;
   // Zero.
@@ -2825,11 +2825,11 @@ ewal_status ewal_primary_stats(ewal_primary primary,
 //   may call any function.
 // Blocking: never.
 // Errors: INVALID, CLOSED, FORKED; a callback that stops the listing is none.
-ewal_status ewal_primary_events(ewal_primary primary,
-                                uint64_t after,
-                                ewal_primary_event_fn function,
-                                void *user,
-                                ewal_error *error);
+ewal_status ewal_primary_events_since(ewal_primary primary,
+                                      uint64_t after,
+                                      ewal_primary_event_fn function,
+                                      void *user,
+                                      ewal_error *error);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -218,7 +218,7 @@ class SpoolReport(NamedTuple):
     """What a SpoolReader has read, and what it knows of the spool.
 
     exists: whether there is a spool at all
-    has_writer: whether a writer lives; what it has made durable is what is given
+    writer: whether a writer lives; what it has made durable is what is given
     clean: whether the spool was closed, and not opened since
     records: how many were read
     payload_bytes: of these
@@ -236,7 +236,7 @@ class SpoolReport(NamedTuple):
     """
 
     exists: bool
-    has_writer: bool
+    writer: bool
     clean: bool
     records: int
     payload_bytes: int

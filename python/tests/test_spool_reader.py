@@ -43,7 +43,7 @@ def test_beside_its_writer_what_is_durable_is_read(db: Path) -> None:
         assert checked(list(reader)) == list(range(1, 11))
         report = reader.report
         assert isinstance(report, epochwal.SpoolReport)
-        assert (report.exists, report.has_writer, report.clean) == (True, True, False)
+        assert (report.exists, report.writer, report.clean) == (True, True, False)
         assert (report.records, report.first_lsn, report.last_lsn) == (10, 1, 10)
         assert report.payload_bytes == sum(range(1, 11))
         assert (report.pruned_through, report.current_lsn, report.durable_lsn) == (0, 10, 10)
@@ -62,7 +62,7 @@ def test_beside_its_writer_what_is_durable_is_read(db: Path) -> None:
     with SpoolReader(str(db), since=0) as all_of_it:
         assert len(list(all_of_it)) == 11
         assert all_of_it.report.clean
-        assert not all_of_it.report.has_writer
+        assert not all_of_it.report.writer
 
 
 def test_another_process_reads(db: Path) -> None:

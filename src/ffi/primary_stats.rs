@@ -176,7 +176,7 @@ pub unsafe extern "C" fn ewal_primary_stats(
 /// Blocking: never.
 /// Errors: INVALID, CLOSED, FORKED; a callback that stops the listing is none.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ewal_primary_events(
+pub unsafe extern "C" fn ewal_primary_events_since(
     primary: ewal_primary,
     after: u64,
     function: ewal_primary_event_fn,

@@ -63,7 +63,7 @@ pub struct ewal_spool_summary {
     /// Whether there is a spool at all.
     pub exists: bool,
     /// Whether a writer lives: what it has made durable is what is given.
-    pub has_writer: bool,
+    pub writer: bool,
     /// Whether the spool was closed, and not opened since.
     pub clean: bool,
     /// Zero.
@@ -252,7 +252,7 @@ fn summary(report: &SpoolReport) -> ewal_spool_summary {
         lost_through: lost.map_or(0, |range| range.through),
         bytes_read: report.bytes_read,
         exists: report.exists,
-        has_writer: report.writer,
+        writer: report.writer,
         clean: report.clean,
         reserved: [0; 5],
     }

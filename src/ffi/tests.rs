@@ -167,7 +167,7 @@ const OVER_A_PRIMARY: &[Call] = calls![
     ewal_primary_replicas(pr, z, m, e),
     ewal_primary_progress(pr, m, e),
     ewal_primary_stats(pr, m, e),
-    ewal_primary_events(pr, z, z, m, e),
+    ewal_primary_events_since(pr, z, z, m, e),
 ];
 
 /// Over a primary, without one.

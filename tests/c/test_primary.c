@@ -325,7 +325,7 @@ static last_event event_after(ewal_primary primary, uint64_t number) {
   last_event last;
   ewal_error error = EWAL_ERROR_INIT;
   memset(&last, 0, sizeof last);
-  EXPECT(EWAL_OK, ewal_primary_events(primary, number, see_event, &last, &error), &error);
+  EXPECT(EWAL_OK, ewal_primary_events_since(primary, number, see_event, &last, &error), &error);
   return last;
 }
 

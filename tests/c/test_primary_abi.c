@@ -50,7 +50,7 @@ static void null_is_refused_over_a_living_handle_too(void) {
   REFUSE(ewal_primary_slots(primary, NULL, NULL, &error), "function");
   REFUSE(ewal_primary_slot(primary, "a", NULL, NULL, &error), "function");
   REFUSE(ewal_primary_replicas(primary, NULL, NULL, &error), "function");
-  REFUSE(ewal_primary_events(primary, 0, NULL, NULL, &error), "function");
+  REFUSE(ewal_primary_events_since(primary, 0, NULL, NULL, &error), "function");
   REFUSE(ewal_primary_slot_create(primary, NULL, 0, false, &error), "id");
   REFUSE(ewal_primary_slot_create(primary, "", 0, false, &error), "empty");
   REFUSE(ewal_primary_slot_drop(primary, NULL, &error), "id");

@@ -61,7 +61,7 @@ static void beside_its_writer_what_is_durable_is_read(void) {
   EXPECT(EWAL_OK, ewal_spool_submit(spool, &staged, 1, &ticket, &error), &error);
   CHECK(drain(reader, &last, 4) == 6 && last == 10);
   summary = summary_of(reader);
-  CHECK(summary.verdict == EWAL_VERDICT_CLEAN && summary.exists && summary.has_writer);
+  CHECK(summary.verdict == EWAL_VERDICT_CLEAN && summary.exists && summary.writer);
   CHECK(!summary.clean && summary.records == 6 && summary.term == 2);
   CHECK(summary.payload_bytes == 7 && summary.bytes_read > 0);
   CHECK(summary.first_lsn == 5 && summary.last_lsn == 10);
@@ -77,7 +77,7 @@ static void beside_its_writer_what_is_durable_is_read(void) {
   reader = open_reader("beside", 0);
   CHECK(drain(reader, &last, SIZE_MAX) == 11);
   summary = summary_of(reader);
-  CHECK(summary.clean && !summary.has_writer);
+  CHECK(summary.clean && !summary.writer);
   CHECK(ewal_spool_reader_close(reader) == EWAL_OK);
 }
 

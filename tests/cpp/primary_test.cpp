@@ -65,11 +65,11 @@ TEST(a_commit_counts_once_its_replica_has_it) {
       primary.wait_acks(5, epochwal::ack_policy(std::string("first 1 (b)")).degrade());
   CHECK(degraded.degraded);
   CHECK(degraded.required == 1);
-  const auto events = primary.events();
+  const auto events = primary.events_since();
   REQUIRE(events.size() == 1);
   CHECK(events[0].kind == epochwal::event_kind::commit_degraded);
   CHECK(events[0].lsn == 5);
-  CHECK(primary.events(events[0].number).empty());
+  CHECK(primary.events_since(events[0].number).empty());
 }
 
 TEST(a_replica_follows_in_a_thread_of_its_own) {
@@ -214,7 +214,7 @@ TEST(limits_give_slots_up) {
   REQUIRE(given_up.size() == 1);
   CHECK(given_up[0].cause == epochwal::slot_cause::horizon);
   CHECK(given_up[0].invalidated_ms == 77);
-  const auto events = primary.events();
+  const auto events = primary.events_since();
   REQUIRE(events.size() == 1);
   CHECK(events[0].slot_id == "a");
   CHECK(!events[0].message.has_value());

@@ -369,7 +369,7 @@ TEST(a_reader_needs_no_handle_of_the_spool) {
   CHECK(moved.next().empty());
   const ewal_spool_summary summary = moved.report();
   CHECK(summary.records == 1500);
-  CHECK(summary.has_writer);
+  CHECK(summary.writer);
   moved.close();
   CHECK_THROWS(EWAL_E_CLOSED, (void)moved.next());
   CHECK(three.back().lsn == 3);

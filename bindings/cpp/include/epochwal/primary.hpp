@@ -383,10 +383,10 @@ class primary {
 
   /// The events whose number is above `after`, oldest first, as far as they are
   /// kept.
-  [[nodiscard]] result<std::vector<primary_event>> try_events(std::uint64_t after = 0) const {
+  [[nodiscard]] result<std::vector<primary_event>> try_events_since(std::uint64_t after = 0) const {
     return detail::collected<primary_event, ewal_primary_event>(
         [&](ewal_primary_event_fn function, void* user, ewal_error* e) {
-          return ewal_primary_events(handle_, after, function, user, e);
+          return ewal_primary_events_since(handle_, after, function, user, e);
         });
   }
 
@@ -489,8 +489,8 @@ class primary {
     return detail::unwrap(try_salvaged());
   }
   [[nodiscard]] ewal_replication_stats stats() const { return detail::unwrap(try_stats()); }
-  [[nodiscard]] std::vector<primary_event> events(std::uint64_t after = 0) const {
-    return detail::unwrap(try_events(after));
+  [[nodiscard]] std::vector<primary_event> events_since(std::uint64_t after = 0) const {
+    return detail::unwrap(try_events_since(after));
   }
   void close(timeout time = forever) const { detail::unwrap(try_close(time)); }
   /// @}
