@@ -96,6 +96,11 @@ class Coordinator(Log):
         """The resolved path of the database."""
         return self._wal.path
 
+    @property
+    def salvaged(self) -> list[str]:
+        """Files that a salvaging open moved aside."""
+        return self._wal.salvaged
+
     # What waits.
 
     async def commit(

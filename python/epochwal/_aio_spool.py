@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         SpoolRecord,
         Stats,
         StrPath,
+        Suspect,
         TermStart,
     )
 
@@ -120,6 +121,26 @@ class Spool(Log):
     def path(self) -> str | None:
         """The resolved path of the data file that it belongs to."""
         return self._spool.path
+
+    @property
+    def torn(self) -> Suspect | None:
+        """What the open dropped of records that were never acknowledged."""
+        return self._spool.torn
+
+    @property
+    def salvaged(self) -> list[str]:
+        """Files that a salvaging open moved aside."""
+        return self._spool.salvaged
+
+    @property
+    def imported(self) -> str | None:
+        """Where the single-file spool was moved that the open has taken in."""
+        return self._spool.imported
+
+    @property
+    def saved_tail(self) -> str | None:
+        """The file in which the last ``truncate_after`` has saved what it cut off."""
+        return self._spool.saved_tail
 
     # What waits.
 

@@ -71,6 +71,7 @@ def test_it_may_be_opened_without_holding_up_the_loop(db: Path) -> None:
         async with await aio.Coordinator.open(db, slot_count=5) as wal:
             assert wal.stats()["lanes"] == 5
             assert wal.path == str(db)
+            assert wal.salvaged == []
         with pytest.raises(epochwal.InvalidError, match="slot_count"):
             await aio.Coordinator.open(db, slot_count=1 << 20)
 

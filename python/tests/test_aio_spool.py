@@ -41,10 +41,14 @@ def test_appends_are_durable_and_come_back(db: Path) -> None:
             assert (spool.oldest_lsn, spool.pruned_through, spool.term) == (1, 0, 3)
             assert spool.terms == [(2, 1), (3, 3)]
             assert spool.path == str(db)
+            assert (spool.torn, spool.salvaged, spool.lost) == (None, [], [])
+            assert (spool.imported, spool.saved_tail) == (None, None)
             assert await spool.prune_through(2) == 2
             with pytest.raises(epochwal.WalRemovedError):
                 await spool.read_since(0)
-            assert await spool.truncate_after(4, 7) is not None
+            tail = await spool.truncate_after(4, 7)
+            assert tail is not None
+            assert tail == spool.saved_tail
             stats = spool.stats()
             assert stats is not None
             assert stats["frames"] == 5

@@ -68,3 +68,20 @@ def test_each_part_has_an_example() -> None:
     parts = {"epochwal", "epochwal.aio", "epochwal.recover", "epochwal.Error"}
     parts |= {f"epochwal.{name}" for name in ("Coordinator", "Spool", "Primary")}
     assert parts <= set(EXAMPLES)
+
+
+#: What only a caller with threads of its own wants.
+NOT_FOR_A_LOOP = {
+    epochwal.Coordinator: {"event_fd", "poll"},
+    epochwal.Spool: {"cursor", "event_fd", "poll", "request_flush"},
+    epochwal.Primary: {"event_fd", "watch_acks"},
+}
+
+
+@pytest.mark.parametrize("plain", NOT_FOR_A_LOOP)
+def test_asyncio_lacks_nothing(plain: type) -> None:
+    def public(of: type) -> set[str]:
+        return {name for name in dir(of) if not name.startswith("_")}
+
+    looped = getattr(epochwal.aio, plain.__name__)
+    assert public(plain) - public(looped) == NOT_FOR_A_LOOP[plain]

@@ -147,6 +147,16 @@ for header in bindings/cpp/include/epochwal/*.hpp; do
         -fsyntax-only -x c++ -include "$header" /dev/null
 done
 
+# Nothing of C is missing in C++, but what compares the versions of the C header.
+whole() {
+    missing=$(while read -r name; do
+        grep -qw "$name" bindings/cpp/include/epochwal/*.hpp || echo "$name"
+    done <tests/c/exported-symbols.txt)
+    echo "$missing"
+    [ "$missing" = ewal_abi_version ]
+}
+expect "each C function has its place in C++" whole
+
 # Two translation units of different language versions in one program.
 mixed() {
     for standard in 17 20; do
