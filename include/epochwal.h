@@ -732,7 +732,8 @@ typedef struct {
 // Ownership: the caller closes *out. NULL options are the defaults.
 // Threads: any.
 // Blocking: reads files.
-// Errors: CORRUPT or FORMAT, with file and offset; IO, INVALID.
+// Errors: CORRUPT or FORMAT, with file and offset; LOCKED where a writer takes
+//   longer than 10 s to open or to retire files; IO, INVALID.
 ewal_status ewal_recovery_open(const char *db_path,
                                const ewal_recovery_options *options,
                                ewal_recovery *out,
@@ -745,7 +746,8 @@ ewal_status ewal_recovery_open(const char *db_path,
 //   this recovery.
 // Threads: one at a time; BUSY while another thread uses it.
 // Blocking: reads files.
-// Errors: CORRUPT or FORMAT, with file and offset; IO, NO_MEMORY, CLOSED.
+// Errors: CORRUPT or FORMAT, with file and offset; IO, NO_MEMORY, CLOSED,
+//   FORKED.
 ewal_status ewal_recovery_next(ewal_recovery recovery,
                                ewal_recovered_batch *out,
                                ewal_error *error);
@@ -755,7 +757,7 @@ ewal_status ewal_recovery_next(ewal_recovery recovery,
 // Ownership: *out is the caller's.
 // Threads: as ewal_recovery_next.
 // Blocking: never.
-// Errors: INVALID, BUSY, CLOSED.
+// Errors: INVALID, BUSY, CLOSED, FORKED.
 ewal_status ewal_recovery_report(ewal_recovery recovery,
                                  ewal_recovery_summary *out,
                                  ewal_error *error);
@@ -766,7 +768,7 @@ ewal_status ewal_recovery_report(ewal_recovery recovery,
 //   this recovery.
 // Threads: as ewal_recovery_next.
 // Blocking: never.
-// Errors: NOT_FOUND beyond the last one; INVALID, BUSY, CLOSED.
+// Errors: NOT_FOUND beyond the last one; INVALID, BUSY, CLOSED, FORKED.
 ewal_status ewal_recovery_suspect(ewal_recovery recovery,
                                   size_t index,
                                   ewal_suspect *out,
@@ -778,7 +780,7 @@ ewal_status ewal_recovery_suspect(ewal_recovery recovery,
 // Ownership: out is the caller's; NULL with a cap of 0 measures.
 // Threads: as ewal_recovery_next.
 // Blocking: never.
-// Errors: INVALID, BUSY, CLOSED.
+// Errors: INVALID, BUSY, CLOSED, FORKED.
 ewal_status ewal_recovery_epochs(ewal_recovery recovery,
                                  ewal_epoch_range *out,
                                  size_t cap,

@@ -180,7 +180,8 @@ static RECOVERIES: Table<Mutex<Stream>, 1> = Table::new(2, "recovery");
 /// Ownership: the caller closes *out. NULL options are the defaults.
 /// Threads: any.
 /// Blocking: reads files.
-/// Errors: CORRUPT or FORMAT, with file and offset; IO, INVALID.
+/// Errors: CORRUPT or FORMAT, with file and offset; LOCKED where a writer takes
+///   longer than 10 s to open or to retire files; IO, INVALID.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ewal_recovery_open(
     db_path: *const c_char,
@@ -223,7 +224,8 @@ pub unsafe extern "C" fn ewal_recovery_open(
 ///   this recovery.
 /// Threads: one at a time; BUSY while another thread uses it.
 /// Blocking: reads files.
-/// Errors: CORRUPT or FORMAT, with file and offset; IO, NO_MEMORY, CLOSED.
+/// Errors: CORRUPT or FORMAT, with file and offset; IO, NO_MEMORY, CLOSED,
+///   FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ewal_recovery_next(
     recovery: ewal_recovery,
@@ -267,7 +269,7 @@ fn to_c(frame: &Frame<'_>) -> ewal_frame {
 /// Ownership: *out is the caller's.
 /// Threads: as ewal_recovery_next.
 /// Blocking: never.
-/// Errors: INVALID, BUSY, CLOSED.
+/// Errors: INVALID, BUSY, CLOSED, FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ewal_recovery_report(
     recovery: ewal_recovery,
@@ -291,7 +293,7 @@ pub unsafe extern "C" fn ewal_recovery_report(
 ///   this recovery.
 /// Threads: as ewal_recovery_next.
 /// Blocking: never.
-/// Errors: NOT_FOUND beyond the last one; INVALID, BUSY, CLOSED.
+/// Errors: NOT_FOUND beyond the last one; INVALID, BUSY, CLOSED, FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ewal_recovery_suspect(
     recovery: ewal_recovery,
@@ -333,7 +335,7 @@ pub unsafe extern "C" fn ewal_recovery_suspect(
 /// Ownership: out is the caller's; NULL with a cap of 0 measures.
 /// Threads: as ewal_recovery_next.
 /// Blocking: never.
-/// Errors: INVALID, BUSY, CLOSED.
+/// Errors: INVALID, BUSY, CLOSED, FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ewal_recovery_epochs(
     recovery: ewal_recovery,
@@ -389,6 +391,7 @@ unsafe fn with_stream(
     let body = || {
         let pin = RECOVERIES.pin(handle.id)?;
         let mut stream = lock(&pin)?;
+        stream.recovery.check_fork()?;
         // Stays set where a panic unwinds from here.
         stream.failed = true;
         stream.strings = None;

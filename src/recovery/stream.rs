@@ -3,12 +3,13 @@
 use super::report::{EpochRanges, RecoveryReport, SuspectFile, Verdict};
 use super::{RecoveryOptions, real};
 use crate::batch::Frame;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::group::GroupKind;
 use crate::format::item::ItemKind;
 use crate::log::{
     Disk, End, Group, LogFiles, Step, Walker, check_database_id, names_of, read_walker,
 };
+use crate::storage::fork_generation;
 use crate::wrong::{self, Wrong};
 use std::path::Path;
 
@@ -61,7 +62,8 @@ enum Current {
 ///
 /// Reading never writes. Beside a living writer the stream ends with what was
 /// durable when it was opened, and while it lives no segment is reused. One
-/// thread at a time; blocks on reads.
+/// thread at a time; blocks on reads. In the child of a `fork` it answers
+/// [`ErrorKind::Forked`].
 #[derive(Debug)]
 pub struct Recovery {
     walker: Walker,
@@ -70,6 +72,8 @@ pub struct Recovery {
     all: EpochRanges,
     current: Current,
     done: bool,
+    /// The process that opened it, by [`fork_generation`].
+    born: u32,
 }
 
 impl Recovery {
@@ -104,7 +108,19 @@ impl Recovery {
             all: EpochRanges::default(),
             current: Current::Nothing,
             done: false,
+            born: fork_generation(),
         })
+    }
+
+    /// Refuses to work in the child of a fork, where its files are closed.
+    pub(crate) fn check_fork(&self) -> Result<()> {
+        match self.born == fork_generation() {
+            true => Ok(()),
+            false => Err(Error::new(
+                ErrorKind::Forked,
+                "this recovery belongs to the parent of a fork",
+            )),
+        }
     }
 
     /// What was read so far; complete once the stream has ended.
@@ -118,6 +134,7 @@ impl Recovery {
     /// was asked for), of a newer format, or can't be read; the batches before
     /// it were good. After a failure the stream has ended.
     pub fn next_batch(&mut self) -> Result<Option<RecoveredBatch<'_>>> {
+        self.check_fork()?;
         while !self.has_more() {
             if self.done {
                 return Ok(None);

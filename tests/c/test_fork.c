@@ -52,7 +52,9 @@ static void ignore_call(void *user, uint64_t epoch, ewal_status status) {
   (void)user, (void)epoch, (void)status;
 }
 
-static int child_of(ewal_coordinator wal, uint64_t epoch) {
+static int child_of(ewal_coordinator wal, uint64_t epoch, ewal_recovery recovery) {
+  ewal_recovery_summary summary = EWAL_RECOVERY_SUMMARY_INIT;
+  ewal_recovered_batch batch;
   ewal_coordinator own;
   ewal_stats stats = EWAL_STATS_INIT;
   ewal_error error = EWAL_ERROR_INIT;
@@ -78,6 +80,9 @@ static int child_of(ewal_coordinator wal, uint64_t epoch) {
   EXPECT(forked, ewal_coordinator_salvaged(wal, 0, NULL, 0, NULL, &error), &error);
   CHECK(ewal_current_epoch(wal, &n) == forked);
   CHECK(ewal_durable_epoch(wal, &n, NULL) == forked);
+  EXPECT(forked, ewal_recovery_next(recovery, &batch, &error), &error);
+  EXPECT(forked, ewal_recovery_report(recovery, &summary, &error), &error);
+  CHECK(ewal_recovery_close(recovery) == EWAL_OK);
   EXPECT(forked, ewal_coordinator_close(wal, -1, &error), &error);
   /* A database of its own is fine; the parent's is locked. */
   EXPECT(EWAL_E_LOCKED,
@@ -96,6 +101,8 @@ static void a_child_is_told_and_the_parent_goes_on(void) {
   ewal_coordinator wal;
   ewal_error error = EWAL_ERROR_INIT;
   ewal_ticket ticket;
+  ewal_recovery recovery;
+  ewal_recovered_batch batch;
   one_page p;
   uint64_t before;
   pid_t child;
@@ -104,14 +111,18 @@ static void a_child_is_told_and_the_parent_goes_on(void) {
   commit_one(wal, 1);
   make_page(&p, 2, 2, 's');
   EXPECT(EWAL_OK, ewal_submit(wal, &p.batch, &ticket, &error), &error);
+  EXPECT(EWAL_OK, ewal_recovery_open(in_scratch("parent"), NULL, &recovery, &error),
+         &error);
   before = fingerprint("parent");
   fflush(NULL);
   child = fork();
   CHECK(child >= 0);
   if (child == 0)
-    _exit(child_of(wal, ticket.epoch));
+    _exit(child_of(wal, ticket.epoch, recovery));
   expect_good_end(child);
   CHECK(fingerprint("parent") == before);
+  EXPECT(EWAL_OK, ewal_recovery_next(recovery, &batch, &error), &error);
+  CHECK(batch.txn_id == 1 && ewal_recovery_close(recovery) == EWAL_OK);
   EXPECT(EWAL_OK, ewal_wait(wal, ticket.epoch, -1, &error), &error);
   commit_one(wal, 3);
   close_db(wal);
