@@ -22,10 +22,12 @@
  *
  * Conventions, for every function:
  *
- * - It gives an ewal_status: 0 is success, positive is benign, negative is a
- *   failure. Detail goes into an optional ewal_error of the caller's.
- * - On failure every out-parameter is zeroed; the one exception is the ticket
- *   of a batch that stays staged (see ewal_commit, and staged_epoch).
+ * - It gives an ewal_status, unless it only names something: 0 is success,
+ *   positive is benign, negative is a failure. Detail goes into an optional
+ *   ewal_error of the caller's.
+ * - Without success every out-parameter is zeroed; the exceptions are the ticket
+ *   of a batch that stays staged (see ewal_commit, and staged_epoch) and what a
+ *   commit wait came to (ewal_primary_wait_acks).
  * - Structs that begin with struct_size have an initialiser macro. One that is
  *   smaller than its first version is EWAL_E_INVALID. A larger one, from a
  *   newer header, is taken while the rest is zero, else EWAL_E_ABI. Unknown
@@ -38,10 +40,20 @@
  *   do not end a wait.
  * - Paths are bytes that end with NUL, in no particular encoding. Strings are
  *   UTF-8.
- * - In the child of a fork() every inherited coordinator, spool and primary
- *   answers EWAL_E_FORKED, and touches no file; the child may open others.
+ * - In the child of a fork() every inherited coordinator, spool, primary,
+ *   recovery and reader answers EWAL_E_FORKED, and touches no file; the child
+ *   may open others.
  * - No function may be called from a signal handler, and no thread may be
  *   cancelled (pthread_cancel) inside one.
+ *
+ * What is said of each:
+ *
+ * - Ownership: who frees what, and how long what is borrowed lives.
+ * - Threads: "any" is any number of them at once, on one handle too.
+ * - Blocking: "never" is no wait for the disk, for a callback or for another
+ *   call that waits.
+ * - Errors: which there are, by the end of their names. Any function may give
+ *   INVALID for a handle or a pointer that is NULL, NO_MEMORY, and PANIC.
  *
  * Written by `cargo run -p header` from src/ffi; change it there.
  */
@@ -62,6 +74,9 @@ extern "C" {
 
 /* ==========================================================================
  * Version
+ *
+ * A program compiled with this header runs with any library of the same SONAME that
+ * is not older.
  * ========================================================================== */
 
 // Version of the binary interface that this header describes. It rises
@@ -88,6 +103,15 @@ uint32_t ewal_abi_version(void);
 
 /* ==========================================================================
  * Status and errors
+ *
+ * What to do about a status depends on its kind:
+ *
+ *     call again            TIMEOUT, BUSY; NO_SPACE, NO_MEMORY once there is some
+ *     mend the call         INVALID, TOO_LARGE, ABI, ORDER, DEADLOCK, CLOSED,
+ *                           NOT_FOUND, EXISTS, UNSUPPORTED
+ *     open anew, and look   FAILED, OUTCOME_UNKNOWN, PANIC, FORKED
+ *     tell who asked        FENCED, WAL_REMOVED, AHEAD, DIVERGED
+ *     ask an operator       IO, CORRUPT, FORMAT, LOCKED
  * ========================================================================== */
 
 // The outcome of a call: 0 is success, positive is benign, negative is a
@@ -164,7 +188,7 @@ typedef int32_t ewal_status;
 // A lower term than the log has seen.
 #define EWAL_E_FENCED (-19)
 
-// The records asked for are pruned.
+// The records asked for are pruned, or lost in a salvage.
 #define EWAL_E_WAL_REMOVED (-20)
 
 // The asker is beyond the end of the log.
@@ -868,7 +892,7 @@ ewal_status ewal_checkpoint(ewal_coordinator coordinator,
 // Ownership: out_any may be NULL.
 // Threads: any, also beside a live writer.
 // Blocking: reads files.
-// Errors: CORRUPT, FORMAT, IO, INVALID.
+// Errors: CORRUPT, FORMAT, IO, INVALID; LOCKED as ewal_recovery_open.
 ewal_status ewal_max_durable_epoch(const char *db_path,
                                    uint64_t *out,
                                    bool *out_any,
@@ -998,6 +1022,9 @@ ewal_status ewal_segment_delete(const char *db_path,
 
 /* ==========================================================================
  * Statistics
+ *
+ * Counters and gauges that cost nothing to keep and little to read, of a coordinator
+ * and, by ewal_spool_stats, of a spool.
  * ========================================================================== */
 
 // Percentiles of a latency in nanoseconds, at most 12.5% too high; 0 where
@@ -1424,11 +1451,12 @@ ewal_status ewal_spool_event_fd(ewal_spool spool,
 /* ==========================================================================
  * Reading a spool
  *
- * Nothing is read before it is durable. Two answers are for a replica to act on:
- * EWAL_E_WAL_REMOVED (what it needs is pruned: it must begin anew) and
- * EWAL_E_AHEAD (it has what this primary has not). The records of a read are
- * shared with other readers where they come from memory, and borrowed until they
- * are released. A cursor keeps its place, and waits for what comes.
+ * Nothing is read before it is durable. Three answers are for a replica to act on:
+ * EWAL_E_WAL_REMOVED (what it needs is gone: it must begin anew), EWAL_E_AHEAD (it
+ * has what this primary has not), and EWAL_E_DIVERGED, of ewal_spool_check_term (it
+ * has a tail of its own). The records of a read are shared with other readers where
+ * they come from memory, and borrowed until they are released. A cursor keeps its
+ * place, and waits for what comes.
  * ========================================================================== */
 
 // Records that were read. A value, 0 is null; see ewal_coordinator.
@@ -1445,9 +1473,10 @@ typedef struct {
 // Threads: any.
 // Blocking: reads files where the records are not in memory; never waits for
 //   a writer.
-// Errors: WAL_REMOVED where records above lsn are pruned (error->lsn is the
-//   first that can be read), AHEAD where lsn is beyond the end (error->lsn is
-//   the end); CORRUPT, IO; INVALID for a max_records of 0; CLOSED, FORKED.
+// Errors: WAL_REMOVED where records above lsn are pruned, or lost in a salvage
+//   (error->lsn is the first behind them), AHEAD where lsn is beyond the end
+//   (error->lsn is the end), DIVERGED where a cut came meanwhile: read again;
+//   CORRUPT, IO; INVALID for a max_records of 0; CLOSED, FORKED.
 ewal_status ewal_spool_read_since(ewal_spool spool,
                                   uint64_t lsn,
                                   size_t max_records,
@@ -1504,9 +1533,9 @@ ewal_status ewal_cursor_open(ewal_spool spool,
 //   of files.
 // Errors: TIMEOUT where none came in time; those of ewal_spool_read_since;
 //   DIVERGED where the last record that it gave was cut off since (error->lsn
-//   is the last that is left); CLOSED once the cursor or its spool is closed, also for one who waits;
-//   FAILED where none will come; DEADLOCK from inside a callback unless it
-//   polls.
+//   is the last that is left); CLOSED once the cursor or its spool is closed,
+//   also for one who waits; FAILED where none will come; DEADLOCK from inside a
+//   callback unless it polls.
 ewal_status ewal_cursor_next(ewal_cursor cursor,
                              size_t max_records,
                              size_t max_bytes,
@@ -1679,7 +1708,8 @@ typedef struct {
   uint64_t pruned_through;
   // The last range of LSNs that this salvage or an earlier one has lost: those
   // above lost_after, through lost_through; both 0 where there is none. Who
-  // reads up to a lost range gets EWAL_E_WAL_REMOVED there.
+  // reads up to a lost range gets EWAL_E_WAL_REMOVED there. All of them:
+  // ewal_spool_lost.
   uint64_t lost_after;
   // See lost_after.
   uint64_t lost_through;
@@ -1750,9 +1780,9 @@ ewal_status ewal_spool_salvaged(ewal_spool spool,
                                 ewal_error *error);
 
 // What the open dropped of records that were never acknowledged, or left out of
-// a single-file spool that it took in: *out_offset
-// is where they began in the file whose path is written as snprintf does, cut
-// to cap - 1 bytes and ended with NUL; *out_len is its whole length.
+// a single-file spool that it took in: *out_offset is where they began in the
+// file whose path is written as snprintf does, cut to cap - 1 bytes and ended
+// with NUL; *out_len is its whole length.
 //
 // Ownership: buf is the caller's; NULL with a cap of 0 measures. out_len and
 //   out_offset may be NULL.

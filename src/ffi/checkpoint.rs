@@ -73,7 +73,7 @@ pub unsafe extern "C" fn ewal_checkpoint(
 /// Ownership: out_any may be NULL.
 /// Threads: any, also beside a live writer.
 /// Blocking: reads files.
-/// Errors: CORRUPT, FORMAT, IO, INVALID.
+/// Errors: CORRUPT, FORMAT, IO, INVALID; LOCKED as ewal_recovery_open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ewal_max_durable_epoch(
     db_path: *const c_char,

@@ -59,9 +59,9 @@ pub unsafe extern "C" fn ewal_cursor_open(
 ///   of files.
 /// Errors: TIMEOUT where none came in time; those of ewal_spool_read_since;
 ///   DIVERGED where the last record that it gave was cut off since (error->lsn
-///   is the last that is left); CLOSED once the cursor or its spool is closed, also for one who waits;
-///   FAILED where none will come; DEADLOCK from inside a callback unless it
-///   polls.
+///   is the last that is left); CLOSED once the cursor or its spool is closed,
+///   also for one who waits; FAILED where none will come; DEADLOCK from inside a
+///   callback unless it polls.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ewal_cursor_next(
     cursor: ewal_cursor,

@@ -51,9 +51,10 @@ pub(super) fn hand_out(records: Vec<SpoolRecord>) -> Result<ewal_records> {
 /// Threads: any.
 /// Blocking: reads files where the records are not in memory; never waits for
 ///   a writer.
-/// Errors: WAL_REMOVED where records above lsn are pruned (error->lsn is the
-///   first that can be read), AHEAD where lsn is beyond the end (error->lsn is
-///   the end); CORRUPT, IO; INVALID for a max_records of 0; CLOSED, FORKED.
+/// Errors: WAL_REMOVED where records above lsn are pruned, or lost in a salvage
+///   (error->lsn is the first behind them), AHEAD where lsn is beyond the end
+///   (error->lsn is the end), DIVERGED where a cut came meanwhile: read again;
+///   CORRUPT, IO; INVALID for a max_records of 0; CLOSED, FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ewal_spool_read_since(
     spool: ewal_spool,

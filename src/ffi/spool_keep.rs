@@ -33,7 +33,8 @@ pub struct ewal_salvage_report {
     pub pruned_through: u64,
     /// The last range of LSNs that this salvage or an earlier one has lost: those
     /// above lost_after, through lost_through; both 0 where there is none. Who
-    /// reads up to a lost range gets EWAL_E_WAL_REMOVED there.
+    /// reads up to a lost range gets EWAL_E_WAL_REMOVED there. All of them:
+    /// ewal_spool_lost.
     pub lost_after: u64,
     /// See lost_after.
     pub lost_through: u64,
@@ -181,9 +182,9 @@ pub unsafe extern "C" fn ewal_spool_salvaged(
 }
 
 /// What the open dropped of records that were never acknowledged, or left out of
-/// a single-file spool that it took in: *out_offset
-/// is where they began in the file whose path is written as snprintf does, cut
-/// to cap - 1 bytes and ended with NUL; *out_len is its whole length.
+/// a single-file spool that it took in: *out_offset is where they began in the
+/// file whose path is written as snprintf does, cut to cap - 1 bytes and ended
+/// with NUL; *out_len is its whole length.
 ///
 /// Ownership: buf is the caller's; NULL with a cap of 0 measures. out_len and
 ///   out_offset may be NULL.

@@ -54,7 +54,7 @@ pub const EWAL_E_DEADLOCK: ewal_status = -17;
 pub const EWAL_E_ORDER: ewal_status = -18;
 /// A lower term than the log has seen.
 pub const EWAL_E_FENCED: ewal_status = -19;
-/// The records asked for are pruned.
+/// The records asked for are pruned, or lost in a salvage.
 pub const EWAL_E_WAL_REMOVED: ewal_status = -20;
 /// The asker is beyond the end of the log.
 pub const EWAL_E_AHEAD: ewal_status = -21;

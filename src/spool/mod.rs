@@ -367,7 +367,8 @@ impl Spool {
     /// [`ErrorKind::WalRemoved`] where records above `lsn` are pruned
     /// ([`Error::lsn`] is the first that can be read) or lost in a salvage (it is
     /// the LSN behind them), [`ErrorKind::Ahead`]
-    /// where `lsn` is beyond the end (it is the end), [`ErrorKind::Corrupt`] and
+    /// where `lsn` is beyond the end (it is the end), [`ErrorKind::Diverged`] where
+    /// a cut came meanwhile: read again; [`ErrorKind::Corrupt`] and
     /// [`ErrorKind::Io`] for what the disk gives. Never waits for a writer.
     pub fn read_since(&self, lsn: u64, limit: ReadLimit) -> Result<Vec<SpoolRecord>> {
         self.live()?;

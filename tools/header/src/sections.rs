@@ -38,10 +38,12 @@ pub const BEGIN: &str = r#"/* epochwal.h: the C interface of libepochwal.
  *
  * Conventions, for every function:
  *
- * - It gives an ewal_status: 0 is success, positive is benign, negative is a
- *   failure. Detail goes into an optional ewal_error of the caller's.
- * - On failure every out-parameter is zeroed; the one exception is the ticket
- *   of a batch that stays staged (see ewal_commit, and staged_epoch).
+ * - It gives an ewal_status, unless it only names something: 0 is success,
+ *   positive is benign, negative is a failure. Detail goes into an optional
+ *   ewal_error of the caller's.
+ * - Without success every out-parameter is zeroed; the exceptions are the ticket
+ *   of a batch that stays staged (see ewal_commit, and staged_epoch) and what a
+ *   commit wait came to (ewal_primary_wait_acks).
  * - Structs that begin with struct_size have an initialiser macro. One that is
  *   smaller than its first version is EWAL_E_INVALID. A larger one, from a
  *   newer header, is taken while the rest is zero, else EWAL_E_ABI. Unknown
@@ -54,10 +56,20 @@ pub const BEGIN: &str = r#"/* epochwal.h: the C interface of libepochwal.
  *   do not end a wait.
  * - Paths are bytes that end with NUL, in no particular encoding. Strings are
  *   UTF-8.
- * - In the child of a fork() every inherited coordinator, spool and primary
- *   answers EWAL_E_FORKED, and touches no file; the child may open others.
+ * - In the child of a fork() every inherited coordinator, spool, primary,
+ *   recovery and reader answers EWAL_E_FORKED, and touches no file; the child
+ *   may open others.
  * - No function may be called from a signal handler, and no thread may be
  *   cancelled (pthread_cancel) inside one.
+ *
+ * What is said of each:
+ *
+ * - Ownership: who frees what, and how long what is borrowed lives.
+ * - Threads: "any" is any number of them at once, on one handle too.
+ * - Blocking: "never" is no wait for the disk, for a callback or for another
+ *   call that waits.
+ * - Errors: which there are, by the end of their names. Any function may give
+ *   INVALID for a handle or a pointer that is NULL, NO_MEMORY, and PANIC.
  *
  * Written by `cargo run -p header` from src/ffi; change it there.
  */
@@ -90,13 +102,25 @@ pub const END: &str = r#"
 pub const SECTIONS: &[Section] = &[
     Section {
         title: "Version",
-        prose: "",
+        prose: "
+A program compiled with this header runs with any library of the same SONAME that
+is not older.
+",
         files: &["version.rs"],
         macros: &[],
     },
     Section {
         title: "Status and errors",
-        prose: "",
+        prose: "
+What to do about a status depends on its kind:
+
+    call again            TIMEOUT, BUSY; NO_SPACE, NO_MEMORY once there is some
+    mend the call         INVALID, TOO_LARGE, ABI, ORDER, DEADLOCK, CLOSED,
+                          NOT_FOUND, EXISTS, UNSUPPORTED
+    open anew, and look   FAILED, OUTCOME_UNKNOWN, PANIC, FORKED
+    tell who asked        FENCED, WAL_REMOVED, AHEAD, DIVERGED
+    ask an operator       IO, CORRUPT, FORMAT, LOCKED
+",
         files: &["status.rs", "error.rs"],
         macros: &[(
             "ewal_error",
@@ -191,7 +215,10 @@ no coordinator.
     },
     Section {
         title: "Statistics",
-        prose: "",
+        prose: "
+Counters and gauges that cost nothing to keep and little to read, of a coordinator
+and, by ewal_spool_stats, of a spool.
+",
         files: &["stats.rs"],
         macros: &[
             (
@@ -225,11 +252,12 @@ one sync makes durable what all of them have staged.
     Section {
         title: "Reading a spool",
         prose: "
-Nothing is read before it is durable. Two answers are for a replica to act on:
-EWAL_E_WAL_REMOVED (what it needs is pruned: it must begin anew) and
-EWAL_E_AHEAD (it has what this primary has not). The records of a read are
-shared with other readers where they come from memory, and borrowed until they
-are released. A cursor keeps its place, and waits for what comes.
+Nothing is read before it is durable. Three answers are for a replica to act on:
+EWAL_E_WAL_REMOVED (what it needs is gone: it must begin anew), EWAL_E_AHEAD (it
+has what this primary has not), and EWAL_E_DIVERGED, of ewal_spool_check_term (it
+has a tail of its own). The records of a read are shared with other readers where
+they come from memory, and borrowed until they are released. A cursor keeps its
+place, and waits for what comes.
 ",
         files: &["records.rs", "cursor.rs"],
         macros: &[],
