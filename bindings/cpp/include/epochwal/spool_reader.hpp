@@ -1,4 +1,5 @@
-// A spool read from outside: beside its writer, from any process.
+/// @file
+/// A spool read from outside: beside its writer, from any process.
 
 #ifndef EPOCHWAL_SPOOL_READER_HPP
 #define EPOCHWAL_SPOOL_READER_HPP
@@ -27,7 +28,9 @@ class spool_reader {
  public:
   /// Holds nothing, as after a move: every call answers EWAL_E_INVALID.
   spool_reader() noexcept = default;
+  /// Leaves nothing behind.
   spool_reader(spool_reader&& other) noexcept : handle_(other.release()) {}
+  /// Closes what it held before.
   spool_reader& operator=(spool_reader&& other) noexcept {
     if (this != &other) {
       close();
@@ -78,6 +81,10 @@ class spool_reader {
   }
 
 #ifndef EPOCHWAL_NO_EXCEPTIONS
+  /// @name Throwing
+  /// @{
+
+  /// What its `try_` twin does; throws where that gives an error.
   explicit spool_reader(path_view path, std::optional<std::uint64_t> since = std::nullopt)
       : spool_reader(open(path, since)) {}
 
@@ -86,6 +93,7 @@ class spool_reader {
   }
   [[nodiscard]] records next(read_limit limit = {}) { return detail::unwrap(try_next(limit)); }
   [[nodiscard]] ewal_spool_summary report() const { return detail::unwrap(try_report()); }
+  /// @}
 
   /// The end of the stream.
   struct sentinel {};
@@ -94,6 +102,10 @@ class spool_reader {
   /// reader may not move meanwhile.
   class iterator {
    public:
+    /// @name An input iterator
+    /// @{
+
+    /// It reads as it goes, and can't go back.
     using iterator_category = std::input_iterator_tag;
     using value_type = record;
     using difference_type = std::ptrdiff_t;
@@ -120,6 +132,7 @@ class spool_reader {
     friend bool operator==(sentinel, const iterator& i) noexcept { return i.batch_.empty(); }
     friend bool operator!=(sentinel, const iterator& i) noexcept { return !i.batch_.empty(); }
 #endif
+    /// @}
 
    private:
     void refill() {
@@ -138,6 +151,7 @@ class spool_reader {
 
   /// Reads the first batch that was not read yet.
   [[nodiscard]] iterator begin() { return iterator(*this); }
+  /// Whatever iterator has come to it.
   [[nodiscard]] sentinel end() const noexcept { return {}; }
 #endif
 
