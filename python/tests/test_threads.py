@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from support import PATIENCE, Thread, child, page, until
+from support import PATIENCE, Thread, child, page, python, until
 
 import epochwal
 from epochwal import Coordinator
@@ -121,6 +121,72 @@ def test_a_recovery_is_read_by_one_thread_at_a_time(db: Path) -> None:
     for thread in [Thread(read) for _ in range(4)]:
         thread.get()
     assert sorted(seen) == list(range(1, 201))
+
+
+def test_no_thread_of_the_library_ever_has_the_interpreter(db: Path) -> None:
+    python(
+        """
+        import asyncio, ctypes, sys, threading
+        import epochwal
+
+        number = ctypes.pythonapi.PyThreadState_GetID
+        number.restype, number.argtypes = ctypes.c_uint64, [ctypes.c_void_p]
+        current = ctypes.pythonapi.PyThreadState_Get
+        current.restype = ctypes.c_void_p
+
+        def states():
+            # How many threads the interpreter has known: a thread that is not
+            # Python's gets the next number, too, each time that it comes in.
+            made = []
+            thread = threading.Thread(target=lambda: made.append(number(current())))
+            thread.start()
+            thread.join()
+            return made[0]
+
+        def native():
+            with open("/proc/self/status") as status:
+                count = int(status.read().split("Threads:")[1].split()[0])
+            return count - threading.active_count()
+
+        async def work():
+            # The ticker flushes the one half, its commits; acknowledgements are
+            # saved by a thread of the primary's.
+            often = {"save_interval": 0.001, "flush_interval": 0.001}
+            primary = epochwal.aio.Primary(sys.argv[1], **often)
+            r = await primary.register("a")
+            wal = epochwal.aio.Coordinator(sys.argv[1], epoch_interval=0.001)
+            before, workers = states(), threading.active_count()
+            assert native() >= 3
+            for n in range(1, 51):
+                ticket = wal.submit([(1, b"x")], txn_id=n, commit_seq=n)
+                primary.spool.submit(term=1, lsn=n, payload=b"x")
+                await wal.wait(ticket)
+                await primary.spool.wait_after(n - 1)
+                primary.ack("a", r.generation, durable=n)
+            while primary.slot("a").saved_lsn < 50:
+                await asyncio.sleep(0.001)
+            # Python's own workers aside.
+            started = threading.active_count() - workers
+            assert states() == before + 1 + started, (before, states(), started)
+            await wal.close()
+            await primary.close()
+
+        asyncio.run(work())
+        # Nor does one that goes without a word.
+        wal = epochwal.Coordinator(sys.argv[1])
+        wal.submit([(1, b"x")], txn_id=51, commit_seq=51)
+        wal.close()
+        before = states()
+        wal = epochwal.Coordinator(sys.argv[1], epoch_interval=0.001)
+        ticket = wal.submit([(1, b"x")], txn_id=52, commit_seq=52)
+        while not wal.poll(ticket):
+            pass
+        wal.close()
+        assert states() == before + 1
+        """,
+        db,
+    )
+    assert len(list(epochwal.recover(db))) == 52
 
 
 STUCK = """
