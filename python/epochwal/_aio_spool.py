@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Never, Self
 
 from epochwal import _native
 from epochwal._errors import Error, Timeout
 from epochwal._types import SpoolTicket
-from epochwal._watch import Log, check_timeout, heard, opened
+from epochwal._watch import Log, check_timeout, heard, no_pickle, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -285,6 +285,9 @@ class Follower:
     def lsn(self) -> int:
         """The LSN of the last record given, or the one it began behind."""
         return self._lsn
+
+    def __reduce__(self) -> Never:
+        no_pickle(self)
 
     def __aiter__(self) -> Self:
         return self

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import weakref
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Never, Protocol, Self, TypeVar
 
 from epochwal._errors import ClosedError, Error, InvalidError, Timeout
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-__all__ = ["Log", "Native", "Watch", "check_timeout", "heard", "opened"]
+__all__ = ["Log", "Native", "Watch", "check_timeout", "heard", "no_pickle", "opened"]
 
 
 _T = TypeVar("_T")
@@ -99,6 +99,9 @@ class Watch:
 
     def __repr__(self) -> str:
         return f"<epochwal.aio.{type(self).__name__} {self._native!r}>"
+
+    def __reduce__(self) -> Never:
+        no_pickle(self)
 
     # The one descriptor, and who waits on it.
 
@@ -248,6 +251,12 @@ class Log(Watch):
 
     def _forget_waiters(self) -> None:
         self._waiters.clear()
+
+
+def no_pickle(it: object) -> Never:
+    """Say why there is no copy of what holds files and tasks."""
+    name = type(it).__name__
+    raise TypeError(f"{name} of asyncio cannot be pickled or copied: it belongs to its loop")
 
 
 def check_timeout(timeout: float | None) -> None:

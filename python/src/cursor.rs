@@ -130,12 +130,12 @@ impl Cursor {
 
     /// One thread at a time: a lock that waits would wait attached.
     fn lock(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, VecDeque<SpoolRecord>>> {
+        // A child's copy of the lock may be held by a thread that it has not.
+        self.spool.get().check_own(py)?;
         let refuse = |kind, why: &str| exception(py, &Error::new(kind, why), None);
         if self.closed.load(Relaxed) {
             return Err(refuse(ErrorKind::Closed, "the cursor is closed"));
         }
-        // A child's copy of the lock may be held by a thread that it has not.
-        self.spool.get().check_own(py)?;
         match self.ahead.try_lock() {
             Ok(ahead) => Ok(ahead),
             Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),

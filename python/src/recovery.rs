@@ -1,6 +1,7 @@
 //! Recovery: the stream of batches, and what is done with it in one call.
 
 use epochwal::recovery::{self, RecoveredBatch, RecoveryReport, SuspectFile, Verdict};
+use epochwal::storage::fork_generation;
 use epochwal::{Error, ErrorKind, Recovery as Core, RecoveryOptions};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyBytes, PyDict, PyList, PyTuple, PyType};
@@ -9,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use crate::args;
 use crate::errors::{catch, detached, exception};
+use crate::handle;
 use crate::shapes;
 
 /// The batches of a log in replay order: an iterator, and a context manager.
@@ -16,9 +18,15 @@ use crate::shapes;
 /// It reads a durable prefix, beside a live writer too, and keeps the
 /// segments from being reused until it is exhausted or closed. `report` says
 /// what was read so far, and is complete once the iteration has ended.
+///
+/// A step reads from files and waits for nobody. It raises CorruptError, whose
+/// path and offset say where; BusyError while another thread takes a step; and in
+/// the child of a fork ForkedError.
 #[pyclass(module = "epochwal", frozen, weakref)]
 pub(crate) struct Recovery {
     state: Mutex<State>,
+    /// How many forks lay behind the process that opened it.
+    generation: u32,
 }
 
 enum State {
@@ -97,11 +105,30 @@ impl Recovery {
         let _ = (kind, value, traceback);
         self.close(py)
     }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(handle::no_pickle("a Recovery"))
+    }
+}
+
+impl Drop for Recovery {
+    fn drop(&mut self) {
+        if self.generation != fork_generation() {
+            // The parent's: its files stay locked for it.
+            let state = self.state.get_mut().unwrap_or_else(|e| e.into_inner());
+            std::mem::forget(state.finish());
+        }
+    }
 }
 
 impl Recovery {
     /// One thread at a time: a lock that waits would wait attached.
     fn lock(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, State>> {
+        // A child's copy of the lock may be held by a thread that it has not.
+        if self.generation != fork_generation() {
+            let why = "the recovery belongs to the parent of a fork";
+            return Err(exception(py, &Error::new(ErrorKind::Forked, why), None));
+        }
         match self.state.try_lock() {
             Ok(state) => Ok(state),
             Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
@@ -156,6 +183,7 @@ pub(crate) fn recover(
     let core = detached(py, || Core::open(&path, &options))?;
     Ok(Recovery {
         state: Mutex::new(State::Reading(Box::new(core))),
+        generation: fork_generation(),
     })
 }
 

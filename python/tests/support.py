@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 import subprocess
 import sys
@@ -12,10 +13,45 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
-from typing import IO
+from typing import IO, Any
 
 #: Nothing that is waited for takes this long; a hang fails instead of hanging.
 PATIENCE = 60.0
+
+
+#: What each parameter may be, in a call that is about something else.
+GOOD: dict[str, Any] = {
+    "archived_lsn": 1,
+    "epoch": 1,
+    "frames": [(1, b"x")],
+    "generation": 1,
+    "id": "a",
+    "level": "durable",
+    "lsn": 1,
+    "n": 1,
+    "new_term": 1,
+    "number": 1,
+    "page_size": 4096,
+    "payload": b"x",
+    "policy": "any 1",
+    "rebootstrapping": False,
+    "records": [],
+    "region": None,
+    "sent_lsn": 1,
+    "since_lsn": 1,
+    "term": 1,
+    "through_epoch": 1,
+    "txn_id": 1,
+}
+
+
+def parameters(call: Callable[..., object]) -> list[str]:
+    """Name what a call takes."""
+    try:
+        return list(inspect.signature(call).parameters)
+    except ValueError:
+        # A class that is not made by calling it.
+        return []
 
 
 def page(*parts: object, size: int = 4096) -> bytes:

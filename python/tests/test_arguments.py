@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import page
+from support import GOOD, page, parameters
 
 import epochwal
 from epochwal import Coordinator
@@ -279,40 +279,6 @@ def test_an_option_of_the_wrong_type_is_named(db: Path, name: str, value: Any) -
     keywords: Any = {name: value}
     with pytest.raises(TypeError, match=name):
         Coordinator(db, **keywords)
-
-
-#: What each parameter may be, where another one is tried.
-GOOD: dict[str, Any] = {
-    "archived_lsn": 1,
-    "epoch": 1,
-    "frames": [(1, b"x")],
-    "generation": 1,
-    "id": "a",
-    "level": "durable",
-    "lsn": 1,
-    "n": 1,
-    "new_term": 1,
-    "number": 1,
-    "page_size": 4096,
-    "payload": b"x",
-    "policy": "any 1",
-    "rebootstrapping": False,
-    "records": [],
-    "region": None,
-    "sent_lsn": 1,
-    "since_lsn": 1,
-    "term": 1,
-    "through_epoch": 1,
-    "txn_id": 1,
-}
-
-
-def parameters(call: Callable[..., object]) -> list[str]:
-    try:
-        return list(inspect.signature(call).parameters)
-    except ValueError:
-        # A class that is not made by calling it.
-        return []
 
 
 def calls(db: Path) -> Iterator[tuple[Callable[..., object], dict[str, Any], str]]:

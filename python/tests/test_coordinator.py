@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import gc
 import os
 import pickle
@@ -269,13 +268,6 @@ def test_a_forgotten_coordinator_warns_and_lets_go(db: Path) -> None:
         del wal
         gc.collect()
     Coordinator(db).close()
-
-
-def test_a_coordinator_is_neither_pickled_nor_copied(wal: Coordinator) -> None:
-    with pytest.raises(TypeError, match="process"):
-        pickle.dumps(wal)
-    with pytest.raises(TypeError, match="process"):
-        copy.copy(wal)
 
 
 def test_reopening_goes_on_with_higher_epochs(db: Path) -> None:

@@ -576,10 +576,3 @@ def test_types_name_what_there_is(primary: Primary) -> None:
     stats, options = epochwal.PrimaryStats, epochwal.PrimaryOptions
     assert set(primary.stats()) == stats.__required_keys__
     assert set(inspect.signature(Primary).parameters) - {"path"} == options.__optional_keys__
-
-
-def test_it_belongs_to_its_process(primary: Primary) -> None:
-    with pytest.raises(TypeError, match="a Primary cannot be pickled or copied"):
-        pickle.dumps(primary)
-    with pytest.raises(TypeError, match="pickled"):
-        copy.copy(primary)
