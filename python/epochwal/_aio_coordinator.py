@@ -69,6 +69,10 @@ class Coordinator(Log):
         """Let go of the epochs up to this one; writes and syncs one block."""
         self._wal.checkpoint(through_epoch)
 
+    def poll(self, ticket: Ticket | int) -> bool:
+        """Say whether an epoch is durable, without waiting; raise what ``wait`` would."""
+        return self._wal.poll(ticket)
+
     def request_flush(self, ticket: Ticket | int) -> None:
         """Start the flush of an epoch in the background."""
         self._wal.request_flush(ticket)

@@ -13,6 +13,7 @@ from epochwal._watch import Log, check_timeout, heard, no_pickle, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import TracebackType
 
     from typing_extensions import Buffer, Unpack
 
@@ -78,6 +79,14 @@ class Spool(Log):
         """Stage records, all or none; see ``submit``."""
         return self._spool.submit_batch(records)
 
+    def poll(self, ticket: SpoolTicket) -> bool:
+        """Say whether what a ticket is for is durable, without waiting."""
+        return self._spool.poll(ticket)
+
+    def request_flush(self, ticket: SpoolTicket) -> None:
+        """Start the flush of what a ticket is for, in the background."""
+        self._spool.request_flush(ticket)
+
     def stats(self) -> Stats | None:
         """Return the figures; see ``epochwal.Spool.stats``."""
         return self._spool.stats()
@@ -119,12 +128,12 @@ class Spool(Log):
 
     @property
     def path(self) -> str | None:
-        """The resolved path of the data file that it belongs to."""
+        """The resolved path of the data file that it belongs to; None in memory."""
         return self._spool.path
 
     @property
     def torn(self) -> Suspect | None:
-        """What the open dropped of records that were never acknowledged."""
+        """What the open dropped of records that were never acknowledged, if anything."""
         return self._spool.torn
 
     @property
@@ -134,12 +143,12 @@ class Spool(Log):
 
     @property
     def imported(self) -> str | None:
-        """Where the single-file spool was moved that the open has taken in."""
+        """Where the open moved the spool of other software that it has taken in."""
         return self._spool.imported
 
     @property
     def saved_tail(self) -> str | None:
-        """The file in which the last ``truncate_after`` has saved what it cut off."""
+        """Where the last ``truncate_after`` of this object saved what it cut off."""
         return self._spool.saved_tail
 
     # What waits.
@@ -217,9 +226,15 @@ class Spool(Log):
         """Write the durable records to a new RDLW file, in a thread."""
         return await self._in_thread(lambda: self._spool.export_rdlw(path))
 
-    def follow(self, lsn: int) -> Follower:
-        """Give each durable record above ``lsn``, now and as they come."""
-        return Follower(self, self._spool.cursor(lsn))
+    def follow(
+        self, lsn: int, *, max_records: int | None = None, max_bytes: int | None = None
+    ) -> Follower:
+        """Give each durable record above ``lsn``, now and as they come.
+
+        It reads ahead by ``max_records`` (1000) or ``max_bytes`` (16 MiB of payload)
+        at most; one record may exceed ``max_bytes``.
+        """
+        return Follower(self, self._spool.cursor(lsn), max_records, max_bytes)
 
     async def wait_after(self, lsn: int, timeout: float | None = None) -> None:
         """Wait until a durable record lies above ``lsn``."""
@@ -274,9 +289,16 @@ class Follower:
     One task at a time.
     """
 
-    def __init__(self, spool: Spool, cursor: _native.Cursor) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        cursor: _native.Cursor,
+        max_records: int | None = None,
+        max_bytes: int | None = None,
+    ) -> None:
         self._spool = spool
         self._cursor = cursor
+        self._limits = (max_records, max_bytes)
         self._lsn = cursor.lsn
         self._ready: deque[SpoolRecord] = deque()
         self._reading: asyncio.Future[list[SpoolRecord]] | None = None
@@ -300,13 +322,24 @@ class Follower:
         return record
 
     async def next_batch(self) -> list[SpoolRecord]:
-        """Give the records that are there, one at least."""
+        """Give the records that are there, one at least; see ``Spool.follow``."""
         while not self._ready:
             await self._fill()
         batch = list(self._ready)
         self._ready.clear()
         self._lsn = batch[-1].lsn
         return batch
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
 
     async def aclose(self) -> None:
         """Let go of the segment that it is in; the iteration ends."""
@@ -337,7 +370,8 @@ class Follower:
 
     def _read(self) -> list[SpoolRecord]:
         try:
-            return self._cursor.next_batch(0)
+            max_records, max_bytes = self._limits
+            return self._cursor.next_batch(0, max_records=max_records, max_bytes=max_bytes)
         except Timeout:
             # Cut off again before it was read.
             return []

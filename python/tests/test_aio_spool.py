@@ -108,6 +108,24 @@ def test_followers_see_every_record_once(db: Path) -> None:
     run(main)
 
 
+def test_a_follower_reads_ahead_no_further_than_it_was_told(db: Path) -> None:
+    async def main() -> None:
+        async with aio.Spool(db) as spool:
+            await spool.append_batch([(1, lsn, b"x" * 10) for lsn in range(1, 8)])
+            async with spool.follow(0, max_records=3) as follower:
+                assert [r.lsn for r in await follower.next_batch()] == [1, 2, 3]
+                assert (await anext(follower)).lsn == 4
+                assert [r.lsn for r in await follower.next_batch()] == [5, 6]
+            with pytest.raises(epochwal.ClosedError):
+                await anext(follower)
+            by_bytes = spool.follow(0, max_bytes=25)
+            assert [r.lsn for r in await by_bytes.next_batch()] == [1, 2]
+            with pytest.raises(epochwal.InvalidError, match="max_records"):
+                await anext(spool.follow(0, max_records=0))
+
+    run(main)
+
+
 def test_a_cancelled_step_loses_nothing(db: Path) -> None:
     async def main() -> None:
         async with aio.Spool(db, ring_bytes=0) as spool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import page, python
+from support import PATIENCE, Thread, child, page, python, until
 
 import epochwal
 
@@ -79,9 +79,83 @@ def test_no_copy_is_made_on_the_way_in(db: Path, payload: Any) -> None:
         assert peak < LARGE // 64
 
 
+def held(image: Any) -> bool:
+    """Whether somebody looks into the object's memory."""
+    try:
+        image.extend(b"more")
+    except BufferError:
+        return True
+    del image[-4:]
+    return False
+
+
+def test_what_waits_for_room_is_read_where_it_lies(db: Path) -> None:
+    options: epochwal.Options = {
+        "overflow_policy": "block",
+        "block_timeout": 3600,
+        "buffer_capacity": 8192,
+        # Nobody flushes, so that there is no room before it is made here.
+        "epoch_interval": "off",
+    }
+    image = bytearray(page("old"))
+    with epochwal.Coordinator(db, **options) as wal:
+
+        def fill() -> None:
+            # A lane of this thread's own, with room for one of them.
+            for n in (1, 2):
+                wal.submit([(n, image)], txn_id=n, commit_seq=n)
+
+        assert not held(image)
+        waiting = Thread(fill)
+        until(lambda: wal.stats()["blocked"] > 0)
+        assert held(image)
+        image[:] = page("new")
+        wal.flush()
+        waiting.get()
+        assert not held(image)
+        # What a submit has returned from is its own.
+        image[:] = page("newer")
+    found = [frame.data for batch in epochwal.recover(db) for frame in batch.frames]
+    assert found == [page("old"), page("new")]
+
+
+def test_a_payload_that_waits_is_read_where_it_lies(db: Path, stuck_disk: Path) -> None:
+    gate = db.parent / "gate"
+    code = """
+        import os, pathlib, sys
+        import epochwal
+        from support import Thread, until
+        from test_memory import held
+
+        gate = pathlib.Path(os.environ["STUCK_DISK"])
+        spool = epochwal.Spool(
+            sys.argv[1], sync_style="buffered", block_timeout=3600, max_memory=1 << 20
+        )
+        gate.touch()
+        stuck = Thread(lambda: spool.append(term=1, lsn=1, payload=b"x"))
+        until(pathlib.Path(f"{gate}.stuck").exists)
+        spool.submit(term=1, lsn=2, payload=bytes(600 << 10))
+        image = bytearray(600 << 10)
+        waiting = Thread(lambda: spool.submit_batch([(1, 3, image)]))
+        until(lambda: spool.stats()["blocked"] > 0)
+        assert held(image)
+        image[:] = b"n" * len(image)
+        gate.unlink()
+        spool.wait(waiting.get())
+        stuck.get()
+        assert not held(image)
+        assert spool.read_since(2)[0].payload == bytes(image)
+        spool.close()
+        print("closed", flush=True)
+    """
+    with child(code, db, LD_PRELOAD=str(stuck_disk), STUCK_DISK=str(gate)) as process:
+        assert process.line() == "closed"
+        assert process.process.wait(PATIENCE) == 0
+
+
 #: Reads a log and says by how many KiB the process has grown at its most.
 READER = """
-    import pathlib, re, sys
+    import asyncio, pathlib, re, sys
     import epochwal
 
     def peak():
@@ -89,28 +163,43 @@ READER = """
         status = pathlib.Path("/proc/self/status").read_text()
         return int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1])
 
+    def recover():
+        for batch in epochwal.recover(path):
+            yield sum(len(frame.data) for frame in batch.frames)
+
+    def cursor():
+        with epochwal.Spool(path, ring_bytes=0) as spool, spool.cursor(0) as records:
+            for record in records:
+                yield len(record.payload)
+                if record.lsn == spool.current_lsn:
+                    return
+
+    def read_since():
+        with epochwal.Spool(path, ring_bytes=0) as spool:
+            lsn = 0
+            while records := spool.read_since(lsn, max_bytes=1 << 20):
+                lsn = records[-1].lsn
+                yield sum(len(record.payload) for record in records)
+
+    def follow():
+        async def main():
+            seen = 0
+            async with epochwal.aio.Spool(path, ring_bytes=0) as spool:
+                async for record in spool.follow(0, max_bytes=1 << 20):
+                    seen += len(record.payload)
+                    if record.lsn == spool.current_lsn:
+                        return seen
+        yield asyncio.run(main())
+
     path, how = sys.argv[1:]
-    if how == "recover":
-        things = epochwal.recover(path)
-    else:
-        spool = epochwal.Spool(path, ring_bytes=0)
-        things = spool.cursor(0)
-    before, bytes_read = peak(), 0
-    for thing in things:
-        if how == "recover":
-            bytes_read += sum(len(frame.data) for frame in thing.frames)
-        else:
-            bytes_read += len(thing.payload)
-            if thing.lsn == spool.current_lsn:
-                break
+    before = peak()
+    bytes_read = sum(globals()[how]())
     assert bytes_read >= 90 << 20, bytes_read
     print(peak() - before)
-    if how != "recover":
-        spool.close()
 """
 
 
-@pytest.mark.parametrize("how", ["recover", "cursor"])
+@pytest.mark.parametrize("how", ["recover", "cursor", "read_since", "follow"])
 def test_a_log_is_read_in_bounded_memory(db: Path, how: str) -> None:
     if how == "recover":
         with epochwal.Coordinator(
@@ -124,5 +213,5 @@ def test_a_log_is_read_in_bounded_memory(db: Path, how: str) -> None:
             for lsn in range(1, 101):
                 spool.append(term=1, lsn=lsn, payload=bytes(1 << 20))
     grown = int(python(READER, db, how).stdout)
-    # A read of the cursor's takes 16 MiB of records.
+    # A read of the cursor's takes 16 MiB of records; the others say how much.
     assert grown < 40 << 10, f"{grown} KiB for 100 MiB"
