@@ -225,6 +225,10 @@ static void a_damaged_file_is_salvaged(void) {
   CHECK(report.files == 1 && report.oldest_lsn == 1 && report.current_lsn == 9);
 }
 
+static void ignore_call(void *user, uint64_t epoch, ewal_status status) {
+  (void)user, (void)epoch, (void)status;
+}
+
 static void the_child_of_a_fork_is_told(void) {
   ewal_spool spool = open_spool("forked", NULL);
   ewal_error error = EWAL_ERROR_INIT;
@@ -240,6 +244,8 @@ static void the_child_of_a_fork_is_told(void) {
     EXPECT(forked, ewal_spool_imported(spool, NULL, 0, NULL, &error), &error);
     EXPECT(forked, ewal_spool_saved_tail(spool, NULL, 0, NULL, &error), &error);
     EXPECT(forked, ewal_spool_request_flush(spool, ticket, &error), &error);
+    EXPECT(forked, ewal_spool_on_durable(spool, ticket, ignore_call, NULL, NULL, &error),
+           &error);
     _exit(0);
   }
   CHECK(waitpid(child, &status, 0) == child && status == 0);

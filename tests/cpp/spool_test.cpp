@@ -213,6 +213,8 @@ TEST(a_loop_over_a_cursor_throws_what_is_no_end) {
 #ifdef CHECK_RANGES
 static_assert(std::ranges::input_range<const epochwal::cursor>);
 static_assert(!std::ranges::forward_range<epochwal::cursor>);
+static_assert(std::ranges::input_range<epochwal::spool_reader>);
+static_assert(!std::ranges::forward_range<epochwal::spool_reader>);
 #endif
 
 #ifdef CHECK_VIEWS
@@ -226,6 +228,11 @@ TEST(a_cursor_goes_through_views) {
     sum += r.lsn;
   }
   CHECK(sum == 4 + 5 + 6 + 7 + 8);
+  // A temporary one lives in its view.
+  const std::string db = check::fresh_database();
+  append(epochwal::spool(db), 1, 9);
+  auto right = epochwal::spool_reader(db) | std::views::filter(is_right);
+  CHECK(std::ranges::distance(right) == 9);
 }
 #endif
 

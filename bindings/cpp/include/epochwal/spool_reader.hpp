@@ -115,14 +115,10 @@ class spool_reader {
     iterator() = default;
     explicit iterator(spool_reader& stream) : stream_(&stream) { refill(); }
 
-    reference operator*() const { return current_; }
-    pointer operator->() const { return &current_; }
+    reference operator*() const { return batch_[at_]; }
+    pointer operator->() const { return &batch_[at_]; }
     iterator& operator++() {
-      if (++at_ < batch_.size()) {
-        current_ = batch_[at_];
-      } else {
-        refill();
-      }
+      if (++at_ == batch_.size()) refill();
       return *this;
     }
     void operator++(int) { ++*this; }
@@ -140,13 +136,11 @@ class spool_reader {
       batch_ = records();
       batch_ = stream_->next();
       at_ = 0;
-      if (!batch_.empty()) current_ = batch_[0];
     }
 
     spool_reader* stream_ = nullptr;
     records batch_;
     std::size_t at_ = 0;
-    record current_;
   };
 
   /// Reads the first batch that was not read yet.
