@@ -359,7 +359,12 @@ TEST(an_export_is_taken_in_and_a_cut_tail_is_saved) {
 TEST(a_reader_needs_no_handle_of_the_spool) {
   const std::string db = check::fresh_database();
   epochwal::spool spool(db, quiet());
-  append(spool, 1, 1500);
+  // With one sync for all of them.
+  for (std::uint64_t lsn = 1; lsn <= 1500; ++lsn) {
+    const std::string text = std::to_string(lsn);
+    (void)spool.submit({1, lsn, text, 1000 + lsn});
+  }
+  spool.flush();
   // More than a batch: the range goes on.
   std::uint64_t last = 20;
   for (const epochwal::record& r : epochwal::spool_reader(db, 20)) {
