@@ -53,7 +53,9 @@ fn check_sequence(sequencer: &Sequencer, head: &BatchHead<'_>) -> Result<()> {
         (true, 1..) => Err(Error::invalid(
             "commit_seq: the coordinator assigns it, so it must be 0",
         )),
-        (false, 0) => Err(Error::invalid("commit_seq: 0 is not a sequence")),
+        (false, 0) => Err(Error::invalid(
+            "commit_seq: 0, where the caller gives the sequences (see sequencing)",
+        )),
         _ => Ok(()),
     }
 }

@@ -97,6 +97,9 @@ TEST(bad_arguments_are_named) {
   bad = good.batch();
   bad.commit_seq = 0;
   CHECK_THROWS(EWAL_E_INVALID, wal.submit(bad));
+  // The first thing that a newcomer forgets: the message says which option.
+  CHECK(std::string_view(wal.try_submit(bad).error().what()).find("sequencing") !=
+        std::string_view::npos);
   bad = good.batch();
   bad.frames = {};
   CHECK_THROWS(EWAL_E_INVALID, wal.submit(bad));
