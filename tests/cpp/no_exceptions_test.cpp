@@ -27,6 +27,8 @@ static_assert(!throws_on_open<epochwal::spool>::value);
 static_assert(!throws_on_open<epochwal::cursor>::value);
 static_assert(!throws_on_open<epochwal::spool_reader>::value);
 static_assert(!throws_on_open<epochwal::primary>::value);
+static_assert(!throws_on_open<epochwal::recovery>::value);
+static_assert(!throws_on_open<epochwal::spool_reader>::value);
 
 TEST(results_carry_values) {
   const std::string db = check::fresh_database();

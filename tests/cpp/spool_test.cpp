@@ -34,6 +34,8 @@ static_assert(std::is_nothrow_move_assignable_v<epochwal::spool_reader>);
 static_assert(std::is_nothrow_move_constructible_v<epochwal::spool>);
 static_assert(std::is_nothrow_move_assignable_v<epochwal::cursor>);
 static_assert(std::is_nothrow_move_constructible_v<epochwal::records>);
+static_assert(!std::is_copy_constructible_v<epochwal::spool_reader>);
+static_assert(std::is_nothrow_move_assignable_v<epochwal::spool_reader>);
 static_assert(std::is_nothrow_destructible_v<epochwal::spool>);
 
 namespace {
