@@ -83,6 +83,14 @@ else
 	missing+=("cargo-c (cargo install cargo-c)")
 fi
 
+if ! command -v abidiff >/dev/null; then
+	missing+=("abidiff (abigail-tools)")
+elif tag=$(git describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null); then
+	step "the ABI of $tag" tests/c/abidiff.sh "$tag"
+else
+	echo "no tag yet: there is no ABI to go on with"
+fi
+
 compilers=("${CC:-cc} ${CXX:-c++}")
 if command -v clang >/dev/null && command -v clang++ >/dev/null; then
 	compilers+=("clang clang++")

@@ -15,14 +15,15 @@ from support import python
 import epochwal
 from epochwal import aio
 
-CLASSES = ["AckWatch", "Coordinator", "Cursor", "Primary", "Recovery", "Spool"]
+CLASSES = ["AckWatch", "Coordinator", "Cursor", "Primary", "Recovery", "Spool", "SpoolReader"]
 
 
 def handles(db: Path) -> list[object]:
     """Make one of each class that has something open."""
     wal, spool, primary = epochwal.Coordinator(db), epochwal.Spool(db), epochwal.Primary(None)
     watch, cursor, recovery = primary.watch_acks(1), spool.cursor(0), epochwal.recover(db)
-    return [watch, wal, cursor, primary, recovery, spool, primary.spool]
+    reader = epochwal.SpoolReader(db)
+    return [watch, wal, cursor, primary, recovery, spool, reader, primary.spool]
 
 
 def test_every_class_is_in_the_table() -> None:
@@ -96,8 +97,8 @@ def test_a_childs_copy_answers_nothing(db: Path) -> None:
             os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         # The parent's go on.
-        watch, wal, cursor, primary, recovery, spool, _ = made
-        assert list(recovery) == []
+        watch, wal, cursor, primary, recovery, spool, reader, _ = made
+        assert list(recovery) == list(reader) == []
         wal.commit([(1, b"x")], txn_id=1, commit_seq=1)
         spool.append(term=1, lsn=1, payload=b"x")
         assert next(cursor).lsn == 1
@@ -118,4 +119,5 @@ THROUGH = [
     *(f"{name}.salvaged" for name in ("Coordinator", "Spool", "Primary")),
     *("Spool.imported", "Spool.saved_tail", "Spool.torn"),
     *("Cursor.__enter__", "Cursor.close", "Recovery.__enter__"),
+    *("SpoolReader.__enter__", "SpoolReader.close"),
 ]

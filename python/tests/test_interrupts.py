@@ -240,7 +240,7 @@ OTHERS = {
         "events_since",
         "export_slots",
         "note_pull",
-        "nth_highest",
+        "quorum_lsn",
         "plan_resume",
         "progress",
         "prune",
