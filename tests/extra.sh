@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Checks that take long or need more than Rust, a C compiler and Python: those of
 # the benchmarks, of the Python packages, the reference by doxygen, the C and C++
-# tests by each compiler there is, with sanitizers and under valgrind, and Rust's own
-# tests with sanitizers and Miri on a nightly toolchain. What is missing is named; it
-# is not counted as passed, and does not fail the run.
+# tests by each compiler there is, with sanitizers and under valgrind, Rust's own
+# tests with sanitizers and Miri on a nightly toolchain, and Python's on a
+# free-threaded interpreter. What is missing is named; it is not counted as passed,
+# and does not fail the run.
 #
 #   tests/extra.sh [STEP...]    all steps, or those whose names begin so
 set -uo pipefail
@@ -216,6 +217,23 @@ if command -v valgrind >/dev/null; then
 	done
 else
 	missing+=("valgrind")
+fi
+
+# Python without its lock: a build of its own. That it compiles can be checked
+# without such an interpreter.
+free_threaded() {
+	printf '%s\n' implementation=CPython version=3.14 shared=true abi3=false \
+		build_flags=Py_GIL_DISABLED suppress_build_script_link_lines=true >"$1"
+	cd python && PYO3_CONFIG_FILE=$1 CARGO_TARGET_DIR="$target/free-threaded" \
+		cargo clippy --quiet --all-targets -- -D warnings
+}
+export -f free_threaded
+step "Python, free-threaded, compiled only" bash -c "free_threaded '$work/pyo3.txt'"
+free=$(command -v python3.15t || command -v python3.14t)
+if [ -n "$free" ]; then
+	step "Python, free-threaded" env PYTHON="$free" python/tests/check_free_threaded.sh
+else
+	missing+=("a free-threaded Python (python3.14t)")
 fi
 
 for name in "${missing[@]}"; do echo "missing: $name"; done

@@ -32,7 +32,11 @@ mod waiting;
 
 use pyo3::prelude::*;
 
-#[pymodule]
+// Nothing here relies on the interpreter's lock: each class is frozen, and what
+// changes in it is behind a lock or an atomic of its own. A lock that is waited
+// for while attached is held by nobody who runs Python meanwhile; the others
+// (a cursor's, a recovery's) are only tried.
+#[pymodule(gil_used = false)]
 mod _native {
     #[pymodule_export]
     use super::ack_watch::AckWatch;

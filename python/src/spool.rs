@@ -499,7 +499,8 @@ impl Spool {
             }
             Err(Ended::Interrupted(_)) => true,
         };
-        self.closed.store(!open, Relaxed);
+        // Never back: another thread may have closed it meanwhile.
+        self.closed.fetch_or(!open, Relaxed);
         match result {
             // Another thread was faster.
             Err(Ended::Failed(error)) if error.kind() == ErrorKind::Closed => Ok(()),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import signal
+import sys
+import sysconfig
 import threading
 from pathlib import Path
 
@@ -121,6 +124,76 @@ def test_a_recovery_is_read_by_one_thread_at_a_time(db: Path) -> None:
     for thread in [Thread(read) for _ in range(4)]:
         thread.get()
     assert sorted(seen) == list(range(1, 201))
+
+
+def test_many_threads_share_one_of_each(db: Path) -> None:
+    """What comes of it is in the logs; no step of it raises what it may not."""
+    threads, each = 8, 40
+    wal = Coordinator(db, sequencing="coordinator", segment_size=1 << 16)
+    primary = epochwal.Primary(db, segment_size=1 << 16, save_interval=0.001)
+    spool = primary.spool
+    wal.commit([(1, page("first"))], txn_id=1 << 40)
+    cursor, order, seen = spool.cursor(0), threading.Lock(), set[int]()
+    recovery = epochwal.recover(db)
+    recovered: list[int] = []
+    session = primary.register("a").generation
+    shared = bytearray(page("shared"))
+    start, lsns = threading.Barrier(threads), iter(range(1, threads * each + 1))
+
+    def step(thread: int, n: int) -> None:
+        txn_id = thread * each + n + 1
+        ticket = wal.submit([(1, shared), (2, page(txn_id))], txn_id=txn_id)
+        with order:
+            lsn = next(lsns)
+            appended = spool.submit(term=1, lsn=lsn, payload=page(lsn, size=99))
+        wal.poll(ticket)
+        spool.wait(appended)
+        primary.ack("a", session, durable=lsn)
+        with primary.spool.cursor(lsn - 1) as own:
+            assert own.next_batch(0, max_records=1)[0].lsn == lsn
+        watch = primary.watch_acks(lsn)
+        watch.decided()
+        watch.finish() if n % 2 else watch.close()
+        for look in (wal.stats, spool.stats, primary.stats, primary.slots, primary.progress):
+            look()
+        # One thread at a time; the others are told so, and no record is lost.
+        with contextlib.suppress(epochwal.BusyError, epochwal.Timeout):
+            seen.update(r.lsn for r in cursor.next_batch(0, max_records=3))
+        with contextlib.suppress(epochwal.BusyError):
+            recovered.extend(batch.txn_id for batch in [next(recovery, None)] if batch)
+        if n % 10 == 0:
+            wal.checkpoint(wal.durable_epoch or 0)
+            assert primary.wait_acks(lsn).outcome == "reached"
+        wal.wait(ticket)
+
+    def work(thread: int) -> None:
+        start.wait()
+        for n in range(each):
+            step(thread, n)
+
+    running = [Thread(functools.partial(work, n)) for n in range(threads)]
+    for thread in running:
+        thread.get()
+    last = threads * each
+    while cursor.lsn < last:
+        seen.update(r.lsn for r in cursor.next_batch(0))
+    assert seen == set(range(1, last + 1))
+    assert recovered == [1 << 40]
+    assert wal.stats()["batches"] == last + 1
+    assert primary.slot("a").restart_lsn == last
+    # Everybody closes: the first does it, and all find it closed.
+    for it in (wal, primary):
+        for closing in [Thread(it.close) for _ in range(threads)]:
+            closing.get()
+        assert it.closed
+    assert primary.spool.closed
+
+
+def test_the_interpreter_keeps_its_lock_only_where_it_always_does() -> None:
+    # A free-threaded one takes it up again for a module that asks for it.
+    free = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+    enabled = getattr(sys, "_is_gil_enabled", lambda: True)()
+    assert enabled != free
 
 
 def test_no_thread_of_the_library_ever_has_the_interpreter(db: Path) -> None:
