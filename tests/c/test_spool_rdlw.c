@@ -151,21 +151,29 @@ static uint64_t refuse_the_third(void *user, const void *payload, size_t len) {
 static void a_term_that_is_refused_takes_nothing_in(void) {
   ewal_spool_options options = EWAL_SPOOL_OPTIONS_INIT;
   ewal_error error = EWAL_ERROR_INIT;
-  unsigned called = 0;
+  unsigned called, format;
   ewal_spool spool;
-  write_version_one("old4.logical.wal", 5);
-  options.term_of = refuse_the_third;
-  options.term_user = &called;
-  EXPECT(EWAL_E_INVALID, ewal_spool_open(in_scratch("old4"), &options, &spool, &error),
-         &error);
-  CHECK(strstr(error.message, "EWAL_TERM_REFUSED") != NULL);
-  CHECK(access(in_scratch("old4.logical.wal"), R_OK) == 0);
-  /* Asked again, it takes them in from the first on. */
-  options.term_of = second_byte;
-  spool = open_spool("old4", &options);
-  CHECK(access(in_scratch("old4.logical.wal"), R_OK) != 0);
-  EXPECT(EWAL_OK, ewal_spool_check_term(spool, 5, 12, &error), &error);
-  close_spool(spool);
+  for (format = EWAL_FORMAT_NATIVE; format <= EWAL_FORMAT_RDLW; format++) {
+    const char *name = format == EWAL_FORMAT_RDLW ? "refused2" : "refused1";
+    const char *file = format == EWAL_FORMAT_RDLW ? "refused2.logical.wal"
+                                                  : "refused1.logical.wal";
+    write_version_one(file, 5);
+    called = 0;
+    options.format = format;
+    options.term_of = refuse_the_third;
+    options.term_user = &called;
+    EXPECT(EWAL_E_INVALID, ewal_spool_open(in_scratch(name), &options, &spool, &error),
+           &error);
+    CHECK(strstr(error.message, "EWAL_TERM_REFUSED") != NULL);
+    CHECK(access(in_scratch(file), R_OK) == 0);
+    /* Asked again, it takes them in from the first on. */
+    options.term_of = second_byte;
+    spool = open_spool(name, &options);
+    CHECK((access(in_scratch(file), R_OK) == 0) == (format == EWAL_FORMAT_RDLW));
+    EXPECT(EWAL_OK, ewal_spool_check_term(spool, 1, 10, &error), &error);
+    EXPECT(EWAL_OK, ewal_spool_check_term(spool, 5, 12, &error), &error);
+    close_spool(spool);
+  }
 }
 
 static void a_cut_says_where_it_has_saved_the_tail(void) {
