@@ -27,6 +27,7 @@
 #define EPOCHWAL_EPOCHWAL_HPP
 
 #include <epochwal/coordinator.hpp>
+#include <epochwal/cursor.hpp>
 #include <epochwal/primary.hpp>
 #include <epochwal/recovery.hpp>
 #include <epochwal/segment.hpp>

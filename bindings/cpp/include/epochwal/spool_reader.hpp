@@ -4,8 +4,8 @@
 #ifndef EPOCHWAL_SPOOL_READER_HPP
 #define EPOCHWAL_SPOOL_READER_HPP
 
+#include <epochwal/records.hpp>
 #include <epochwal/result.hpp>
-#include <epochwal/spool.hpp>
 #include <epochwal/view.hpp>
 
 #include <cstddef>
