@@ -95,17 +95,20 @@ unsafe fn open_with(
         let path = unsafe { arg::path(db_path, "db_path") }?;
         // SAFETY: as above.
         let options = unsafe { options::read(options) }?;
-        let opened = Opened {
-            coordinator: open(path, &options)?,
-            closed: AtomicBool::new(false),
-        };
-        out.set(ewal_coordinator {
-            id: COORDINATORS.insert(opened)?,
-        });
+        out.set(hand_out(open(path, &options)?)?);
         Ok(Done::Ok)
     };
     // SAFETY: as above.
     unsafe { guard::enter(error, body) }
+}
+
+pub(super) fn hand_out(coordinator: Coordinator) -> Result<ewal_coordinator> {
+    let closed = AtomicBool::new(false);
+    let id = COORDINATORS.insert(Opened {
+        coordinator,
+        closed,
+    })?;
+    Ok(ewal_coordinator { id })
 }
 
 /// Seals and flushes what is staged, wakes every waiter, runs every callback,

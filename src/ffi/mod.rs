@@ -69,4 +69,6 @@ mod lent;
 mod struct_size;
 
 #[cfg(test)]
+mod flush_tests;
+#[cfg(test)]
 mod tests;

@@ -76,7 +76,7 @@ pub unsafe extern "C" fn ewal_primary_open(
 }
 
 /// Takes a primary in for C, and its spool.
-fn hand_out(primary: Primary) -> Result<ewal_primary> {
+pub(super) fn hand_out(primary: Primary) -> Result<ewal_primary> {
     let its_spool = primary.spool().cloned();
     let its_spool =
         its_spool.ok_or_else(|| Error::invalid("the primary is over a log of another kind"))?;

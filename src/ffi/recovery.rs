@@ -202,19 +202,22 @@ pub unsafe extern "C" fn ewal_recovery_open(
                 "flags: EWAL_RECOVER_DELETE_SEGMENTS is for ewal_recover_into_file",
             ));
         }
-        let stream = Stream {
-            recovery: Recovery::open(path, &options)?,
-            frames: Vec::new(),
-            strings: None,
-            failed: false,
-        };
-        out.set(ewal_recovery {
-            id: RECOVERIES.insert(Mutex::new(stream))?,
-        });
+        out.set(hand_out(Recovery::open(path, &options)?)?);
         Ok(Done::Ok)
     };
     // SAFETY: as above.
     unsafe { guard::enter(error, body) }
+}
+
+pub(super) fn hand_out(recovery: Recovery) -> Result<ewal_recovery> {
+    let stream = Stream {
+        recovery,
+        frames: Vec::new(),
+        strings: None,
+        failed: false,
+    };
+    let id = RECOVERIES.insert(Mutex::new(stream))?;
+    Ok(ewal_recovery { id })
 }
 
 /// The next batch in replay order: by epoch, commit sequence, transaction id.

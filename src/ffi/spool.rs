@@ -79,17 +79,18 @@ pub unsafe extern "C" fn ewal_spool_open(
         let path = unsafe { arg::path(path, "path") }?;
         // SAFETY: as above.
         let options = unsafe { spool_options::read(options) }?;
-        let held = Held {
-            spool: Arc::new(Spool::open(path, &options)?),
-            borrowed: false,
-        };
-        out.set(ewal_spool {
-            id: SPOOLS.insert(held)?,
-        });
+        out.set(hand_out(Spool::open(path, &options)?)?);
         Ok(Done::Ok)
     };
     // SAFETY: as above.
     unsafe { guard::enter(error, body) }
+}
+
+pub(super) fn hand_out(spool: Spool) -> Result<ewal_spool> {
+    let spool = Arc::new(spool);
+    let borrowed = false;
+    let id = SPOOLS.insert(Held { spool, borrowed })?;
+    Ok(ewal_spool { id })
 }
 
 /// Makes what is staged durable and closes. Whoever waits, with a cursor too,
