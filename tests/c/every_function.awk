@@ -1,7 +1,17 @@
-# Makes of the header a table of all functions, each with a call of it over a
-# handle given by number: with zero for every number, and with the largest of its
-# type. So a function that is added can't be forgotten by test_every_function.c.
-# symbols: how many there must be.
+# Makes of the header a list of the kinds of handles and a table of all functions,
+# each with a call of it over a handle given by number: with zero for every number,
+# and with the largest of its type. So neither a function nor a kind that is added
+# can be forgotten by test_every_function.c. symbols: how many functions there must
+# be.
+
+# A handle is a struct of an id alone.
+/^typedef struct \{/ { fields = 0; has_id = 0 }
+/^  [a-z].*;$/ { fields++; has_id = has_id || /^  uint64_t id;$/ }
+/^\} ewal_[a-z_]*;$/ && fields == 1 && has_id {
+  gsub(/[} ;]/, "")
+  kind_of[$0] = toupper(substr($0, 6))
+  kinds = kinds kind_of[$0] ", "
+}
 
 # A declaration begins at the left margin and may go on over more lines.
 /^[a-z].*[ *]ewal_[a-z_]+\(/ { text = ""; open = 1 }
@@ -26,8 +36,8 @@ function declared(text,    head, list, name, n, i, type, types, kind, status, to
     sub(/ *[a-z_0-9]+$/, "", types[i])
     sub(/^ +/, "", types[i])
     type = types[i]
-    if (type ~ /^ewal_(coordinator|recovery|spool|cursor|records|primary|ack_watch)$/)
-      kind = toupper(substr(type, 6))
+    if (type in kind_of)
+      kind = kind_of[type]
     if (type == "ewal_error *" && status)
       told = "true"
   }
@@ -41,12 +51,10 @@ function declared(text,    head, list, name, n, i, type, types, kind, status, to
 function emit(name, numbers, n, types, status,    i, args) {
   for (i = 1; i <= n; i++)
     args = args (i > 1 ? ", " : "") argument(types[i], numbers)
-  print "static ewal_status " numbers "_" name "(uint64_t id, void *at, ewal_error *error) {"
-  print "  (void)id, (void)at, (void)error;"
-  if (status)
-    print "  return " name "(" args ");\n}"
-  else
-    print "  (void)" name "(" args ");\n  return EWAL_E_INVALID;\n}"
+  calls = calls "static ewal_status " numbers "_" name \
+    "(uint64_t id, void *at, ewal_error *error) {\n  (void)id, (void)at, (void)error;\n" \
+    (status ? "  return " name "(" args ");\n}\n" \
+            : "  (void)" name "(" args ");\n  return EWAL_E_INVALID;\n}\n")
 }
 
 function argument(type, numbers) {
@@ -54,7 +62,7 @@ function argument(type, numbers) {
     return "error"
   if (type ~ /\*$/)
     return "(" type ")at"
-  if (type ~ /^ewal_(coordinator|recovery|spool|cursor|records|primary|ack_watch)$/)
+  if (type in kind_of)
     return "(" type "){id}"
   # A time limit stays zero: nobody waits.
   if (numbers == "largest" && type ~ /^u?int(32|64)_t$|^size_t$/ && type != "int64_t")
@@ -71,5 +79,6 @@ END {
     print functions " functions in the header, but " symbols " symbols" > "/dev/stderr"
     exit 1
   }
-  print "static const function functions[] = {\n" table "};"
+  print "enum { " kinds "KINDS, NO_HANDLE };\n"
+  print calls "\nstatic const function functions[] = {\n" table "};"
 }

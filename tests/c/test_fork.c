@@ -203,14 +203,17 @@ static int stop(void *user, const ewal_slot_info *slot) {
   return 1;
 }
 
-static void child_of_a_primary(ewal_primary primary, ewal_spool spool) {
+static void child_of_a_primary(ewal_primary primary, ewal_spool spool, ewal_cursor cursor,
+                               ewal_ack_watch watch) {
   ewal_error error = EWAL_ERROR_INIT;
   ewal_progress progress = EWAL_PROGRESS_INIT;
   ewal_replication_stats stats = EWAL_REPLICATION_STATS_INIT;
   ewal_record record = make_record(1, 1000000, "x");
   ewal_registration registration;
+  ewal_records records;
   ewal_resume resume;
   ewal_spool other;
+  bool decided;
   uint64_t n;
   const ewal_status forked = EWAL_E_FORKED;
   alarm(60);
@@ -230,6 +233,8 @@ static void child_of_a_primary(ewal_primary primary, ewal_spool spool) {
   EXPECT(forked, ewal_primary_close(primary, -1, &error), &error);
   EXPECT(forked, ewal_spool_append(spool, &record, 1, -1, &error), &error);
   CHECK(ewal_spool_bounds(spool, &n, NULL, NULL) == forked);
+  EXPECT(forked, ewal_cursor_next(cursor, 9, 99, 0, &records, &error), &error);
+  EXPECT(forked, ewal_ack_watch_decided(watch, &decided, &error), &error);
   primary = open_primary(NULL, NULL);
   fill(primary, 3);
   close_primary(primary);
@@ -241,18 +246,28 @@ static void a_child_of_a_busy_primary_does_not_hang(void) {
   for (in_memory = 0; in_memory < 2; in_memory++) {
     ewal_primary primary = open_primary(in_memory ? NULL : "busy-primary", NULL);
     ewal_spool spool = spool_of(primary);
+    ewal_error error = EWAL_ERROR_INIT;
+    ewal_ack_policy policy = EWAL_ACK_POLICY_INIT;
+    ewal_ack_watch watch;
+    ewal_cursor cursor;
     pthread_t thread;
+    policy.policy = "any 1";
+    EXPECT(EWAL_OK, ewal_primary_watch_acks(primary, 1 << 30, &policy, &watch, &error),
+           &error);
+    EXPECT(EWAL_OK, ewal_cursor_open(spool, 0, &cursor, &error), &error);
     atomic_store(&enough, false);
     CHECK(pthread_create(&thread, NULL, follow_until_enough, &primary) == 0);
     for (i = 0; i < 30; i++) {
       pid_t child = fork();
       CHECK(child >= 0);
       if (child == 0)
-        child_of_a_primary(primary, spool);
+        child_of_a_primary(primary, spool, cursor, watch);
       expect_good_end(child);
     }
     atomic_store(&enough, true);
     CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(ewal_cursor_close(cursor) == EWAL_OK);
+    CHECK(ewal_ack_watch_finish(watch, NULL, NULL) == EWAL_TIMEOUT);
     close_primary(primary);
   }
 }
