@@ -439,7 +439,7 @@ static void many_handles_leave_no_memory_behind_and_never_alias(void) {
   uint64_t epoch;
   int i, j;
   for (i = 0; i < rounds; i++) {
-    stale[i] = open_primary(i % 2 ? "reopen" : NULL, NULL);
+    stale[i] = open_primary(i % 4 ? NULL : "reopen", NULL);
     join(stale[i], "a", NULL);
     close_primary(stale[i]);
     if (i == rounds / 4)

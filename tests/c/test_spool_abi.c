@@ -283,12 +283,13 @@ static void a_closed_spool_answers_closed(void) {
 
 static pthread_barrier_t gate;
 
-/* One of 64 closes, of three kinds of handle. */
+/* One of 64 closes, of four kinds of handle. */
 typedef struct {
   ewal_spool spool;
   ewal_cursor cursor;
   ewal_records records;
-  ewal_status got[3];
+  ewal_spool_reader reader;
+  ewal_status got[4];
 } closing;
 
 static void *close_at_once(void *arg) {
@@ -297,6 +298,7 @@ static void *close_at_once(void *arg) {
   c->got[0] = ewal_spool_close(c->spool, -1, NULL);
   c->got[1] = ewal_cursor_close(c->cursor);
   c->got[2] = ewal_records_release(c->records);
+  c->got[3] = ewal_spool_reader_close(c->reader);
   return NULL;
 }
 
@@ -305,12 +307,13 @@ static void of_64_closes_one_succeeds(void) {
   for (round = 0; round < 10; round++) {
     pthread_t threads[64];
     closing each[64], one;
-    int ok[3] = {0, 0, 0}, closed[3] = {0, 0, 0};
+    int ok[4] = {0}, closed[4] = {0};
     ewal_record record = make_record(1, 1 + (uint64_t)round, "x");
     one.spool = open_spool("close64", NULL);
     CHECK(ewal_spool_submit(one.spool, &record, 1, NULL, NULL) == EWAL_OK);
     CHECK(ewal_cursor_open(one.spool, 0, &one.cursor, NULL) == EWAL_OK);
     CHECK(ewal_spool_read_since(one.spool, 0, 1, 1, &one.records, NULL) == EWAL_OK);
+    CHECK(ewal_spool_reader_open(in_scratch("close64"), 0, &one.reader, NULL) == EWAL_OK);
     pthread_barrier_init(&gate, NULL, 64);
     for (i = 0; i < 64; i++) {
       each[i] = one;
@@ -318,13 +321,13 @@ static void of_64_closes_one_succeeds(void) {
     }
     for (i = 0; i < 64; i++) {
       pthread_join(threads[i], NULL);
-      for (k = 0; k < 3; k++) {
+      for (k = 0; k < 4; k++) {
         ok[k] += each[i].got[k] == EWAL_OK;
         closed[k] += each[i].got[k] == EWAL_E_CLOSED;
       }
     }
     pthread_barrier_destroy(&gate);
-    for (k = 0; k < 3; k++)
+    for (k = 0; k < 4; k++)
       CHECK(ok[k] == 1 && closed[k] == 63);
   }
 }
