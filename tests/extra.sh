@@ -191,7 +191,7 @@ if command -v valgrind >/dev/null; then
 	step "valgrind, C" env EWAL_LIGHT=1 EWAL_UNDER="$under $leaks" \
 		EWAL_LIBRARY="$plain" \
 		EWAL_TESTS="test_every_function test_abi test_commit_recover test_guard test_signals test_threads \
-			test_spool_abi test_primary test_primary_abi" \
+			test_spool_abi test_primary test_primary_abi test_faults" \
 		tests/c/run.sh
 	# A child has lost what only its parent's threads still knew.
 	step "valgrind, C that forks" env EWAL_LIGHT=1 EWAL_UNDER="$under" \
