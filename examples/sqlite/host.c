@@ -3,6 +3,7 @@
  *     host work FOLDER DATABASES [LAST]      commits (at most LAST in each) and
  *                                            waits to be killed
  *     host recover FOLDER                    after that
+ *     host sql FOLDER NAME                   runs what it is told, see below
  *     host bench FOLDER DATABASES MS WAL     WAL: shared (one log) or own (SQLite's)
  *
  * `work` prints "DATABASE N" once commit N of a database is durable. What commit
@@ -178,6 +179,51 @@ static void *work(void *arg) {
   return NULL;
 }
 
+static int print_row(void *any, int columns, char **values, char **names) {
+  int i;
+  (void)any;
+  (void)names;
+  for (i = 0; i < columns; i++)
+    printf("%s%s", i > 0 ? "|" : "", values[i] != NULL ? values[i] : "NULL");
+  putchar('\n');
+  return 0;
+}
+
+static sqlite3 *open_named(const char *folder, const char *name) {
+  char path[4096];
+  sqlite3 *db;
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI,
+                      EPOCHWAL_VFS) == SQLITE_OK)
+    sqlite3_exec(db, "PRAGMA locking_mode=EXCLUSIVE", NULL, NULL, NULL);
+  return db;
+}
+
+/* Each line of the standard input is SQL for one database, ".open NAME" for
+ * another one, or ".close". Each is answered by its rows and then by a line "ok",
+ * or one that begins with "error: ". */
+static void sql(const char *folder, const char *name) {
+  static char line[65536];
+  sqlite3 *db = open_named(folder, name);
+  while (fgets(line, sizeof line, stdin) != NULL) {
+    int rc;
+    line[strcspn(line, "\n")] = 0;
+    if (line[0] == '.') {
+      sqlite3_close(db);
+      db = strncmp(line, ".open ", 6) == 0 ? open_named(folder, line + 6) : NULL;
+      rc = db == NULL ? SQLITE_OK : sqlite3_errcode(db);
+    } else {
+      rc = sqlite3_exec(db, line, print_row, NULL, NULL);
+    }
+    if (rc == SQLITE_OK)
+      puts("ok");
+    else
+      printf("error: %s\n", sqlite3_errmsg(db));
+    fflush(stdout);
+  }
+  sqlite3_close(db);
+}
+
 static void *bench(void *arg) {
   job *j = arg;
   sqlite3 *db = open_database(j);
@@ -245,20 +291,27 @@ int main(int argc, char **argv) {
   static pthread_barrier_t ready;
   const char *command = argc > 2 ? argv[1] : "";
   int benching = strcmp(command, "bench") == 0 && argc == 6;
+  int telling = strcmp(command, "sql") == 0 && argc == 4;
   int shared = !benching || strcmp(argv[5], "shared") == 0;
-  unsigned count = argc > 3 ? (unsigned)atoi(argv[3]) : 0;
+  unsigned count = argc > 3 && !telling ? (unsigned)atoi(argv[3]) : 0;
   long long last = argc == 5 ? atoll(argv[4]) : INT64_MAX;
   unsigned i;
 
   if (count > MAX_DATABASES ||
-      !((strcmp(command, "work") == 0 && (argc == 4 || argc == 5)) || benching ||
+      !((strcmp(command, "work") == 0 && (argc == 4 || argc == 5)) || benching || telling ||
         (strcmp(command, "recover") == 0 && argc == 3))) {
     fprintf(stderr, "usage: host work FOLDER DATABASES [LAST] | recover FOLDER |"
+                    " sql FOLDER NAME |"
                     " bench FOLDER DATABASES MS shared|own\n");
     return 2;
   }
   if (shared)
     start(argv[2]);
+  if (telling) {
+    sql(argv[2], argv[3]);
+    stop();
+    return 0;
+  }
   if (pthread_barrier_init(&ready, NULL, count + 1) != 0)
     die("barrier", "can't be made");
   for (i = 0; i < count; i++) {

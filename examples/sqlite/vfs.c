@@ -12,11 +12,14 @@
 #include "vfs.h"
 #include "wal.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A database of the folder. It stays until the VFS stops, so that a -wal which
  * SQLite didn't get to delete is there when the database is opened again. Its
@@ -99,6 +102,23 @@ static int wait_durable(database *db, const ewal_ticket *ticket) {
   return SQLITE_OK;
 }
 
+/* SQLite syncs the folder when it makes a -wal, and rests on that: what it has
+ * made or deleted before is on the disk from then on, the database file itself
+ * and the rollback journal of its last commit without a WAL. Here no -wal is
+ * made, so the VFS does it before the first pages of a round. */
+static int sync_folder(database *db) {
+  ewal_error error = EWAL_ERROR_INIT;
+  int fd = open(shim.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd >= 0 && fsync(fd) == 0) {
+    close(fd);
+    return SQLITE_OK;
+  }
+  snprintf(error.message, sizeof error.message, "%s", strerror(errno));
+  if (fd >= 0)
+    close(fd);
+  return broken(db, "folder", &error);
+}
+
 /* Hands over what was committed since the last time, and waits. One transaction
  * under synchronous=FULL; under NORMAL all since the last checkpoint. */
 static int make_durable(database *db) {
@@ -108,7 +128,9 @@ static int make_durable(database *db) {
   if (db->failed)
     return SQLITE_IOERR_FSYNC;
   while ((count = wal_next(&db->wal, &mark)) > 0) {
-    int rc = submit(db, BATCH_PAGES, db->wal.frames, (size_t)count, &ticket);
+    int rc = db->logged ? SQLITE_OK : sync_folder(db);
+    if (rc == SQLITE_OK)
+      rc = submit(db, BATCH_PAGES, db->wal.frames, (size_t)count, &ticket);
     if (rc != SQLITE_OK)
       return rc;
     db->logged = 1;
@@ -159,6 +181,8 @@ static int close_round(database *db) {
     if (db->file == NULL)
       return SQLITE_IOERR_DELETE;
     rc = db->file->pMethods->xSync(db->file, SQLITE_SYNC_NORMAL);
+    if (rc != SQLITE_OK)
+      db->failed = 1; /* as in main_x_sync */
     if (rc == SQLITE_OK)
       rc = submit(db, BATCH_CLOSED, &frame, 1, &ticket);
     if (rc == SQLITE_OK)
@@ -393,7 +417,7 @@ static database *db_of_wal(const char *path) {
   return db;
 }
 
-/* NULL: outside the folder, or it has its connection. */
+/* NULL: outside the folder, or it has its connection, or has failed. */
 static database *claim(const char *path) {
   size_t folder = strlen(shim.folder);
   const char *slash = strrchr(path, '/');
@@ -409,7 +433,8 @@ static database *claim(const char *path) {
     db->next = shim.databases;
     shim.databases = db;
   }
-  if (db != NULL && db->claimed)
+  /* What is in the -wal of a failed one SQLite would take for committed. */
+  if (db != NULL && (db->claimed || db->failed))
     db = NULL;
   if (db != NULL)
     db->claimed = 1;
@@ -433,7 +458,8 @@ static int open_main(const char *path, sqlite3_file *file, int flags, int *out) 
   database *db = claim(path);
   int rc;
   if (db == NULL) {
-    sqlite3_log(SQLITE_CANTOPEN, "%s: not in the log's folder, or open already", path);
+    sqlite3_log(SQLITE_CANTOPEN,
+                "%s: not in the log's folder, or open already, or has failed", path);
     return SQLITE_CANTOPEN;
   }
   if (foreign_wal(path)) {
