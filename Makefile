@@ -34,6 +34,7 @@ C_EXAMPLES := $(patsubst examples/c/%.c,$(EXAMPLES)/c/%,$(wildcard examples/c/*.
 CPP_EXAMPLES := $(patsubst examples/cpp/%.cpp,$(EXAMPLES)/cpp/%,$(wildcard examples/cpp/*.cpp))
 REPLICAS := $(EXAMPLES)/replication/replica
 SQLITE_HOST := $(EXAMPLES)/sqlite/host
+SQLITE_EXTENSION := $(EXAMPLES)/sqlite/epochwal_vfs.so
 
 # What the test scripts of C and C++ and the cross-language tests are told.
 TEST_ENV := CC='$(CC)' CXX='$(CXX)' EPOCHWAL_LIB_DIR='$(LIB)' EPOCHWAL_EXAMPLES='$(EXAMPLES)'
@@ -42,6 +43,7 @@ TEST_ENV := CC='$(CC)' CXX='$(CXX)' EPOCHWAL_LIB_DIR='$(LIB)' EPOCHWAL_EXAMPLES=
 help:
 	@echo 'make demo          real SQLite commits, kills, three replicas, and what comes back'
 	@echo 'make sqlite-host   many SQLite databases in one group commit, killed and compared'
+	@echo 'make sqlite-shell  the same in SQLite'"'"'s own shell, where that is installed'
 	@echo 'make test          lint, then all tests: test-rust test-c test-cpp test-install'
 	@echo '                   test-python test-cross'
 	@echo 'make lint          rustfmt, clippy, ruff, mypy, stubtest, pyright'
@@ -128,6 +130,19 @@ examples: $(C_EXAMPLES) $(CPP_EXAMPLES) $(REPLICAS)-c $(REPLICAS)-cpp $(SQLITE_H
 .PHONY: demo
 demo: build/python.stamp $(C_EXAMPLES) $(CPP_EXAMPLES) $(REPLICAS)-c $(REPLICAS)-cpp
 	$(BIN)/python examples/demo/demo.py --examples $(EXAMPLES) $(DEMO_ARGS)
+
+# The same VFS for a program that loads it, such as SQLite's own shell.
+$(SQLITE_EXTENSION): $(wildcard examples/sqlite/extension/*.[ch]) examples/sqlite/vfs.c \
+		examples/sqlite/wal.c examples/sqlite/recover.c $(wildcard examples/sqlite/*.h) \
+		build/sqlite/sqlite3-mt.o build/lib.stamp $(HEADERS)
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_XOPEN_SOURCE=700 $(WARNINGS) $(CFLAGS) -shared -fPIC \
+	    -include examples/sqlite/extension/extension.h $(INCLUDES) -Ibuild/sqlite \
+	    -Iexamples/sqlite $(filter %.c,$^) -o $@ $(LINK)
+
+.PHONY: sqlite-shell
+sqlite-shell: $(SQLITE_EXTENSION)
+	$(PYTHON) examples/sqlite/extension/shell.py --extension $(SQLITE_EXTENSION) $(KILLS)
 
 .PHONY: sqlite-host
 sqlite-host: $(SQLITE_HOST)

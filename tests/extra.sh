@@ -236,6 +236,13 @@ else
 	missing+=("a free-threaded Python (python3.14t)")
 fi
 
+# The host's databases, in a program that is not ours.
+if command -v sqlite3 >/dev/null; then
+	step "SQLite's own shell" make sqlite-shell
+else
+	missing+=("sqlite3, SQLite's own shell")
+fi
+
 for name in "${missing[@]}"; do echo "missing: $name"; done
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

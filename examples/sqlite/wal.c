@@ -51,6 +51,15 @@ static void begin_round(wal_file *wal) {
   wal->handed_over = WAL_HEADER;
   wal->chain[0] = big_endian(wal->bytes + 24);
   wal->chain[1] = big_endian(wal->bytes + 28);
+  wal->marked = 0;
+}
+
+/* SQLite writes the header of a frame by itself, before the page. */
+static void note_mark(wal_file *wal, const unsigned char *frame, size_t at) {
+  if (big_endian(frame + 4) != 0)
+    wal->marked = at;
+  else if (at <= wal->marked)
+    wal->marked = 0;
 }
 
 int wal_write(wal_file *wal, const void *from, size_t n, size_t at) {
@@ -63,6 +72,8 @@ int wal_write(wal_file *wal, const void *from, size_t n, size_t at) {
     wal->len = at + n;
   if (at == 0 && n >= WAL_HEADER)
     begin_round(wal);
+  else if (n == WAL_FRAME_HEADER)
+    note_mark(wal, from, at);
   return 1;
 }
 
@@ -136,6 +147,10 @@ long wal_next(wal_file *wal, wal_mark *mark) {
     }
   }
   return 0;
+}
+
+int wal_mark_is_left(const wal_file *wal) {
+  return wal->marked != 0 && wal->marked >= wal->handed_over;
 }
 
 void wal_done(wal_file *wal, const wal_mark *mark) {

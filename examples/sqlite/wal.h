@@ -22,6 +22,7 @@ typedef struct {
   uint32_t page_size;
   size_t handed_over; /* offset behind the last frame that was handed over */
   uint32_t chain[2];  /* checksum of everything up to there */
+  size_t marked;      /* offset of the last frame written with a commit mark */
   ewal_frame *frames; /* of the transaction that wal_next found */
   size_t frames_room;
 } wal_file;
@@ -44,5 +45,8 @@ typedef struct {
 } wal_mark;
 long wal_next(wal_file *wal, wal_mark *mark);
 void wal_done(wal_file *wal, const wal_mark *mark);
+
+/* Whether a commit mark was written that has not been handed over. */
+int wal_mark_is_left(const wal_file *wal);
 
 #endif

@@ -8,5 +8,5 @@ from pathlib import Path
 for package in json.load(sys.stdin)["packages"]:
     if package["name"] == "libsqlite3-sys":
         sources = Path(package["manifest_path"]).parent / "sqlite3"
-        for name in ("sqlite3.h", "sqlite3.c"):
+        for name in ("sqlite3.h", "sqlite3ext.h", "sqlite3.c"):
             shutil.copyfile(sources / name, Path(sys.argv[1]) / name)
