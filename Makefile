@@ -183,6 +183,7 @@ lint: build/python.stamp
 	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --quiet --features shuttle,sim --all-targets -- -D warnings
 	$(CARGO) clippy --quiet --features loom --lib --tests -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --no-deps --package epochwal
 	cd fuzz && $(CARGO) fmt --check
 	cd benches && $(CARGO) fmt --all --check
 	cd python && $(CARGO) fmt --check

@@ -1190,7 +1190,7 @@ typedef struct {
 // Records in segments. The default.
 #define EWAL_FORMAT_NATIVE 1
 
-// Records in one RDLW file at <data file>.logical.wal, for software that reads
+// Records in one RDLW file at `<data file>.logical.wal`, for software that reads
 // those, with the limits of that format.
 #define EWAL_FORMAT_RDLW 2
 

@@ -56,7 +56,7 @@ pub enum ErrorKind {
     Order = -18,
     /// A lower term than the log has seen.
     Fenced = -19,
-    /// The records asked for are pruned.
+    /// The records asked for are pruned, or lost in a salvage.
     WalRemoved = -20,
     /// The asker is beyond the end of the log.
     Ahead = -21,

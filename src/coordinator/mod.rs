@@ -219,13 +219,15 @@ impl Coordinator {
         self.live()?.flush(timeout)
     }
 
-    /// The epoch that a batch staged now would get.
+    /// The epoch that a batch staged now would get. Never blocks. Fails with
+    /// [`ErrorKind::Closed`], [`ErrorKind::Forked`] and [`ErrorKind::Failed`] alone.
     pub fn current_epoch(&self) -> Result<u64> {
         Ok(self.live()?.staging.current().0)
     }
 
     /// The highest durable epoch; none before the first. After an open it is
-    /// the last one on the disk. Never blocks.
+    /// the last one on the disk. Never blocks. Fails with [`ErrorKind::Closed`] and
+    /// [`ErrorKind::Forked`] alone.
     pub fn durable_epoch(&self) -> Result<Option<u64>> {
         Ok(self.live()?.durable())
     }
@@ -233,13 +235,15 @@ impl Coordinator {
     /// A new eventfd (non-blocking, close-on-exec, the caller's to close) that
     /// becomes readable each time the durable epoch advances, and when the
     /// coordinator fails or closes. Each call gives one of its own, which the
-    /// coordinator keeps a duplicate of until it is closed.
+    /// coordinator keeps a duplicate of until it is closed. [`ErrorKind::Io`] where
+    /// descriptors are exhausted.
     pub fn event_fd(&self) -> Result<OwnedFd> {
         let core = self.live()?;
         core.events.add(|| core.phase() != Phase::Open)
     }
 
     /// Starts a flush of `epoch` on the library's thread; does not block.
+    /// [`ErrorKind::Invalid`] for an epoch that was never handed out.
     pub fn request_flush(&self, epoch: u64) -> Result<()> {
         let core = self.live()?;
         core.check_handed_out(epoch)?;
@@ -252,7 +256,9 @@ impl Coordinator {
     ///
     /// The callback runs exactly once, on a library thread, before the last
     /// close returns. Blocking calls from inside it are
-    /// [`ErrorKind::Deadlock`]. Where this fails it never runs.
+    /// [`ErrorKind::Deadlock`]. Where this fails it never runs:
+    /// [`ErrorKind::Invalid`] for an epoch that was never handed out,
+    /// [`ErrorKind::Failed`], [`ErrorKind::Closed`].
     pub fn on_durable(&self, epoch: u64, callback: DurableFn) -> Result<()> {
         let core = self.live()?;
         core.check_handed_out(epoch)?;

@@ -5,11 +5,11 @@
 //! author; the `header` tool turns them into `include/epochwal.h`.
 //!
 //! Rules that hold for every exported function:
-//! - [`guard`] holds the only place that catches a panic, and every function
+//! - `guard` holds the only place that catches a panic, and every function
 //!   runs inside it;
-//! - out-parameters are zeroed before anything else ([`arg`]);
-//! - structs with a size are read and written through [`struct_size`];
-//! - handles are looked up in a table that readers never lock ([`handle`]);
+//! - out-parameters are zeroed before anything else (`arg`);
+//! - structs with a size are read and written through `struct_size`;
+//! - handles are looked up in a table that readers never lock (`handle`);
 //! - pointers may be unaligned: everything is copied in and out bytewise.
 
 #![allow(non_camel_case_types)]

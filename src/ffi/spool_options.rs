@@ -19,7 +19,7 @@ pub const EWAL_RING_BYTES_OFF: u64 = u64::MAX;
 
 /// Records in segments. The default.
 pub const EWAL_FORMAT_NATIVE: u32 = 1;
-/// Records in one RDLW file at <data file>.logical.wal, for software that reads
+/// Records in one RDLW file at `<data file>.logical.wal`, for software that reads
 /// those, with the limits of that format.
 pub const EWAL_FORMAT_RDLW: u32 = 2;
 

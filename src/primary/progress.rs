@@ -6,25 +6,36 @@ use super::state::Entry;
 
 /// A member of the registry as it is seen from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // named as in the document
 pub struct ReplicaInfo {
+    /// Its name.
     pub id: String,
+    /// Where it is, if it said so.
     pub region: Option<String>,
     /// Of its session; 0 where it has had none since the primary was opened.
     pub generation: u64,
-    /// Milliseconds since the Unix epoch; 0 where it has no session.
+    /// When its session began, in milliseconds since the Unix epoch; 0 where it
+    /// has none.
     pub connected_at_ms: u64,
+    /// When it was seen last, likewise.
     pub last_seen_ms: u64,
+    /// It was seen within `healthy_for`, as of the last look at the limits.
     pub healthy: bool,
+    /// It is being loaded from a snapshot.
     pub rebootstrapping: bool,
     /// Commits may count on it: its slot is valid, and it is not being
     /// rebootstrapped.
     pub counts: bool,
+    /// The LSN through which it was sent records.
     pub sent_lsn: u64,
+    /// The LSN through which it has received.
     pub written_lsn: u64,
+    /// The LSN through which it has on stable storage.
     pub durable_lsn: u64,
+    /// The LSN through which it has applied.
     pub applied_lsn: u64,
+    /// Records that it could not apply, in all.
     pub apply_errors: u64,
+    /// Differences that it has found, in all.
     pub divergences: u64,
 }
 

@@ -5,49 +5,66 @@ use std::collections::VecDeque;
 
 /// Figures of a primary, since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)] // each says what it counts
 pub struct PrimaryStats {
+    /// Slots now.
     pub slots: u64,
+    /// Slots that hold records back.
     pub valid_slots: u64,
+    /// Members of the registry.
     pub replicas: u64,
+    /// Members that were seen of late.
     pub healthy_replicas: u64,
-    /// New slots by registrations, and registrations of known ones.
+    /// Registrations that made a slot.
     pub registrations: u64,
+    /// Registrations of known replicas.
     pub reconnects: u64,
+    /// Acknowledgements taken.
     pub acks: u64,
-    /// Refused acknowledgements: unknown id, older session, beyond the end,
-    /// invalid slot.
+    /// Acknowledgements refused: of an unknown id.
     pub acks_unknown: u64,
+    /// Acknowledgements refused: of an older session.
     pub acks_fenced: u64,
+    /// Acknowledgements refused: beyond the end.
     pub acks_ahead: u64,
+    /// Acknowledgements refused: for a slot that was given up.
     pub acks_invalid: u64,
-    /// Invalidations by cause.
+    /// Slots given up: their records are gone.
     pub invalidated_wal_removed: u64,
+    /// Slots given up: beyond the horizon.
     pub invalidated_horizon: u64,
+    /// Slots given up: not seen for too long.
     pub invalidated_idle: u64,
-    /// Resume plans.
+    /// Resume plans: read on.
     pub resumes_partial: u64,
+    /// Resume plans: give up a tail.
     pub resumes_diverged: u64,
-    /// Full rebootstraps by cause.
+    /// Full rebootstraps: no slot.
     pub rebootstraps_unknown: u64,
+    /// Full rebootstraps: the records are gone.
     pub rebootstraps_wal_removed: u64,
+    /// Full rebootstraps: given up beyond the horizon.
     pub rebootstraps_horizon: u64,
+    /// Full rebootstraps: given up because not seen.
     pub rebootstraps_idle: u64,
-    /// Commit waits by outcome; degraded ones are among those that timed out
-    /// or could not be met.
+    /// Commit waits that reached their policy.
     pub waits_reached: u64,
+    /// Commit waits that did not in time.
     pub waits_timed_out: u64,
+    /// Commit waits that could not.
     pub waits_unmeetable: u64,
+    /// Of these two, those that counted all the same.
     pub waits_degraded: u64,
-    /// Commit waits that have not ended.
+    /// Commit waits that sleep now.
     pub waiting: u64,
-    /// Saves of the slot store (each a write and a sync), their bytes, and how
-    /// many of them wrote a new file.
+    /// Saves of the slot store, each a write and a sync.
     pub saves: u64,
+    /// Their bytes.
     pub save_bytes: u64,
+    /// Of the saves, those that wrote a new file.
     pub compactions: u64,
     /// Saves that found no space, and were or will be tried again.
     pub saves_without_space: u64,
+    /// Prunes.
     pub prunes: u64,
 }
 

@@ -42,5 +42,6 @@ pub(crate) use waiters::WaitWord;
 
 use crate::error::Result;
 
-/// What [`Sequencer::add_callback`] calls: the epoch, and how it went.
+/// What [`Coordinator::on_durable`](crate::Coordinator::on_durable) calls: the epoch,
+/// and how it went.
 pub type DurableFn = Box<dyn FnOnce(u64, Result<()>) + Send>;

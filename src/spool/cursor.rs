@@ -44,9 +44,9 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next records: as [`Spool::read_since`], but waits until there is one.
-    /// [`ErrorKind::Diverged`] where the last record that it gave was cut off
-    /// since ([`Error::lsn`] is the last that is left).
-    /// [`ErrorKind::Timeout`] where none came in time; the cursor stays where it
+    /// [`ErrorKind::Diverged`](crate::ErrorKind::Diverged) where the last record that it gave was cut off
+    /// since ([`Error::lsn`](crate::Error::lsn) is the last that is left).
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) where none came in time; the cursor stays where it
     /// is after any error.
     pub fn next_batch(
         &mut self,

@@ -102,8 +102,8 @@ impl Appender {
     ///
     /// After an error none of it is in the file, or nothing can be added any
     /// more: a failed or short write is cut back, and that synced, before
-    /// anything else is written. A failed sync is final
-    /// ([`Error::is_lasting`]): the run may be there after the next open, or not.
+    /// anything else is written. A failed sync is final: the run may be there
+    /// after the next open, or not.
     pub fn append(&mut self, run: &[u8]) -> Result<u64> {
         self.make_ready()?;
         let start = self.end;
