@@ -28,9 +28,11 @@ impl Primary {
     /// saved a little later: at the latest after the save interval, and before
     /// a prune that relies on it.
     ///
-    /// Refused, and without effect: from an unknown id (not found), from any
-    /// session but the newest (fenced), beyond the durable end of the log
-    /// (ahead), for a slot that was invalidated (WAL removed).
+    /// Never blocks. Refused, and without effect: [`ErrorKind::NotFound`] for an id
+    /// that is not registered, [`ErrorKind::Fenced`] for any session but the
+    /// newest, [`ErrorKind::Ahead`] beyond the durable end of the log
+    /// ([`Error::lsn`] is the end), [`ErrorKind::WalRemoved`] for a slot that was
+    /// given up.
     pub fn ack(&self, id: &str, generation: u64, ack: &Ack) -> Result<()> {
         self.0.ack(id, generation, ack)
     }

@@ -79,6 +79,11 @@ pub struct Parts {
 
 /// Slots and replicas over a log. May be used from any number of threads.
 ///
+/// Every method that gives a `Result` may answer [`ErrorKind::Closed`],
+/// [`ErrorKind::Forked`] and, once the slot store has failed,
+/// [`ErrorKind::Failed`]; one that blocks on the disk also [`ErrorKind::Io`] and
+/// [`ErrorKind::NoSpace`]. What is said of a method's errors is what comes beside.
+///
 /// A slot store that can't be read is an error of the open, and one that can't
 /// be written any more an error of all that relies on it: starting without
 /// slots, or acknowledging what is not kept, would let the log prune what
@@ -184,7 +189,11 @@ impl Primary {
         Ok(primary)
     }
 
-    /// Saves what is not saved yet, and closes. Whoever waits is told.
+    /// Saves what is not saved yet, and closes its spool too. Whoever waits is
+    /// told. Blocks on the disk.
+    ///
+    /// [`ErrorKind::Closed`]: it was closed already. Any other error: it is closed,
+    /// and the message says what is not durable.
     pub fn close(&self) -> Result<()> {
         self.close_within(None)
     }

@@ -61,7 +61,8 @@ pub struct Progress {
 }
 
 impl Primary {
-    /// The members of the registry, by id.
+    /// The members of the registry, by id, as they were at one moment. Never
+    /// blocks.
     pub fn replicas(&self) -> Vec<ReplicaInfo> {
         let state = self.0.state.lock();
         let mut replicas: Vec<_> = state.entries().filter_map(|(_, e)| info(e)).collect();

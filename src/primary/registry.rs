@@ -22,7 +22,11 @@ impl Primary {
     /// Registers a replica, or connects it again: it keeps its slot and its
     /// progress, and its older session ends. A new one pins the end of the
     /// log. Without a region it keeps the one it has. Blocks on the disk where
-    /// the replica is new.
+    /// the replica is new, or has changed.
+    ///
+    /// [`ErrorKind::Invalid`] for a name that is empty, above 255 bytes or has a
+    /// control character, [`ErrorKind::TooLarge`] above
+    /// [`PrimaryOptions::max_slots`](super::PrimaryOptions::max_slots).
     pub fn register(&self, id: &str, region: Option<&str>) -> Result<Registration> {
         self.0.register(id, region, true)
     }
@@ -34,23 +38,29 @@ impl Primary {
 
     /// Takes a replica from the registry and ends its session. Its slot stays,
     /// and holds back what it held, unless it is a temporary one. Blocks on
-    /// the disk.
+    /// the disk. [`ErrorKind::NotFound`] where it is not registered.
     pub fn unregister(&self, id: &str) -> Result<()> {
         self.0.unregister(id)
     }
 
     /// Notes that a replica is being loaded from a snapshot, or not any more.
     /// Commits don't count on one that is. Blocks on the disk.
+    /// [`ErrorKind::NotFound`] where it is not registered.
     pub fn set_rebootstrapping(&self, id: &str, rebootstrapping: bool) -> Result<()> {
         self.0.set_rebootstrapping(id, rebootstrapping)
     }
 
-    /// Notes that a replica was sent records up to an LSN.
+    /// Notes that a replica was sent records up to an LSN. Never blocks.
+    ///
+    /// [`ErrorKind::NotFound`] where it is not registered, [`ErrorKind::Fenced`] for
+    /// any session but the newest, [`ErrorKind::Ahead`] beyond the end
+    /// ([`Error::lsn`] is the end).
     pub fn note_pull(&self, id: &str, generation: u64, sent_lsn: u64) -> Result<()> {
         self.0.seen(id, generation, sent_lsn)
     }
 
-    /// Notes that a replica was heard of.
+    /// Notes that a replica was heard of. Never blocks. Errors as
+    /// [`Primary::note_pull`].
     pub fn touch(&self, id: &str, generation: u64) -> Result<()> {
         self.0.seen(id, generation, 0)
     }

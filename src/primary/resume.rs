@@ -75,7 +75,8 @@ impl Primary {
     /// It goes on from its slot where that is further than what it asks for;
     /// not so while it is being rebootstrapped, nor where the slot is only what
     /// a registration pinned, because then nobody has said that it has what
-    /// lies below.
+    /// lies below. Never blocks. An id without a slot is no error: it is told to
+    /// be loaded from a snapshot.
     pub fn plan_resume(&self, id: &str, since_lsn: u64, term: u64) -> Result<Resume> {
         self.0.check_fork()?;
         let resume = self.0.plan_resume(id, since_lsn, term)?;

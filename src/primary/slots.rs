@@ -11,13 +11,18 @@ use crate::format::slot_journal::{FrameKind, FrameWriter};
 impl Primary {
     /// Makes a slot at an LSN, or at the end of the log; a temporary one is
     /// not saved, and is gone when its replica unregisters or the primary
-    /// closes. Refused below the first available LSN and beyond the end.
-    /// Blocks on the disk.
+    /// closes. Blocks on the disk.
+    ///
+    /// [`ErrorKind::Exists`]; [`ErrorKind::WalRemoved`] below the first LSN that can
+    /// be read, [`ErrorKind::Ahead`] beyond the end ([`Error::lsn`] is that LSN);
+    /// [`ErrorKind::Invalid`] and [`ErrorKind::TooLarge`] as
+    /// [`Primary::register`].
     pub fn slot_create(&self, id: &str, lsn: Option<u64>, temporary: bool) -> Result<()> {
         self.0.slot_create(id, lsn, temporary)
     }
 
-    /// Drops a slot, and its replica from the registry. Blocks on the disk.
+    /// Drops a slot, and its replica from the registry: what it held back may be
+    /// pruned. Blocks on the disk. [`ErrorKind::NotFound`] where there is none.
     pub fn slot_drop(&self, id: &str) -> Result<()> {
         self.0.slot_drop(id)
     }
@@ -26,11 +31,15 @@ impl Primary {
     /// everything up to `lsn` (none: the end of the log); what it acknowledged
     /// before counts no more. A slot that is valid can't be set back: drop it,
     /// and make it again. Blocks on the disk.
+    ///
+    /// [`ErrorKind::NotFound`]; [`ErrorKind::Order`] for a valid slot above `lsn`
+    /// ([`Error::lsn`] is where it stands), [`ErrorKind::WalRemoved`] and
+    /// [`ErrorKind::Ahead`] as [`Primary::slot_create`].
     pub fn slot_reset(&self, id: &str, lsn: Option<u64>) -> Result<()> {
         self.0.slot_reset(id, lsn)
     }
 
-    /// All slots, by id.
+    /// All slots, by id, as they were at one moment. Never blocks.
     pub fn slots(&self) -> Vec<SlotInfo> {
         let bounds = self.0.wal.bounds();
         let state = self.0.state.lock();
@@ -41,7 +50,7 @@ impl Primary {
         slots
     }
 
-    /// One slot.
+    /// One slot. Never blocks. [`ErrorKind::NotFound`] where there is none.
     pub fn slot(&self, id: &str) -> Result<SlotInfo> {
         let bounds = self.0.wal.bounds();
         let state = self.0.state.lock();

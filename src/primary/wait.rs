@@ -39,7 +39,9 @@ pub struct AckResult {
 impl Primary {
     /// Waits until the policy's replicas have `lsn`, or it is known that they
     /// can't, or the time is up (none: for ever; zero: a look). What it calls
-    /// reached is kept durably first: the log is never cut below it.
+    /// reached is kept durably first: the log is never cut below it. That the
+    /// policy is not met is no error: see [`AckResult::ok`].
+    /// [`ErrorKind::Invalid`] for a policy that no replicas could ever meet.
     pub fn wait_acks(
         &self,
         lsn: u64,
