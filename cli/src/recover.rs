@@ -5,10 +5,11 @@ use crate::args::RecoverArgs;
 use crate::exit::{Exit, Failure};
 use crate::progress::{Log, Progress};
 use crate::show;
-use epochwal::RecoveryOptions;
 use epochwal::recovery::recover_into_file_on;
+use epochwal::{Error, ErrorKind, Recovery, RecoveryOptions};
 use serde_json::{Value, json};
 use std::io::Write;
+use std::path::Path;
 
 pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<Exit, Failure> {
     advice::expect_pages(&args.db)?;
@@ -21,7 +22,7 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<Exit, Failure> {
     let progress = Progress::reading(Log::Pages, &args.db, 2);
     let (disk, target) = (progress.disk(), &args.target);
     let report = recover_into_file_on(disk, &args.db, target, args.page_size, &options)
-        .map_err(|e| advice::on_pages(&args.db, e))?;
+        .map_err(|e| failure(&args.db, e))?;
     progress.done();
     if args.json {
         let mut document = json!({
@@ -47,4 +48,21 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<Exit, Failure> {
         show::write_suspects(&report.suspects, out)?;
     }
     Ok(Exit::Clean)
+}
+
+/// With what to type instead, where an argument does not fit the log.
+fn failure(db: &Path, error: Error) -> Failure {
+    let advice = match (error.kind(), error.path(), page_size(db)) {
+        (ErrorKind::Invalid, Some(_), _) => "give another target".to_owned(),
+        (ErrorKind::Invalid, None, Some(size)) => format!("give --page-size {size}"),
+        _ => return advice::on_pages(db, error),
+    };
+    Failure::Advised(error, advice)
+}
+
+/// That of the first page in the log.
+fn page_size(db: &Path) -> Option<usize> {
+    let mut recovery = Recovery::open(db, &RecoveryOptions::default()).ok()?;
+    let batch = recovery.next_batch().ok()??;
+    batch.frames.first().map(|frame| frame.data.len())
 }

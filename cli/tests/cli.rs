@@ -596,3 +596,19 @@ fn the_exit_code_is_the_verdict_also_where_nobody_reads() {
     flip(&segment, group_offset(&segment, 2) + 188);
     expect(2);
 }
+
+#[test]
+fn an_argument_that_does_not_fit_the_log_is_answered_with_one_that_does() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let db = clean_log(dir.path());
+    let target = dir.path().join("out.db");
+    let output = tool(&[&"recover", &db, &target, &"--page-size", &"4096"]);
+    expect_code(&output, 4);
+    expect_advice(&output, "give --page-size 512");
+    assert!(!target.exists());
+    let own = only_segment(&db);
+    let output = tool(&[&"recover", &db, &own, &"--page-size", &"512"]);
+    expect_code(&output, 4);
+    expect_advice(&output, "give another target");
+    expect_code(&tool(&[&"verify", &db]), 0);
+}
