@@ -66,6 +66,19 @@ layout() {
     "$scratch/layout-c" | diff tests/c/layout.txt - &&
     "$scratch/layout-rust" | diff tests/c/layout.txt -
 }
+# Each function says these four things, each in a paragraph.
+four_paragraphs() {
+  awk '
+    /^\/\/ (Ownership|Threads|Blocking|Errors)(:|,)/ { said[$2] = 1 }
+    /^[a-z].*[ *]ewal_[a-z_]+\(/ {
+      if (!("Ownership:" in said && "Threads:" in said && "Blocking:" in said &&
+            ("Errors:" in said || "Errors," in said))) { print; bad = 1 }
+      delete said
+      functions++
+    }
+    END { exit bad || functions != symbols }' \
+    symbols="$(wc -l <tests/c/exported-symbols.txt)" include/epochwal.h
+}
 # The wheel has that of its crate, and the .pc file that of the library's.
 one_version() {
   sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml cli/Cargo.toml python/Cargo.toml >"$scratch/versions"
@@ -129,6 +142,7 @@ if [ -z "${EWAL_TESTS-}${EWAL_LIBRARY-}" ]; then
   check exported_symbols_are_the_committed_ones exported
   check no_wrong_design_can_be_switched_on no_wrong_designs
   check structs_are_laid_out_as_committed layout
+  check each_function_says_four_things four_paragraphs
   check soname_and_nodelete soname
   check needs_the_c_library_alone needed
   check all_have_one_version one_version
