@@ -154,7 +154,7 @@ static void closed_handles_are_told(void) {
 static bool is_told(const function *f) {
   if (f->kind == SPOOL || f->kind == PRIMARY)
     return true;
-  if (f->kind == NO_HANDLE || f->kind == RECOVERY || f->kind == RECORDS)
+  if (f->kind == NO_HANDLE || f->kind == RECORDS)
     return false;
   return (f->kind == COORDINATOR || !ends(f)) && f->zero(id[f->kind], NULL, NULL) != EWAL_E_INVALID;
 }
