@@ -190,13 +190,13 @@ if command -v valgrind >/dev/null; then
 	leaks="--leak-check=full --errors-for-leak-kinds=definite,indirect,possible"
 	step "valgrind, C" env EWAL_LIGHT=1 EWAL_UNDER="$under $leaks" \
 		EWAL_LIBRARY="$plain" \
-		EWAL_TESTS="test_every_function test_abi test_commit_recover test_guard test_signals test_threads \
+		EWAL_TESTS="test_abi test_commit_recover test_guard test_signals test_threads \
 			test_spool_abi test_primary test_primary_abi test_faults" \
 		tests/c/run.sh
 	# A child has lost what only its parent's threads still knew.
 	step "valgrind, C that forks" env EWAL_LIGHT=1 EWAL_UNDER="$under" \
 		EWAL_LIBRARY="$plain" \
-		EWAL_TESTS="test_fork test_processes test_spool test_spool_rdlw test_spool_reader" \
+		EWAL_TESTS="test_every_function test_fork test_processes test_spool test_spool_rdlw test_spool_reader" \
 		tests/c/run.sh
 	step "valgrind, C++" env EWAL_UNDER="$under $leaks" EWAL_STANDARDS=17 \
 		EWAL_LIBRARY="$plain" tests/cpp/run.sh

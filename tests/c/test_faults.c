@@ -119,6 +119,7 @@ static void after_a_sync_that_failed_the_outcome_is_unknown(void) {
 
 static ewal_spool_options spool_by_hand(void) {
   ewal_spool_options options = EWAL_SPOOL_OPTIONS_INIT;
+  options.flush_interval_ns = UINT64_C(3600) * 1000 * 1000 * 1000;
   options.sync_style = EWAL_SYNC_STYLE_BUFFERED;
   return options;
 }
@@ -144,13 +145,17 @@ static void a_spool_on_a_full_disk_keeps_what_waits(void) {
   ewal_spool_options options = spool_by_hand();
   ewal_error error = EWAL_ERROR_INIT;
   ewal_spool spool = open_spool("full-spool", &options);
+  ewal_status status;
   EXPECT(EWAL_OK, append_one(spool, 1, &error), &error);
   atomic_store(&write_fails, ENOSPC);
   EXPECT(EWAL_E_NO_SPACE, append_one(spool, 2, &error), &error);
   CHECK(error.os_errno == ENOSPC && error.staged_epoch > 0);
   CHECK(readable(spool) == 1);
   heal();
-  EXPECT(EWAL_OK, ewal_spool_flush(spool, -1, &error), &error);
+  /* A try of the library's own, begun before, may be told of first. */
+  while ((status = ewal_spool_flush(spool, -1, &error)) == EWAL_E_NO_SPACE)
+    ;
+  EXPECT(EWAL_OK, status, &error);
   CHECK(readable(spool) == 2);
   EXPECT(EWAL_OK, append_one(spool, 3, &error), &error);
   close_spool(spool);
@@ -191,9 +196,10 @@ static void a_primary_whose_slots_can_not_be_saved_says_so(void) {
   ewal_primary primary = open_primary("slots", NULL);
   ewal_registration a = join(primary, "a", NULL);
   fill(primary, 2);
+  atomic_store(&write_fails, ENOSPC);
+  /* In force at once, and saved later. */
   EXPECT(EWAL_OK, has(primary, "a", a.generation, 1, &error), &error);
   /* A slot that is not on the disk is none: it may be asked for again. */
-  atomic_store(&write_fails, ENOSPC);
   EXPECT(EWAL_E_NO_SPACE, ewal_primary_register(primary, "b", NULL, NULL, &error), &error);
   EXPECT(EWAL_E_NO_SPACE, ewal_primary_save(primary, &error), &error);
   CHECK(error.os_errno == ENOSPC);

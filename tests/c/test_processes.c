@@ -232,7 +232,10 @@ static void a_spool_without_descriptors_says_so_and_heals(void) {
     if (status != EWAL_OK) {
       CHECK(error.os_errno == EMFILE && error.staged_epoch > 0);
       refused++;
-      EXPECT(EWAL_OK, ewal_spool_flush(spool, -1, &error), &error);
+      /* A try of the library's own, begun before, may be told of first. */
+      while ((status = ewal_spool_flush(spool, -1, &error)) == EWAL_E_IO)
+        CHECK(error.os_errno == EMFILE);
+      EXPECT(EWAL_OK, status, &error);
     }
   }
   CHECK(refused > 0);
