@@ -77,7 +77,7 @@ fn item(index: usize, given: &Bound<'_, PyAny>) -> PyResult<Item> {
     Ok(Item {
         page_number: number(index, "page", &page)?,
         db_size_if_commit,
-        data: Bytes::of(&data, || format!("frames[{index}] data"))?,
+        data: Bytes::of(&data, || format!("frames[{index}].data"))?,
     })
 }
 
@@ -85,7 +85,7 @@ fn item(index: usize, given: &Bound<'_, PyAny>) -> PyResult<Item> {
 fn number(index: usize, part: &str, given: &Bound<'_, PyAny>) -> PyResult<u32> {
     match given.extract::<u32>() {
         Ok(value) => Ok(value),
-        Err(_) => unsigned32(&format!("frames[{index}] {part}"), given),
+        Err(_) => unsigned32(&format!("frames[{index}].{part}"), given),
     }
 }
 

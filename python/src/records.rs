@@ -86,7 +86,7 @@ fn item(index: usize, given: &Bound<'_, PyAny>) -> PyResult<Given> {
         let given = tuple.get_item(part)?;
         match given.extract::<u64>() {
             Ok(value) => Ok(value),
-            Err(_) => unsigned(&format!("records[{index}] {name}"), &given, u64::MAX),
+            Err(_) => unsigned(&format!("records[{index}].{name}"), &given, u64::MAX),
         }
     };
     let timestamp_ms = match parts == 4 && !tuple.get_item(3)?.is_none() {
@@ -97,7 +97,7 @@ fn item(index: usize, given: &Bound<'_, PyAny>) -> PyResult<Given> {
         term: number(0, "term")?,
         lsn: number(1, "lsn")?,
         timestamp_ms,
-        payload: Bytes::of(&tuple.get_item(2)?, || format!("records[{index}] payload"))?,
+        payload: Bytes::of(&tuple.get_item(2)?, || format!("records[{index}].payload"))?,
     })
 }
 

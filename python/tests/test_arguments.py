@@ -94,14 +94,14 @@ def test_a_released_memoryview_is_refused(wal: Coordinator) -> None:
         ([(0, b"x")], epochwal.InvalidError, "page"),
         ([(1, b"")], epochwal.InvalidError, "1"),
         ([(1, bytes(65537))], ValueError, "65536"),
-        ([(-1, b"x")], epochwal.InvalidError, r"frames\[0\] page: -1"),
-        ([(1 << 32, b"x")], epochwal.InvalidError, r"frames\[0\] page: 4294967296"),
-        ([(1, b"x", -2)], epochwal.InvalidError, r"frames\[0\] db_size: -2"),
-        ([(1, b"x"), ("1", b"x")], TypeError, r"frames\[1\] page: .*'str'"),
-        ([(1, b"x"), (1.0, b"x")], TypeError, r"frames\[1\] page: .*'float'"),
-        ([(1, "x")], TypeError, r"frames\[0\] data: .*bytes-like.*'str'"),
-        ([(1, None)], TypeError, r"frames\[0\] data: .*'NoneType'"),
-        ([(1, b"x", None)], TypeError, r"frames\[0\] db_size"),
+        ([(-1, b"x")], epochwal.InvalidError, r"frames\[0\].page: -1"),
+        ([(1 << 32, b"x")], epochwal.InvalidError, r"frames\[0\].page: 4294967296"),
+        ([(1, b"x", -2)], epochwal.InvalidError, r"frames\[0\].db_size: -2"),
+        ([(1, b"x"), ("1", b"x")], TypeError, r"frames\[1\].page: .*'str'"),
+        ([(1, b"x"), (1.0, b"x")], TypeError, r"frames\[1\].page: .*'float'"),
+        ([(1, "x")], TypeError, r"frames\[0\].data: .*bytes-like.*'str'"),
+        ([(1, None)], TypeError, r"frames\[0\].data: .*'NoneType'"),
+        ([(1, b"x", None)], TypeError, r"frames\[0\].db_size"),
         ([(1,)], TypeError, r"frames\[0\]: 1 parts"),
         ([(1, b"x", 1, 1)], TypeError, r"frames\[0\]: 4 parts"),
         ([b"xy"], TypeError, r"frames\[0\]: .*tuple.*'bytes'"),
@@ -285,6 +285,7 @@ def calls(db: Path) -> Iterator[tuple[Callable[..., object], dict[str, Any], str
     """Give every public call, arguments for it, and the name of one of them."""
     spool = epochwal.Spool(db)
     objects: list[Any] = [Coordinator(db), spool, spool.cursor(0), epochwal.Primary(None)]
+    objects.append(epochwal.SpoolReader(db))
     for it in [epochwal, *objects]:
         ticket: Any = epochwal.SpoolTicket(1, 1, 1) if it is spool else 1
         good = GOOD | {"path": db, "target": db, "ticket": ticket}

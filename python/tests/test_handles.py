@@ -23,7 +23,7 @@ def handles(db: Path) -> list[object]:
     wal, spool, primary = epochwal.Coordinator(db), epochwal.Spool(db), epochwal.Primary(None)
     watch, cursor, recovery = primary.watch_acks(1), spool.cursor(0), epochwal.recover(db)
     reader = epochwal.SpoolReader(db)
-    return [watch, wal, cursor, primary, recovery, spool, reader, primary.spool]
+    return [watch, wal, cursor, primary, recovery, reader, spool, primary.spool]
 
 
 def test_every_class_is_in_the_table() -> None:
@@ -97,7 +97,7 @@ def test_a_childs_copy_answers_nothing(db: Path) -> None:
             os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         # The parent's go on.
-        watch, wal, cursor, primary, recovery, spool, reader, _ = made
+        watch, wal, cursor, primary, recovery, reader, spool, _ = made
         assert list(recovery) == list(reader) == []
         wal.commit([(1, b"x")], txn_id=1, commit_seq=1)
         spool.append(term=1, lsn=1, payload=b"x")

@@ -259,6 +259,7 @@ OTHERS = {
         "watch_acks",
     },
     "Recovery": {"close"},
+    "SpoolReader": {"close", "next_batch"},
     "AckWatch": {"close", "decided", "finish"},
 }
 
