@@ -55,6 +55,7 @@ help:
 	@echo 'make counts        instructions of the main paths beside their baseline'
 	@echo 'make header        regenerate include/epochwal.h'
 	@echo 'make doxygen       the reference of the C and C++ headers, into build/doxygen/html'
+	@echo 'make stubs         copy the docstrings of the Python module to its stub'
 	@echo 'make install       PREFIX=$(PREFIX) LIBDIR=$(LIBDIR) DESTDIR=$(DESTDIR)'
 	@echo 'make uninstall     takes that away again'
 	@echo 'make check-extra   clang, sanitizers, valgrind, Miri, doxygen, where they are present'
@@ -206,6 +207,10 @@ lint: build/python.stamp
 .PHONY: header
 header:
 	$(CARGO) run --quiet -p header
+
+.PHONY: stubs
+stubs: build/python.stamp
+	$(BIN)/python python/tests/stub_docs.py
 
 # A public name without a text is an error.
 .PHONY: doxygen

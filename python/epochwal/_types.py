@@ -173,6 +173,7 @@ class SpoolTicket(NamedTuple):
     """What submitted records were given: what to wait for.
 
     epoch: the epoch that they become durable with; 0 in memory
+    first_lsn: of the first record, and last_lsn of the last
     """
 
     epoch: int
@@ -406,7 +407,13 @@ class Event(NamedTuple):
 
 
 class Latency(TypedDict):
-    """Percentiles of a latency, in nanoseconds."""
+    """How long something took, in nanoseconds.
+
+    count: how many were measured
+    sum: all of them together
+    p50, p90, p99, p999: percentiles; p50 is the median
+    max: the longest
+    """
 
     count: int
     sum: int
@@ -418,7 +425,39 @@ class Latency(TypedDict):
 
 
 class Stats(TypedDict):
-    """A log's figures; counters count since it was opened."""
+    """A log's figures; counters count since it was opened.
+
+    batches: batches staged; of a spool, runs of records
+    frames: page images staged; of a spool, records
+    bytes: page bytes, or payload, staged
+    epochs: epochs made durable; batches to this is how many shared a sync
+    groups: groups written
+    group_bytes: bytes written for them
+    syncs: syncs of groups; 0 without syncs
+    spills: batches that went beyond their lane's buffer_capacity
+    oversize: batches larger than a lane, which take an epoch of their own
+    contended: submits that found their lane taken; if fast, raise slot_count
+    blocked: submits that waited for room
+    refused: submits refused for want of room
+    retries: writes taken up again, most for want of space
+    failures: flushes that failed for good
+    checkpoints: checkpoints, or prunes
+    current_epoch: what is staged now gets this one
+    durable_epoch: the last durable one
+    checkpoint_epoch: the last one checkpointed, or pruned
+    segments_in_use: files with live epochs
+    segments_free: files prepared, that wait for use
+    log_bytes: of groups in live segments: what a recovery reads
+    max_log_bytes: the limit of it; 0 for none
+    memory_bytes: staged, or in flight
+    max_memory: the limit of it
+    sync_style: how groups reach the disk
+    lanes: slot_count
+    lanes_in_use: held by a living thread
+    backlog: for each lane, frames staged and not sealed yet
+    wait: from the call of a wait that had to wait, to its return
+    flush: from the start of a group's write to its durability
+    """
 
     batches: int
     frames: int
@@ -453,7 +492,7 @@ class Stats(TypedDict):
 
 
 class Options(TypedDict, total=False):
-    """The keywords of a coordinator."""
+    """The keywords of a coordinator; ``epochwal.Coordinator`` says what each does."""
 
     slot_count: int | None
     epoch_interval: float | Literal["off"] | None
@@ -474,7 +513,7 @@ class Options(TypedDict, total=False):
 
 
 class SpoolOptions(TypedDict, total=False):
-    """The keywords of a spool."""
+    """The keywords of a spool; ``epochwal.Spool`` says what each does."""
 
     max_payload: int | None
     ring_bytes: int | None
@@ -493,7 +532,7 @@ class SpoolOptions(TypedDict, total=False):
 
 
 class PrimaryOptions(SpoolOptions, total=False):
-    """The keywords of a primary: those of its spool, and these."""
+    """The keywords of a primary; ``epochwal.Primary`` says what each does."""
 
     healthy_for: float | None
     horizon_lsns: int | Literal["off"] | None
@@ -506,7 +545,39 @@ class PrimaryOptions(SpoolOptions, total=False):
 
 
 class PrimaryStats(TypedDict):
-    """A primary's figures; counters count since it was opened."""
+    """A primary's figures; counters count since it was opened.
+
+    slots: slots now
+    valid_slots: those that hold records back
+    replicas: members of the registry
+    healthy_replicas: those seen within healthy_for
+    registrations: registrations that made a slot
+    reconnects: registrations of known replicas
+    acks: acknowledgements taken
+    acks_unknown: refused: no such id
+    acks_fenced: refused: of an older session
+    acks_ahead: refused: beyond the end
+    acks_invalid: refused: the slot was given up
+    invalidated_wal_removed: slots given up: their records are gone
+    invalidated_horizon: slots given up: they held back more than the horizon
+    invalidated_idle: slots given up: not seen for idle_timeout
+    resumes_partial: replicas told to read on
+    resumes_diverged: replicas told to give up a tail
+    rebootstraps_unknown: replicas to be loaded anew: no slot
+    rebootstraps_wal_removed: the same: records gone
+    rebootstraps_horizon: the same: given up beyond the horizon
+    rebootstraps_idle: the same: given up because not seen
+    waits_reached: commits that reached their policy
+    waits_timed_out: commits that did not in time
+    waits_unmeetable: commits whose policy names more replicas than there are
+    waits_degraded: of these two, those that counted all the same
+    waiting: commits that wait now
+    saves: saves of the slot store, each a write and a sync
+    save_bytes: bytes of them
+    compactions: saves that wrote a new file
+    saves_without_space: saves that found no space; they are tried again
+    prunes: prunes
+    """
 
     slots: int
     valid_slots: int

@@ -30,7 +30,8 @@ const LARGE: usize = 64 << 10;
 /// Threads submit the page frames of their transactions; whatever is staged
 /// reaches the disk as one group with one sync; committers wait for their
 /// epoch. Every method may be called from any thread, and lets other threads
-/// run while it waits. Ctrl-C ends a wait.
+/// run while it waits. Ctrl-C ends a wait. timeout is in seconds: None waits for
+/// ever, 0 polls.
 ///
 /// >>> page = bytes(4096)    # or whatever has its bytes in one piece
 /// >>> with Coordinator("app.db") as wal:
@@ -45,7 +46,7 @@ const LARGE: usize = 64 << 10;
 /// epoch_interval=0.01          seconds that a batch waits at most when nobody
 ///                              waits for it; "off": until somebody does
 /// buffer_capacity=4 MiB        bytes per lane
-/// overflow_policy="spill"             a full lane: "spill", "block", "refuse"
+/// overflow_policy="spill"      a full lane: "spill", "block", "refuse"
 /// block_timeout=10.0           seconds that a submit waits for room
 /// max_memory=256 MiB           over all lanes and groups in flight
 /// max_batch_bytes=64 MiB       a larger batch is refused
@@ -149,8 +150,10 @@ impl Coordinator {
     /// above. metadata is up to 64 KiB of the caller's own, kept with the
     /// batch.
     ///
-    /// Raises BusyError where there is no room, NoSpaceError past
-    /// max_log_bytes: nothing was kept then.
+    /// It waits for room alone, as overflow_policy says, and a batch larger than
+    /// a lane for its turn, up to block_timeout. Raises BusyError where there is
+    /// no room, NoSpaceError past max_log_bytes, InvalidError and TooLargeError,
+    /// which name the part: nothing was kept then.
     #[pyo3(signature = (frames, *, txn_id, commit_seq=0, txn_epoch=0, metadata=None))]
     #[pyo3(text_signature = "($self, frames, *, txn_id, commit_seq=0, txn_epoch=0, metadata=b'')")]
     fn submit<'py>(
@@ -248,7 +251,7 @@ impl Coordinator {
 
     /// Makes everything durable that is staged now, and returns the epoch it
     /// waited for: the durable one where nothing was staged, 0 where there is
-    /// none yet.
+    /// none yet. Raises what wait does.
     #[pyo3(signature = (timeout=None))]
     fn flush(
         &self,
@@ -279,7 +282,7 @@ impl Coordinator {
     /// The caller's word that the pages of all epochs up to this one (or a
     /// ticket's) are safe in the database file: their segments are reused.
     /// Raises InvalidError beyond the durable epoch; below the last
-    /// checkpoint it does nothing.
+    /// checkpoint it does nothing. It writes and syncs a block.
     fn checkpoint(
         &self,
         py: Python<'_>,

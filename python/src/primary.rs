@@ -41,7 +41,8 @@ use crate::waiting::{self, Ended};
 /// restart LSN is pruned. One that holds back too much or is not heard of for
 /// too long is invalidated, and its replica must begin anew. Every method may be
 /// called from any thread, and lets other threads run while it waits. Ctrl-C
-/// ends a wait. A path of None is a primary in memory, of which nothing stays.
+/// ends a wait. timeout is in seconds: None waits for ever, 0 polls. A path of
+/// None is a primary in memory, of which nothing stays.
 ///
 /// Its options are those of Spool, and these; one left out, None or 0 is at its
 /// default:

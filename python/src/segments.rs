@@ -52,6 +52,7 @@ fn describe<'py>(py: Python<'py>, segment: &SegmentInfo) -> PyResult<Bound<'py, 
 
 /// Deletes every segment of the log, under the writer's lock, and returns how
 /// many there were. For a caller who has recovered and synced by itself.
+/// Raises LockedError while a writer lives.
 #[pyfunction]
 pub(crate) fn cleanup_segments(
     py: Python<'_>,

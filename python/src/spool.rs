@@ -214,7 +214,9 @@ impl Spool {
     }
 
     /// Stages a record and returns its SpoolTicket. The bytes are taken before
-    /// submit returns.
+    /// submit returns. It waits where memory is full, and with more than 4 MiB
+    /// for its turn, up to block_timeout. Raises what append does, but for what
+    /// has a ticket.
     #[pyo3(signature = (*, term, lsn, payload, timestamp_ms=0))]
     #[pyo3(text_signature = "($self, *, term, lsn, payload, timestamp_ms=None)")]
     fn submit<'py>(
@@ -238,7 +240,9 @@ impl Spool {
         self.submit_all(py, &GivenRecord::several(records)?)
     }
 
-    /// Waits until what the ticket is for is durable.
+    /// Waits until what the ticket is for is durable. Raises Timeout (it is still
+    /// pending), NoSpaceError (pending, until space returns), OutcomeUnknownError,
+    /// FailedError (it will never be durable), ClosedError.
     #[pyo3(signature = (ticket, timeout=None))]
     fn wait<'py>(
         &self,
@@ -252,7 +256,8 @@ impl Spool {
         })
     }
 
-    /// Whether what the ticket is for is durable, without waiting.
+    /// Whether what the ticket is for is durable, without waiting. Raises what
+    /// wait would, but for the timeout.
     fn poll<'py>(&self, py: Python<'py>, ticket: &Bound<'py, PyAny>) -> PyResult<bool> {
         let ticket = ticket_of(ticket)?;
         self.run(py, |core| match core.wait(ticket, Some(Duration::ZERO)) {
@@ -268,7 +273,7 @@ impl Spool {
         self.run(py, |core| Ok(core.request_flush(ticket)?))
     }
 
-    /// Makes everything durable that is staged now.
+    /// Makes everything durable that is staged now. Raises what wait does.
     #[pyo3(signature = (timeout=None))]
     fn flush(
         &self,
@@ -319,7 +324,8 @@ impl Spool {
         Ok(Cursor::new(slf.clone_ref(py), cursor, lsn))
     }
 
-    /// Waits until a durable record lies above lsn.
+    /// Waits until a durable record lies above lsn. Raises Timeout where none
+    /// came, ClosedError or the failure where none will.
     #[pyo3(signature = (lsn, timeout=None))]
     fn wait_after(
         &self,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import stub_docs
 
 import epochwal
 import epochwal.aio
@@ -48,6 +49,27 @@ def test_everything_is_explained() -> None:
         if not (it.__doc__ or "").strip() or it.__doc__ == getattr(tuple, "__doc__", None)
     ]
     assert silent == []
+
+
+def test_every_figure_and_option_is_explained() -> None:
+    for figures in (epochwal.Stats, epochwal.PrimaryStats, epochwal.Latency):
+        text = figures.__doc__ or ""
+        lines = [line.strip().partition(":") for line in text.splitlines()]
+        told = [name for names, colon, _ in lines for name in names.split(", ") if colon]
+        assert set(figures.__annotations__) <= set(told), figures
+    shared = set(epochwal.SpoolOptions.__annotations__)
+    for cls, options in (
+        (epochwal.Coordinator, set(epochwal.Options.__annotations__)),
+        (epochwal.Spool, shared),
+        (epochwal.Primary, set(epochwal.PrimaryOptions.__annotations__) - shared),
+    ):
+        said = {line.partition("=")[0] for line in (inspect.getdoc(cls) or "").splitlines()}
+        assert options <= said, cls
+
+
+def test_an_editor_shows_the_same() -> None:
+    stub = Path(epochwal.__file__).with_name("_native.pyi").read_text(encoding="utf-8")
+    assert stub == stub_docs.documented(stub), "run `make stubs`"
 
 
 @pytest.mark.parametrize("place", EXAMPLES)
