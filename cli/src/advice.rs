@@ -94,6 +94,18 @@ pub fn on_slots(db: &Path, error: Error) -> Failure {
     with(error, Some(advice))
 }
 
+/// Whether an error is about a file that is to be written, or one on the way to it.
+pub fn is_about(error: &Error, file: &Path) -> bool {
+    let Some(path) = error.path() else {
+        return false;
+    };
+    let (path, file) = (path.as_os_str(), file.as_os_str());
+    let rest = path
+        .as_encoded_bytes()
+        .strip_prefix(file.as_encoded_bytes());
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"-tmp-"))
+}
+
 /// About slots whose spool is not there, or not readable.
 pub fn on_lone_slots(db: &Path, error: Error) -> Failure {
     let advice = format!(

@@ -174,7 +174,7 @@ impl fmt::Display for Failure {
 }
 
 /// Of a file that can't be written.
-const ELSEWHERE: &str = "give a place that is there, can be written and has room";
+pub const ELSEWHERE: &str = "give a place that is there, can be written and has room";
 
 impl From<epochwal::Error> for Failure {
     fn from(error: epochwal::Error) -> Self {

@@ -2,7 +2,7 @@
 
 use crate::advice;
 use crate::args::RecoverArgs;
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 use crate::progress::{Log, Progress};
 use crate::show;
 use epochwal::recovery::recover_into_file_on;
@@ -22,7 +22,7 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<Exit, Failure> {
     let progress = Progress::reading(Log::Pages, &args.db, 2);
     let (disk, target) = (progress.disk(), &args.target);
     let report = recover_into_file_on(disk, &args.db, target, args.page_size, &options)
-        .map_err(|e| failure(&args.db, e))?;
+        .map_err(|e| failure(args, e))?;
     progress.done();
     if args.json {
         let mut document = json!({
@@ -51,11 +51,13 @@ pub fn run(args: &RecoverArgs, out: &mut impl Write) -> Result<Exit, Failure> {
 }
 
 /// With what to type instead, where an argument does not fit the log.
-fn failure(db: &Path, error: Error) -> Failure {
-    let advice = match (error.kind(), error.path(), page_size(db)) {
-        (ErrorKind::Invalid, Some(_), _) => "give another target".to_owned(),
-        (ErrorKind::Invalid, None, Some(size)) => format!("give --page-size {size}"),
-        _ => return advice::on_pages(db, error),
+fn failure(args: &RecoverArgs, error: Error) -> Failure {
+    let about_target = advice::is_about(&error, &args.target);
+    let advice = match (error.kind(), page_size(&args.db)) {
+        (ErrorKind::Invalid, _) if about_target => "give another target".to_owned(),
+        (ErrorKind::Invalid, Some(size)) => format!("give --page-size {size}"),
+        (ErrorKind::Io, _) if about_target => exit::ELSEWHERE.to_owned(),
+        _ => return advice::on_pages(&args.db, error),
     };
     Failure::Advised(error, advice)
 }

@@ -6,7 +6,7 @@ use crate::args::{
     PayloadForm, SpoolArgs, SpoolCatArgs, SpoolCommand, SpoolExportArgs, SpoolInspectArgs,
     SpoolPruneArgs,
 };
-use crate::exit::{Exit, Failure};
+use crate::exit::{ELSEWHERE, Exit, Failure};
 use crate::html::{self, Page};
 use crate::progress::{Log, Progress};
 use crate::show::{self, extend, hex, or_none};
@@ -334,7 +334,10 @@ fn export(args: &SpoolExportArgs, out: &mut impl Write) -> Result<Exit, Failure>
     let mut reader = open(&args.db, args.since)?;
     let done = reader.export_rdlw(&args.file).map_err(|e| match e.kind() {
         // Of the file to write, not of the log.
-        ErrorKind::Exists | ErrorKind::Locked => Failure::Engine(e),
+        ErrorKind::Exists | ErrorKind::Locked => {
+            Failure::Advised(e, "give the name of a file that is not there".to_owned())
+        }
+        _ if advice::is_about(&e, &args.file) => Failure::Advised(e, ELSEWHERE.to_owned()),
         _ => advice::on_spool(&args.db, e),
     })?;
     let report = reader.report();

@@ -606,6 +606,9 @@ fn an_argument_that_does_not_fit_the_log_is_answered_with_one_that_does() {
     expect_code(&output, 4);
     expect_advice(&output, "give --page-size 512");
     assert!(!target.exists());
+    let output = tool(&[&"recover", &db, &dir.path(), &"--page-size", &"512"]);
+    expect_code(&output, 4);
+    expect_advice(&output, "give a place that");
     let own = only_segment(&db);
     let output = tool(&[&"recover", &db, &own, &"--page-size", &"512"]);
     expect_code(&output, 4);
