@@ -236,6 +236,9 @@ else
 	missing+=("a free-threaded Python (python3.14t)")
 fi
 
+step "SQL through the SQLite host" env EPOCHWAL_SQL_SEEDS=100 .venv/bin/python -m pytest \
+	--quiet tests/cross/test_sqlite_sql.py
+
 # The host's databases, in a program that is not ours.
 if command -v sqlite3 >/dev/null; then
 	step "SQLite's own shell" make sqlite-shell

@@ -255,7 +255,10 @@ def check_seed(host: Path, seed: int, kills: int, steps: int) -> None:
             run_and_kill(host, folder, twin, rng, rng.randrange(steps))
 
 
-@pytest.mark.parametrize("seed", range(1, 4))
+SEEDS = int(os.environ.get("EPOCHWAL_SQL_SEEDS", "3"))
+
+
+@pytest.mark.parametrize("seed", range(1, 1 + SEEDS))
 def test_any_sql_comes_back_as_sqlite_itself_has_it(host: Path, seed: int) -> None:
     check_seed(host, seed, kills=3, steps=120)
 
