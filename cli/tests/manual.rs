@@ -4,6 +4,7 @@ use epochwal::primary::{Primary, PrimaryOptions};
 use epochwal::spool::{Record, SpoolOptions};
 use epochwal::{Batch, Coordinator, Frame, Options};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -199,6 +200,17 @@ fn a_folder_that_is_not_there_is_named() {
     assert!(text(&missing.stderr).contains("/nowhere/at/all/epochwal-"));
 }
 
+/// The shell itself takes it, where that is installed.
+fn check_syntax(shell: &str, script: &str) {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let file = dir.path().join("script");
+    fs::write(&file, script).expect("write");
+    match Command::new(shell).arg("-n").arg(&file).output() {
+        Ok(read) => assert!(read.status.success(), "{shell}: {}", text(&read.stderr)),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{shell}"),
+    }
+}
+
 #[test]
 fn each_shell_gets_completions_with_all_commands() {
     for shell in ["bash", "zsh", "fish"] {
@@ -211,6 +223,7 @@ fn each_shell_gets_completions_with_all_commands() {
         {
             assert!(script.contains(word), "{shell}: {word}");
         }
+        check_syntax(shell, &script);
     }
     assert_eq!(tool(&["completions", "csh"]).status.code(), Some(64));
 }

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "epochwal"
 GREEN = "\x1b[32m"
+RED = "\x1b[1m\x1b[31m"
 BAR = "reading ["
 CLEARED = "\r\x1b[2K"
 
@@ -25,8 +26,8 @@ def database(tmp_path: Path) -> Path:
     return path
 
 
-def on_terminal(*arguments: object, **environment: str) -> str:
-    """What a command shows on a terminal of its own."""
+def on_terminal(*arguments: object, code: int = 0, **environment: str) -> str:
+    """What a command that exits with a code shows on a terminal of its own."""
     command = [str(TOOL), *map(str, arguments)]
     clean = {"TERM": "xterm-256color", "PATH": os.environ["PATH"], **environment}
     ours, theirs = pty.openpty()
@@ -41,7 +42,7 @@ def on_terminal(*arguments: object, **environment: str) -> str:
             pass
         finally:
             os.close(ours)
-        assert process.wait(timeout=60) == 0, shown
+        assert process.wait(timeout=60) == code, shown
     return shown.decode()
 
 
@@ -63,6 +64,18 @@ def test_a_bar_shows_how_far_a_log_is_read_and_goes(
         bar, cleared, result = shown.rpartition(CLEARED)
         assert BAR in bar and cleared, shown
         assert "clean" in result and BAR not in result
+
+
+def test_a_bar_goes_also_where_the_log_is_damaged(database: Path) -> None:
+    [segment] = database.parent.glob("app.db-wal-seg-*")
+    content = bytearray(segment.read_bytes())
+    content[1000] ^= 1
+    segment.write_bytes(content)
+    for command in ("verify", "cat"):
+        shown = on_terminal(command, database, code=2)
+        result = shown.rpartition(CLEARED)[2]
+        assert BAR not in result and f"{RED}epochwal:" in result
+        assert "epochwal salvage" in result
 
 
 def test_there_is_no_bar_where_anything_is_piped(database: Path) -> None:
