@@ -26,6 +26,8 @@ pub struct Page<'a> {
     pub log: &'a Inspection,
     /// When the records of a spool were made.
     pub times: Option<Timeline>,
+    /// First and last LSN of what salvages of a spool have lost.
+    pub salvaged: Vec<(u64, u64)>,
     /// What `bench --json` has measured.
     pub bench: Option<Value>,
 }
@@ -179,6 +181,14 @@ impl Page<'_> {
                 escape(&suspect.reason)
             );
             let _ = writeln!(page, "<p>{}</p></div>", self.advice(suspect.verdict));
+        }
+        for (first, last) in &self.salvaged {
+            let [first, last] = [first, last].map(|lsn| number(*lsn as f64));
+            let _ = writeln!(
+                page,
+                "<div class=\"box torn\"><p><b>lost in a salvage</b>: LSNs {first} to {last}. \
+                 Whoever reads across them is told so.</p></div>"
+            );
         }
     }
 

@@ -113,11 +113,16 @@ fn draw(db: &Path, file: &Path, bench: Option<&Path>) -> Result<(), Failure> {
     let log =
         recovery::inspect_spool_on(progress.disk(), db).map_err(|e| advice::on_spool(db, e))?;
     progress.done();
+    let lost = reader.report().lost.ranges().iter();
+    let salvaged = lost
+        .map(|r| (r.after.saturating_add(1), r.through))
+        .collect();
     let page = Page {
         db,
         kind: Log::Records,
         log: &log,
         times: Some(times),
+        salvaged,
         bench,
     };
     page.write(file)

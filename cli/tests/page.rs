@@ -335,6 +335,13 @@ fn a_spool_shows_its_records_over_time() {
     ] {
         assert!(page.contains(part), "{part}");
     }
+    // And what a salvage has cost: the tenth record lies in the tenth block.
+    let segment = fs::read_dir(dir.path()).expect("list").flatten();
+    let mut segment = segment.filter(|e| e.file_name().to_string_lossy().contains("wal-seg-"));
+    flip(&segment.next().expect("a segment").path(), 9 * 4096 + 10);
+    tool(0, &["spool", "salvage"], &db, &[]);
+    let page = self::page(&["spool", "inspect"], &db, &[]);
+    assert!(page.contains("<b>lost in a salvage</b>: LSNs 10 to 30."));
     let missing = dir.path().join("none.db");
     tool(4, &["spool", "inspect"], &missing, &["--html", "x.html"]);
     assert!(!Path::new("x.html").exists());
