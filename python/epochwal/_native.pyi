@@ -844,7 +844,7 @@ class SpoolReader:
     ...     with SpoolReader("app.db", since=1) as reader:
     ...         print([(record.lsn, record.payload) for record in reader])
     [(2, b'b'), (3, b'c')]
-    >>> reader.report.verdict, reader.report.has_writer
+    >>> reader.report.verdict, reader.report.writer
     ('clean', True)
 
     It takes no writer's lock and writes nothing. It gives records above since,
