@@ -61,9 +61,9 @@ if [ -n "$uninstall" ]; then
     exit
 fi
 
-# What `bindings/build.sh -- --print native-static-libs`
-# says, without libc and libgcc_s, which the compiler's driver adds as a shared
-# or a static link needs them. tests/install/run.sh compares.
+# What `rustc --crate-type staticlib --print native-static-libs` says, without
+# libc and libgcc_s, which the compiler's driver adds as a shared or a static link
+# needs them. tests/install/run.sh compares.
 native_libs="-lutil -lrt -lpthread -lm -ldl"
 
 for file in libepochwal.so libepochwal.a; do

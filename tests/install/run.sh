@@ -38,6 +38,12 @@ expect() {
 bindings/build.sh --quiet
 cargo build --quiet -p epochwal-cli
 
+# What debuggers want of it is most of it, and linked into each program.
+mkdir "$SCRATCH/build"
+cp "$build/libepochwal.so" "$build/libepochwal.a" "$build/epochwal" "$SCRATCH/build"
+build=$SCRATCH/build
+strip -g "$build/libepochwal.a" "$build/libepochwal.so" "$build/epochwal"
+
 # Whatever the umask of who installs, all may read; and a prefix may have spaces.
 prefix="$SCRATCH/a prefix"
 installs() {
@@ -73,19 +79,26 @@ expect "the tool has its manual and its completions" the_tool
 # A program of a user, by its flags from pkg-config; the quotes around a prefix
 # with spaces are the shell's to take off.
 compile() {
-    language=$1 kind=$2 name=$3
+    language=$1 name=$2
     case $language in
     c) driver="$CC -std=c99" ;;
     cpp) driver="$CXX -std=c++17" ;;
     esac
-    flags=$(pkg-config --cflags epochwal)
+    eval "$driver -pthread $warnings $(pkg-config --cflags epochwal) \
+        -c $name.$language -o '$SCRATCH/$(basename "$name")-$language.o'"
+}
+link() {
+    language=$1 kind=$2 name=$3
+    case $language in
+    c) driver=$CC ;;
+    cpp) driver=$CXX ;;
+    esac
     case $kind in
     shared) libs="$(pkg-config --libs epochwal) -Wl,-rpath,'$prefix/lib'" ;;
     static) libs="-static $(pkg-config --static --libs epochwal)" ;;
     archive) libs=$(pkg-config --static --libs epochwal | sed 's/-lepochwal/-l:libepochwal.a/') ;;
     esac
-    eval "$driver -pthread $warnings $flags examples/$language/$name.$language \
-        -o '$SCRATCH/$name-$language-$kind' $libs"
+    eval "$driver -pthread '$SCRATCH/$name-$language.o' -o '$SCRATCH/$name-$language-$kind' $libs"
 }
 
 # Two transactions of 8-byte pages: (1: 1) and (2: 1, 2).
@@ -116,23 +129,30 @@ links() {
     esac
 }
 
+compiles() {
+    for example in commit recover primary; do
+        compile "$1" "examples/$1/$example" || return 1
+    done
+}
 by_pkg_config() {
     for example in commit recover primary; do
-        compile "$1" "$2" "$example" && links "$2" "$SCRATCH/$example-$1-$2" || return 1
+        link "$1" "$2" "$example" && links "$2" "$SCRATCH/$example-$1-$2" || return 1
     done
     pages "$SCRATCH/commit-$1-$2" "$SCRATCH/recover-$1-$2" &&
         records "$SCRATCH/primary-$1-$2"
 }
 for language in c cpp; do
+    expect "pkg-config, $language" compiles "$language"
     for kind in shared static archive; do
         expect "pkg-config, $language, $kind" by_pkg_config "$language" "$kind"
     done
 done
 
-# The native libraries that the .pc file names are those that rustc names.
+# The native libraries that the .pc file names are those that rustc names for
+# its standard library. That there are no others a static program above has shown.
 native_libs() {
-    says=$(CARGO_TERM_COLOR=never bindings/build.sh --quiet -- \
-        --print native-static-libs 2>&1 | sed -n 's/.*native-static-libs: //p' | tail -n 1)
+    says=$(rustc --crate-type staticlib --print native-static-libs -o "$SCRATCH/none.a" - \
+        </dev/null 2>&1 | sed -n 's/.*native-static-libs: //p')
     test -n "$says" || { echo "rustc names no native libraries" && return 1; }
     pkg-config --static --libs-only-l epochwal | tr ' ' '\n' | grep -v '^-lepochwal$' |
         grep . | sort -u >"$SCRATCH/ours"
@@ -220,8 +240,7 @@ one_version() {
 	int main() { std::puts(epochwal::version()); }
 	CPP
     for language in c cpp; do
-        (cd "$SCRATCH" && mkdir -p "examples/$language" &&
-            cp "version.$language" "examples/$language" && compile $language shared version) || return 1
+        (cd "$SCRATCH" && compile $language version && link $language shared version) || return 1
     done
     said=$("$SCRATCH/version-c-shared")
     says "the header" "${said% *}" &&
