@@ -79,16 +79,16 @@ expect "the tool has its manual and its completions" the_tool
 # A program of a user, by its flags from pkg-config; the quotes around a prefix
 # with spaces are the shell's to take off.
 compile() {
-    language=$1 name=$2
+    language=$1 source=$2
     case $language in
     c) driver="$CC -std=c99" ;;
     cpp) driver="$CXX -std=c++17" ;;
     esac
     eval "$driver -pthread $warnings $(pkg-config --cflags epochwal) \
-        -c $name.$language -o '$SCRATCH/$(basename "$name")-$language.o'"
+        -c $source.$language -o '$SCRATCH/$(basename "$source")-$language.o'"
 }
 link() {
-    language=$1 kind=$2 name=$3
+    language=$1 kind=$2 program=$3
     case $language in
     c) driver=$CC ;;
     cpp) driver=$CXX ;;
@@ -98,7 +98,7 @@ link() {
     static) libs="-static $(pkg-config --static --libs epochwal)" ;;
     archive) libs=$(pkg-config --static --libs epochwal | sed 's/-lepochwal/-l:libepochwal.a/') ;;
     esac
-    eval "$driver -pthread '$SCRATCH/$name-$language.o' -o '$SCRATCH/$name-$language-$kind' $libs"
+    eval "$driver -pthread '$SCRATCH/$program-$language.o' -o '$SCRATCH/$program-$language-$kind' $libs"
 }
 
 # Two transactions of 8-byte pages: (1: 1) and (2: 1, 2).
