@@ -27,6 +27,8 @@ names = {name.partition("/")[2]: name for name in zipfile.ZipFile(wheel).namelis
 for part in ("_native.abi3.so", "_native.pyi", "py.typed", "aio.py"):
     assert part in names, f"{part} is not in {wheel}"
 assert not [name for name in names if "test" in name], "tests in the wheel"
+for part in ("licenses/LICENSE-MIT", "licenses/LICENSE-APACHE"):
+    assert part in names, f"{part} is not in {wheel}"
 with tarfile.open(sdist) as archive:
     members = {name.partition("/")[2] for name in archive.getnames()}
 for part in ("PKG-INFO", "pyproject.toml", "src/lib.rs", "LICENSE-MIT", "LICENSE-APACHE"):
@@ -43,6 +45,14 @@ assert epochwal.__file__.startswith(sys.prefix), epochwal.__file__
 assert epochwal.__version__ == sys.argv[1]' "$version")
 	"$work/venv/bin/python" -m pytest -q -p no:cacheprovider \
 		-c "$here/pyproject.toml" "$here/tests"
+	# Whether all that is public has a type, as who installs it finds it.
+	if ! command -v node >/dev/null; then
+		echo 'missing: node, for pyright'
+	elif ! (cd "$work/venv" && PATH="$work/venv/bin:$PATH" "$python" -m pyright \
+		--verifytypes epochwal --ignoreexternal >"$work/types"); then
+		cat "$work/types"
+		exit 1
+	fi
 	rm -rf "$work/venv"
 }
 
