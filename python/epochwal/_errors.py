@@ -13,10 +13,11 @@ class Error(Exception):
     """A failure of epochwal. Its text says what was wrong and where.
 
     ``path`` and ``offset`` name the file and the place in it, ``ticket`` the
-    batch or the records that stay staged although the call failed, ``errno`` the
-    operating system's error number, ``lsn`` the position in a spool that the
-    caller can go on from, ``observed`` and ``required`` how many acknowledgements
-    a commit had and needs; each is None where it is not known.
+    batch or the records that stay staged although the call failed, ``epoch`` what
+    was waited for, ``errno`` the operating system's error number, ``lsn`` the
+    position in a spool that the caller can go on from, ``observed`` and ``required``
+    how many acknowledgements a commit had and needs; each is None where it is not
+    known.
 
     >>> try:
     ...     epochwal.Coordinator("nowhere/app.db")
@@ -32,11 +33,16 @@ class Error(Exception):
     lsn: int | None
     observed: int | None = None
     required: int | None = None
+    _epoch: int | None = None
 
     @property
     def epoch(self) -> int | None:
-        """The epoch of what stays staged; that of the ticket."""
-        return self.ticket.epoch if self.ticket is not None else None
+        """The epoch that was waited for, or that of the ticket."""
+        return self._epoch if self.ticket is None else self.ticket.epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int | None) -> None:
+        self._epoch = epoch
 
     def __init__(
         self,

@@ -610,24 +610,8 @@ class Spool:
         format: Literal["native", "rdlw"] | None = None,
         term_of: Callable[[bytes], int | None] | None = None,
     ) -> Spool:
-        """staticmethod(function) -> method
-
-        Convert a function to be a static method.
-
-        A static method does not receive an implicit first argument.
-        To declare a static method, use this idiom:
-
-             class C:
-                 @staticmethod
-                 def f(arg1, arg2, argN):
-                     ...
-
-        It can be called either on the class (e.g. C.f()) or on an instance
-        (e.g. C().f()). Both the class and the instance are ignored, and
-        neither is passed implicitly as the first argument to the method.
-
-        Static methods in Python are similar to those found in Java or C++.
-        For a more advanced concept, see the classmethod builtin.
+        """A spool without files: the newest records, as many as ring_bytes and
+        ring_records allow; older ones count as pruned. Nothing of it is durable.
         """
     def append(
         self,
@@ -917,6 +901,8 @@ def recover(
     Damage to anything acknowledged raises CorruptError. With durable_prefix
     the iteration ends before the damage instead, and the report lists it.
     With verify_only everything is read and checked, and nothing handed out.
+    Ctrl-C ends the iteration between two batches; recover_into_file,
+    recover_pages and verify go on to their end.
     """
 
 def recover_into_file(

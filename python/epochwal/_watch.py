@@ -211,7 +211,9 @@ class Log(Watch):
             elif (await asyncio.wait((durable,), timeout=timeout))[0]:
                 durable.result()
             else:
-                raise Timeout(f"epoch {epoch} is not durable after {timeout} s")
+                late = Timeout(f"epoch {epoch} is not durable after {timeout} s")
+                late.epoch = epoch
+                raise late
         finally:
             durable.cancel()
             self._forget(epoch, durable)

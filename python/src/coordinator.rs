@@ -229,6 +229,7 @@ impl Coordinator {
             return Ok(());
         }
         self.run(py, |core| waiting::wait(core, epoch, timeout))
+            .map_err(|error| handle::waited_for(py, epoch, error))
     }
 
     /// Whether the epoch of a ticket, or an epoch, is durable, without
@@ -247,6 +248,7 @@ impl Coordinator {
             Err(error) if error.kind() == ErrorKind::Timeout => Ok(false),
             Err(error) => Err(error.into()),
         })
+        .map_err(|error| handle::waited_for(py, epoch, error))
     }
 
     /// Makes everything durable that is staged now, and returns the epoch it

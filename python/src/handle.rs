@@ -38,6 +38,17 @@ pub(crate) fn leave(
     }
 }
 
+/// The exception of a wait for an epoch, which says for which.
+pub(crate) fn waited_for(py: Python<'_>, epoch: u64, error: PyErr) -> PyErr {
+    match is_ours(py, &error).and_then(|ours| match ours {
+        true => error.value(py).setattr("epoch", epoch),
+        false => Ok(()),
+    }) {
+        Ok(()) => error,
+        Err(failure) => failure,
+    }
+}
+
 fn is_ours(py: Python<'_>, error: &PyErr) -> PyResult<bool> {
     let class = py.import("epochwal._errors")?.getattr("Error")?;
     error.value(py).is_instance(&class)

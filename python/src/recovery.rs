@@ -170,6 +170,8 @@ fn options(
 /// Damage to anything acknowledged raises CorruptError. With durable_prefix
 /// the iteration ends before the damage instead, and the report lists it.
 /// With verify_only everything is read and checked, and nothing handed out.
+/// Ctrl-C ends the iteration between two batches; recover_into_file,
+/// recover_pages and verify go on to their end.
 #[pyfunction]
 #[pyo3(signature = (path, *, durable_prefix=false, verify_only=false, database_id=None))]
 pub(crate) fn recover(

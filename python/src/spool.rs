@@ -254,6 +254,7 @@ impl Spool {
         self.run(py, |core| {
             waiting::interruptible(|ask| core.wait_interruptible(wanted, timeout, ask))
         })
+        .map_err(|error| handle::waited_for(py, wanted.epoch, error))
     }
 
     /// Whether what the ticket is for is durable, without waiting. Raises what
@@ -265,6 +266,7 @@ impl Spool {
             Err(error) if error.kind() == ErrorKind::Timeout => Ok(false),
             Err(error) => Err(error.into()),
         })
+        .map_err(|error| handle::waited_for(py, ticket.epoch, error))
     }
 
     /// Starts the flush of what the ticket is for, in the background.

@@ -41,7 +41,7 @@ def pairs(tree: ast.Module) -> list[tuple[Definition, object]]:
         found.append((node, it))
         for part in node.body if isinstance(node, ast.ClassDef) else []:
             if isinstance(part, ast.FunctionDef) and not part.name.startswith("_"):
-                found.append((part, inspect.getattr_static(it, part.name)))
+                found.append((part, getattr(it, part.name)))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import errno
 import inspect
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import epochwal
-from epochwal import _errors
+from epochwal import _errors, aio
 
 
 def classes() -> list[type[epochwal.Error]]:
@@ -58,6 +59,41 @@ def test_every_kind_of_the_core_has_its_class() -> None:
     assert {*range(-22, 0)} - set(_errors._BY_KIND) == {-11, -17}
     assert _errors.from_core(-10, "m", None, None, None, None).errno == errno.ENOSPC
     assert _errors.from_core(-3, "m", None, None, None, errno.EACCES).errno == errno.EACCES
+
+
+def test_an_error_says_which_epoch_was_waited_for(db: Path) -> None:
+    never = 10**6
+
+    async def main() -> list[epochwal.Error]:
+        raised: list[epochwal.Error] = []
+        async with aio.Coordinator(db, epoch_interval="off") as wal:
+            staged = wal.submit([(1, b"x")], txn_id=1, commit_seq=1)
+            for call in (wal.wait(never), wal.wait(staged, 0)):
+                try:
+                    await call
+                except epochwal.Error as error:
+                    raised.append(error)
+        return raised
+
+    with epochwal.Coordinator(f"{db}2", epoch_interval="off") as wal:
+        staged = wal.submit([(1, b"x")], txn_id=1, commit_seq=1)
+        with pytest.raises(epochwal.Timeout) as late:
+            wal.wait(staged, timeout=0)
+        assert (late.value.epoch, late.value.ticket) == (staged.epoch, None)
+        for call in (wal.wait, wal.poll):
+            with pytest.raises(epochwal.InvalidError) as unknown:
+                call(never)
+            assert unknown.value.epoch == never
+            assert pickle.loads(pickle.dumps(unknown.value)).epoch == never
+    with epochwal.Spool(db, flush_interval=3600) as spool:
+        ticket = spool.submit(term=1, lsn=1, payload=b"x")
+        with pytest.raises(epochwal.Timeout) as late:
+            spool.wait(ticket, 0)
+        assert late.value.epoch == ticket.epoch
+    unknown_epoch, still_pending = asyncio.run(main())
+    assert unknown_epoch.epoch == never
+    assert isinstance(still_pending, epochwal.Timeout)
+    assert still_pending.epoch is not None
 
 
 def test_an_os_error_has_its_number_and_names_the_file(tmp_path: Path) -> None:
