@@ -19,13 +19,17 @@ old=$work/old
 
 mkdir "$old"
 git archive "$tag" | tar -x -C "$old"
-CARGO_TARGET_DIR=$target/tagged "$old/bindings/build.sh" --quiet
-bindings/build.sh --quiet
-built=debug/libepochwal.so
+# build TREE LIBRARY: with the types in the debug information.
+build() {
+	CARGO_PROFILE_DEV_DEBUG=full CARGO_TARGET_DIR=$target/abi "$1/bindings/build.sh" --quiet
+	cp "$target/abi/debug/libepochwal.so" "$2"
+}
+build "$old" "$work/was.so"
+build . "$work/is.so"
 
 soname() { readelf -d "$1" | sed -n 's/.*SONAME.*\[\(.*\)\]$/\1/p'; }
-was=$(soname "$target/tagged/$built")
-is=$(soname "$target/$built")
+was=$(soname "$work/was.so")
+is=$(soname "$work/is.so")
 if [ "$was" != "$is" ]; then
 	echo "$tag has $was: $is may be anything"
 	exit
@@ -70,7 +74,7 @@ grep -q '::ewal_coordinator_options\$$' "$work/suppressions"
 code=0
 abidiff --fail-no-debug-info --no-show-locs --no-added-syms \
 	--suppressions "$work/suppressions" \
-	"$target/tagged/$built" "$target/$built" >"$work/changes" || code=$?
+	"$work/was.so" "$work/is.so" >"$work/changes" || code=$?
 # 1 and 2: it could not compare. 4 and 8: there is a change.
 if [ $((code & 3)) != 0 ]; then
 	cat "$work/changes"
