@@ -22,9 +22,13 @@ pub(super) struct SimFile {
 
 impl SimFile {
     fn begin(&self, call: Call) -> io::Result<Ongoing<'_>> {
-        let path = self.storage.name_of(self.inode);
-        let path = path.as_deref().unwrap_or(&self.path);
-        self.storage.begin(call, &[path])
+        // Most calls are nobody's business, and a name is looked for among all.
+        let name = match self.storage.is_watched() {
+            true => self.storage.name_of(self.inode),
+            false => None,
+        };
+        self.storage
+            .begin(call, &[name.as_deref().unwrap_or(&self.path)])
     }
 
     /// Whether the call was made as the file's mode wants it.

@@ -408,6 +408,12 @@ impl SimStorage {
         Ok(Ongoing { machine, effect })
     }
 
+    /// Whether anything asks for the paths of calls.
+    fn is_watched(&self) -> bool {
+        let machine = self.0.machine.lock();
+        machine.listener.is_some() || !machine.faults.is_empty() || !self.0.gates.lock().is_empty()
+    }
+
     fn name_of(&self, inode: u64) -> Option<PathBuf> {
         let machine = self.0.machine.lock();
         machine.disk.name_of(inode).map(Path::to_owned)
@@ -560,7 +566,8 @@ impl Storage for SimStorage {
 
 /// The path from the root, without `.` and `..`.
 fn normalize(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::from("/");
+    let mut normal = PathBuf::with_capacity(path.as_os_str().len() + 1);
+    normal.push("/");
     for component in path.components() {
         match component {
             Component::Normal(name) => normal.push(name),
