@@ -152,7 +152,10 @@ sqlite-host: $(SQLITE_HOST)
 # What is tested
 
 .PHONY: test test-rust test-c test-cpp test-install test-python test-cross
-test: lint test-rust test-c test-cpp test-install test-python test-cross
+test: lint test-rust
+	@# These wait for disks and children more than they compute.
+	+@$(MAKE) --no-print-directory -j2 --output-sync=target \
+	    test-cross test-cpp test-c test-python test-install
 
 test-rust:
 	$(CARGO) test --quiet --workspace
