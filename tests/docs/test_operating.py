@@ -51,6 +51,9 @@ def statuses() -> dict[str, int]:
         ("ewal_stats", "The figures of a log", 0),
         ("ewal_latency", "The figures of a log", 1),
         ("ewal_replication_stats", "The figures of a primary", 0),
+        ("ewal_progress", "The figures of replicas and slots", 0),
+        ("ewal_replica_info", "The figures of replicas and slots", 1),
+        ("ewal_slot_info", "The figures of replicas and slots", 2),
     ],
 )
 def test_every_figure_has_a_row(struct: str, title: str, table: int) -> None:
