@@ -26,6 +26,9 @@ pub struct Page<'a> {
     pub log: &'a Inspection,
     /// When the records of a spool were made.
     pub times: Option<Timeline>,
+    /// First and last LSN of a spool that can be read: what is pruned lies in its
+    /// segments until they go.
+    pub readable: Option<(u64, u64)>,
     /// First and last LSN of what salvages of a spool have lost.
     pub salvaged: Vec<(u64, u64)>,
     /// What `bench --json` has measured.
@@ -158,9 +161,9 @@ impl Page<'_> {
                 tiles.push(("frames", count(pages)));
             }
             Log::Records => tiles.push(range(
-                "LSNs",
-                data.iter().map(|g| g.commit_seq_low).min(),
-                data.iter().map(|g| g.commit_seq_high).max(),
+                "readable LSNs",
+                self.readable.map(|(first, _)| first),
+                self.readable.map(|(_, last)| last),
             )),
         }
         page.push_str("<ul class=\"tiles\">\n");

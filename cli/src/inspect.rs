@@ -28,6 +28,7 @@ pub fn run(args: &InspectArgs, out: &mut impl Write) -> Result<Exit, Failure> {
             kind: Log::Pages,
             log: &log,
             times: None,
+            readable: None,
             salvaged: Vec::new(),
             bench,
         };

@@ -113,8 +113,8 @@ fn draw(db: &Path, file: &Path, bench: Option<&Path>) -> Result<(), Failure> {
     let log =
         recovery::inspect_spool_on(progress.disk(), db).map_err(|e| advice::on_spool(db, e))?;
     progress.done();
-    let lost = reader.report().lost.ranges().iter();
-    let salvaged = lost
+    let report = reader.report();
+    let salvaged = (report.lost.ranges().iter())
         .map(|r| (r.after.saturating_add(1), r.through))
         .collect();
     let page = Page {
@@ -122,6 +122,7 @@ fn draw(db: &Path, file: &Path, bench: Option<&Path>) -> Result<(), Failure> {
         kind: Log::Records,
         log: &log,
         times: Some(times),
+        readable: (report.records > 0).then_some((report.first_lsn, report.last_lsn)),
         salvaged,
         bench,
     };
