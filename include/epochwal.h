@@ -40,9 +40,9 @@
  *   do not end a wait.
  * - Paths are bytes that end with NUL, in no particular encoding. Strings are
  *   UTF-8.
- * - In the child of a fork() every inherited coordinator, spool, primary,
- *   recovery and reader answers EWAL_E_FORKED, and touches no file; the child
- *   may open others.
+ * - In the child of a fork() every inherited handle answers EWAL_E_FORKED, and
+ *   touches no file; the child may open others. Records are its own memory, and
+ *   a cursor, a recovery or a reader can be closed.
  * - No function may be called from a signal handler, and no thread may be
  *   cancelled (pthread_cancel) inside one.
  *
