@@ -124,8 +124,10 @@ pub fn segment(segment: &SegmentInspection, fault: &Fault<'_>, most: usize) -> S
         };
         let x = one.first.offset as f64 * scale;
         // A little over the next, or the room behind them shines through.
-        let width = (one.end() as f64 * scale - x + 0.2).clamp(1.0, WIDTH - x);
-        rect(&mut svg, class, (x, 0.0, width, 24.0), &one.title());
+        let width = (one.end() as f64 * scale - x + 0.2).clamp(1.0, WIDTH);
+        // At the very end it is moved, so that all of its width is seen.
+        let place = (x.min(WIDTH - width), 0.0, width, 24.0);
+        rect(&mut svg, class, place, &one.title());
     }
     match fault {
         Fault::Nothing => {}
@@ -396,11 +398,61 @@ pub fn size(bytes: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Unit, decades, duration, escape, number, size};
+    use super::{Fault, Unit, decades, duration, escape, number, segment, size};
+    use epochwal::recovery::{GroupInfo, SegmentInfo, SegmentInspection};
 
     #[test]
     fn nothing_of_a_text_is_markup() {
         assert_eq!(escape("<a b=\"'\">&"), "&lt;a b=&quot;&#39;&quot;&gt;&amp;");
+    }
+
+    /// A group of a block, at the end of a segment of so many.
+    fn full(blocks: u64) -> SegmentInspection {
+        let group = GroupInfo {
+            epoch: 1,
+            offset: (blocks - 1) * 4096,
+            length: 4096,
+            kind: "pages",
+            items: 1,
+            watermark: 0,
+            previous_epoch: 0,
+            generation: 1,
+            commit_seq_low: 1,
+            commit_seq_high: 1,
+            pages: 1,
+            db_size: 1,
+            lanes: Vec::new(),
+            lane_count: 1,
+            fallback: false,
+            assigned: false,
+            checksum: 0,
+        };
+        let info = SegmentInfo {
+            path: "seg".into(),
+            first_epoch: 1,
+            last_epoch: Some(1),
+            bytes: blocks * 4096,
+            version: 2,
+            checkpointed: false,
+        };
+        SegmentInspection {
+            info,
+            groups: vec![group],
+        }
+    }
+
+    #[test]
+    fn what_ends_a_segment_is_seen_and_does_not_stand_out() {
+        for blocks in [2, 999, 1000, 1001, 16384, 1 << 30] {
+            let svg = segment(&full(blocks), &Fault::Nothing, 250);
+            let drawn = svg.split("<rect class=\"group even\"").nth(1).unwrap();
+            let number = |name: &str| -> f64 {
+                let after = drawn.split(&format!("{name}=\"")).nth(1).unwrap();
+                after.split('"').next().unwrap().parse().unwrap()
+            };
+            let (x, width) = (number(" x"), number("width"));
+            assert!(width >= 1.0 && x + width <= 1000.0, "{blocks}: {x} {width}");
+        }
     }
 
     #[test]
