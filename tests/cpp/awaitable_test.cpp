@@ -3,12 +3,18 @@
 #include "check.hpp"
 #include "workload.hpp"
 
+#include <chrono>
 #include <coroutine>
 #include <exception>
 #include <functional>
 #include <future>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
+
+#include <sys/wait.h>
+#include <unistd.h>
 
 using workload::quiet;
 using workload::transaction;
@@ -161,6 +167,45 @@ TEST(a_ticket_that_was_never_given_is_refused) {
   std::promise<end> closed;
   wait_inline(spool, epochwal::spool_ticket{1, 1, 1}, closed);
   CHECK(closed.get_future().get().status == EWAL_E_CLOSED);
+}
+
+/// Stages a batch and a record, and ends as a crash does: what they were given.
+std::pair<epochwal::ticket, epochwal::spool_ticket> lost_in_a_crash(const std::string& db) {
+  std::pair<epochwal::ticket, epochwal::spool_ticket> given;
+  int ends[2];
+  CHECK(pipe(ends) == 0);
+  const pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    epochwal::spool_options options;
+    options.flush_interval(std::chrono::hours(1));
+    epochwal::coordinator wal(db, quiet());
+    epochwal::spool spool(db, options);
+    given = {wal.submit(transaction(1, 1).batch()), spool.submit({1, 1, "lost"})};
+    _exit(write(ends[1], &given, sizeof given) == sizeof given ? 0 : 1);
+  }
+  int status = 0;
+  CHECK(waitpid(child, &status, 0) == child && status == 0);
+  CHECK(read(ends[0], &given, sizeof given) == sizeof given);
+  close(ends[0]);
+  close(ends[1]);
+  return given;
+}
+
+TEST(what_a_crash_has_lost_is_not_durable_once_others_are) {
+  const std::string db = check::fresh_database();
+  const auto [batch, record] = lost_in_a_crash(db);
+  epochwal::coordinator wal(db, quiet());
+  epochwal::spool spool(db);
+  CHECK(wal.commit(transaction(1, 1).batch()).epoch > batch.epoch);
+  spool.append({1, 1, "another"});
+  CHECK_THROWS(EWAL_E_INVALID, wal.wait(batch));
+  CHECK_THROWS(EWAL_E_INVALID, spool.wait(record));
+  std::promise<end> of_batch, of_record;
+  wait_inline(wal, batch, of_batch);
+  CHECK(of_batch.get_future().get().status == EWAL_E_INVALID);
+  wait_inline(spool, record, of_record);
+  CHECK(of_record.get_future().get().status == EWAL_E_INVALID);
 }
 
 int main() { return check::run(); }

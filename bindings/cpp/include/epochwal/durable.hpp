@@ -29,7 +29,10 @@ struct awaited_epoch {
   [[nodiscard]] bool is_durable() const noexcept {
     std::uint64_t durable = 0;
     bool any = false;
-    return ewal_durable_epoch(log, &durable, &any) == EWAL_OK && any && epoch <= durable;
+    // The quick look first. Below what is durable lie epochs that never were,
+    // which a crash has taken: those the wait knows.
+    return ewal_durable_epoch(log, &durable, &any) == EWAL_OK && any && epoch <= durable &&
+           ewal_wait(log, epoch, 0, nullptr) == EWAL_OK;
   }
   ewal_status call_back(ewal_durable_fn run, void* user, ewal_error* e) const noexcept {
     return ewal_on_durable(log, epoch, run, user, nullptr, e);
@@ -43,8 +46,9 @@ struct awaited_records {
 
   [[nodiscard]] bool is_durable() const noexcept {
     std::uint64_t last = 0;
+    // As above: other records may have the LSNs of those that a crash has taken.
     return ewal_spool_bounds(log, nullptr, &last, nullptr) == EWAL_OK &&
-           ticket.last_lsn != 0 && ticket.last_lsn <= last;
+           ticket.last_lsn <= last && ewal_spool_wait(log, ticket, 0, nullptr) == EWAL_OK;
   }
   ewal_status call_back(ewal_durable_fn run, void* user, ewal_error* e) const noexcept {
     return ewal_spool_on_durable(log, ticket, run, user, nullptr, e);
