@@ -30,6 +30,7 @@ typedef struct database {
   const char *name; /* within path */
   int claimed;        /* it has its connection */
   sqlite3_file *file; /* the real one, while it is open */
+  int has_wal;        /* SQLite has its -wal open */
   wal_file wal;
   uint64_t transactions;
   /* The log has pages of it that recovery would write. */
@@ -144,7 +145,7 @@ static int make_durable(database *db) {
   /* SQLite 3.40 may write a commit in a way that its own recovery does not take
    * (a spilled page, ROLLBACK TO, a checksum that is left out). It would be
    * acknowledged, and gone after a crash. */
-  if (ticket.epoch == 0 && wal_mark_is_left(&db->wal)) {
+  if (wal_mark_is_left(&db->wal)) {
     db->failed = 1;
     sqlite3_log(SQLITE_IOERR_FSYNC, "%s: a commit that no recovery would find", db->name);
     return SQLITE_IOERR_FSYNC;
@@ -207,7 +208,7 @@ static int close_round(database *db) {
 /* The -wal */
 
 static int wal_x_close(sqlite3_file *file) {
-  (void)file;
+  db_of(file)->has_wal = 0;
   return SQLITE_OK;
 }
 
@@ -385,9 +386,14 @@ static int main_x_sector_size(sqlite3_file *file) {
   return real->pMethods->xSectorSize(real);
 }
 
+/* Where the disk may harm what lies beside an overwritten byte, SQLite repeats the
+ * last page of a commit up to the next sector, and syncs within that: a commit mark
+ * whose page is not all there. It looks at this file and means the -wal, which is
+ * on no disk. */
 static int main_x_characteristics(sqlite3_file *file) {
   sqlite3_file *real = real_of(file);
-  return real->pMethods->xDeviceCharacteristics(real);
+  int those = real->pMethods->xDeviceCharacteristics(real);
+  return db_of(file)->has_wal ? those | SQLITE_IOCAP_POWERSAFE_OVERWRITE : those;
 }
 
 static const sqlite3_io_methods main_methods = {
@@ -500,6 +506,7 @@ static int x_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int fl
     if (db == NULL)
       return SQLITE_CANTOPEN;
     ((shim_file *)file)->db = db;
+    db->has_wal = 1;
     file->pMethods = &wal_methods;
     if (out != NULL)
       *out = flags;

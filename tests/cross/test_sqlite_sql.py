@@ -264,6 +264,57 @@ def test_any_sql_comes_back_as_sqlite_itself_has_it(host: Path, seed: int) -> No
 
 
 @pytest.fixture(scope="session")
+def odd_commits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program that is SQLite to the VFS, and none of the best."""
+    program = tmp_path_factory.mktemp("odd") / "odd_commits"
+    host = ROOT / "examples" / "sqlite"
+    sources = [ROOT / "tests" / "cross" / "odd_commits.c"]
+    sources += [host / name for name in ("vfs.c", "wal.c", "recover.c")]
+    library = os.environ.get("EPOCHWAL_LIB_DIR", str(ROOT / "build" / "lib"))
+    sqlite = ROOT / "build" / "sqlite"
+    compiler = os.environ.get("CC", "cc").split()
+    flags = ["-std=c11", "-D_XOPEN_SOURCE=700", f"-I{ROOT / 'include'}", f"-I{host}"]
+    flags += [f"-I{sqlite}", "-o", str(program), f"-L{library}", f"-Wl,-rpath,{library}"]
+    objects = [*sources, sqlite / "sqlite3-mt.o"]
+    libraries = ["-lepochwal", "-pthread", "-lm"]
+    subprocess.run([*compiler, *flags, *objects, *libraries], check=True)
+    return program
+
+
+@pytest.mark.parametrize(
+    ("commits", "synced"),
+    [
+        ("good sync good sync", [True, True]),
+        ("good sync bad sync", [True, False]),
+        # Behind one that was not synced, as under synchronous=NORMAL.
+        ("good bad sync", [False]),
+        ("good bad sync sync", [False, False]),
+    ],
+)
+def test_a_commit_that_recovery_would_not_find_is_refused(
+    odd_commits: Path, folder: Path, commits: str, synced: list[bool]
+) -> None:
+    done = subprocess.run(
+        [odd_commits, folder, *commits.split()], capture_output=True, text=True, check=True
+    )
+    assert [line == "0" for line in done.stdout.split()] == synced
+
+
+def test_no_commit_is_padded(host: Path, folder: Path) -> None:
+    # On a disk that may harm what lies beside an overwritten byte SQLite repeats
+    # the last page of a commit, and syncs in the middle of it. This -wal is no file.
+    with shell(host, folder) as running:
+        for name, psow in [("one", 0), ("two", 1)]:
+            running.tell(f"ATTACH 'file:{folder}/{name}.db?psow={psow}' AS {name}")
+            running.tell(f"PRAGMA {name}.journal_mode=WAL")
+            running.tell(f"CREATE TABLE {name}.t(x)")
+        frames = [
+            running.tell(f"PRAGMA {name}.wal_checkpoint(PASSIVE)") for name in ("one", "two")
+        ]
+        assert frames[0] == frames[1]
+
+
+@pytest.fixture(scope="session")
 def failing_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     library = tmp_path_factory.mktemp("failing") / "failing_disk.so"
     source = ROOT / "tests" / "cross" / "failing_disk.c"
