@@ -184,6 +184,8 @@ PRIMARY = (
         assert primary.stats()["waiting"] == 0
     primary.ack("a", g, durable=2)
     primary.wait_acks(2)
+    # Or it is the thread which saves that, and which a close waits for, that is stuck.
+    primary.save()
     leader = stuck(lambda: primary.spool.append(term=1, lsn=3, payload=b"x"))
     calls["close"] = primary.close
     calls["__exit__"] = lambda: primary.__exit__(None, None, None)
