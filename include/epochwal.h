@@ -1309,7 +1309,7 @@ ewal_status ewal_spool_close(ewal_spool spool,
 //   returns. out may be NULL.
 // Threads: any; those of one call stand in the log as they are given.
 // Blocking: only for room, up to block_timeout_ns; more than 4 MiB wait for a
-//   flush.
+//   flush. While ewal_spool_truncate_after is at work, for its end.
 // Errors: nothing is kept, and out is zeroed: ORDER for an LSN that does not
 //   rise, FENCED for a term below one that has begun, TOO_LARGE, INVALID (a
 //   field is named), BUSY (no room in time), NO_SPACE, FAILED, CLOSED, FORKED.
@@ -1405,7 +1405,7 @@ ewal_status ewal_spool_bounds(ewal_spool spool,
 //
 // Ownership: *out is the caller's.
 // Threads: any.
-// Blocking: never.
+// Blocking: only while ewal_spool_truncate_after is at work, for its end.
 // Errors: CLOSED, FORKED, INVALID where out is NULL.
 ewal_status ewal_spool_term(ewal_spool spool, uint64_t *out);
 

@@ -69,7 +69,8 @@ class Spool(Log):
     ) -> SpoolTicket:
         """Stage a record; see ``epochwal.Spool.submit``.
 
-        It holds up the loop while ``max_memory`` is full, ``block_timeout`` at most.
+        It holds up the loop while ``max_memory`` is full, ``block_timeout`` at most,
+        and while ``truncate_after`` is at work.
         """
         return self._spool.submit(
             term=term, lsn=lsn, payload=payload, timestamp_ms=timestamp_ms
@@ -113,7 +114,7 @@ class Spool(Log):
 
     @property
     def term(self) -> int:
-        """The term of now; 0 before the first."""
+        """The term of now; 0 before the first. Waits where a truncation is at work."""
         return self._spool.term
 
     @property

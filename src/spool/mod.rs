@@ -197,7 +197,8 @@ impl Spool {
     }
 
     /// Stages records, all or none, and gives what to wait for. Their bytes are
-    /// copied. Blocks only where memory is full, and for a run above 4 MiB.
+    /// copied. Blocks only where memory is full, for a run above 4 MiB, and while a
+    /// truncation is at work.
     ///
     /// On an error nothing was kept, and the message names the field:
     /// [`ErrorKind::Order`] for an LSN that does not rise, [`ErrorKind::Fenced`]
@@ -457,7 +458,8 @@ impl Spool {
     }
 
     /// The term of now: that of the last record, or the one that a truncation
-    /// has begun. 0 before the first, and in the child of a fork.
+    /// has begun, for whose end this waits. 0 before the first, and in the child of
+    /// a fork.
     pub fn term(&self) -> u64 {
         match self.is_inherited() {
             true => 0,
