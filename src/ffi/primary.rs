@@ -100,7 +100,7 @@ pub(super) fn hand_out(primary: Primary) -> Result<ewal_primary> {
 /// Threads: any, also while others use it: their calls end with their own
 ///   outcome or with CLOSED.
 /// Blocking: up to timeout_ns (0 polls, negative waits for ever) for what is
-///   staged, and for saving the slots.
+///   staged and for a save of the slots under way; and for saving them.
 /// Errors: TIMEOUT, CLOSED, DEADLOCK from inside a callback, FORKED; closed all
 ///   the same: NO_SPACE, IO, FAILED, OUTCOME_UNKNOWN.
 #[unsafe(no_mangle)]

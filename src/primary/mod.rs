@@ -54,6 +54,7 @@ pub use watch::AckWatch;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Disk, heals};
+use crate::sequencer::Limit;
 use crate::storage::fork_generation;
 use crate::sync::{AtomicU64, Mutex};
 use clock::SystemClock;
@@ -199,9 +200,11 @@ impl Primary {
     }
 
     /// As [`Primary::close`]; [`ErrorKind::Timeout`] where what is staged in the
-    /// spool does not become durable in time: it is still open then.
+    /// spool does not become durable in time, or a save of the slots under way does
+    /// not end: it is still open then.
     pub fn close_within(&self, timeout: Option<Duration>) -> Result<()> {
         self.0.check_fork()?;
+        let limit = Limit::after(timeout);
         if let Some(spool) = &self.1
             && timeout.is_some()
         {
@@ -210,6 +213,13 @@ impl Primary {
                 // Whatever else comes up again when it closes.
                 Ok(()) | Err(_) => {}
             }
+        }
+        // Whoever saves has the store, and the close waits for its thread.
+        if let Some(left) = limit.left()
+            && self.0.store.try_lock_for(left).is_none()
+        {
+            let why = "a save of the slots has not ended in time: still open";
+            return Err(Error::new(ErrorKind::Timeout, why));
         }
         let slots = self.0.close();
         match (&slots, &self.1) {

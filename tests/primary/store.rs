@@ -7,7 +7,9 @@ use epochwal::storage::sim::{Call, FaultPlan, SimStorage};
 use epochwal::storage::{OpenMode, Storage, write_all_at};
 use epochwal::{Error, ErrorKind};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::Duration;
 
 /// A store with a few of everything, its last save marked.
 fn site() -> Site {
@@ -452,4 +454,35 @@ fn a_leftover_is_replaced() {
     site.open().unwrap().slot_create("a", None, false).unwrap();
     assert!(site.disk.open(Path::new(&tmp), OpenMode::Read).is_err());
     assert_eq!(site.open().unwrap().slots().len(), 1);
+}
+
+#[test]
+fn a_close_waits_no_longer_than_it_may_for_a_save_under_way() {
+    let site = Site::new(100).with(|options| options.saver = true);
+    let primary = Arc::new(site.open().unwrap());
+    let a = primary.register("a", None).unwrap().generation;
+    let (open, gate) = mpsc::channel::<()>();
+    let (tell, stuck) = mpsc::channel();
+    let gate = Mutex::new(Some(gate));
+    site.disk.on_call(move |call, _| {
+        if matches!(call, Call::SyncData | Call::SyncAll)
+            && let Some(gate) = gate.lock().unwrap().take()
+        {
+            tell.send(()).unwrap();
+            // Until the other end is gone.
+            let _ = gate.recv();
+        }
+    });
+    primary.ack("a", a, &applied(50)).unwrap();
+    let patience = Duration::from_secs(60);
+    stuck.recv_timeout(patience).expect("nobody saves");
+    let (done, closed) = mpsc::channel();
+    let closing = primary.clone();
+    let closer =
+        thread::spawn(move || done.send(closing.close_within(Some(Duration::from_millis(1)))));
+    let early = closed.recv_timeout(patience);
+    drop(open);
+    closer.join().unwrap().unwrap();
+    assert_eq!(kind(early.expect("it waited on")), ErrorKind::Timeout);
+    primary.close().unwrap();
 }
