@@ -7,6 +7,7 @@
 //! thread of the core ever calls into Python.
 
 mod ack_watch;
+mod alone;
 mod args;
 mod buffer;
 mod coordinator;

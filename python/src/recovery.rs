@@ -1,13 +1,12 @@
 //! Recovery: the stream of batches, and what is done with it in one call.
 
 use epochwal::recovery::{self, RecoveredBatch, RecoveryReport, SuspectFile, Verdict};
-use epochwal::storage::fork_generation;
-use epochwal::{Error, ErrorKind, Recovery as Core, RecoveryOptions};
+use epochwal::{Recovery as Core, RecoveryOptions};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyBytes, PyDict, PyList, PyTuple, PyType};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, TryLockError};
 
+use crate::alone::Alone;
 use crate::args;
 use crate::errors::{catch, detached, exception};
 use crate::handle;
@@ -24,9 +23,7 @@ use crate::shapes;
 /// the child of a fork ForkedError.
 #[pyclass(module = "epochwal", frozen, weakref)]
 pub(crate) struct Recovery {
-    state: Mutex<State>,
-    /// How many forks lay behind the process that opened it.
-    generation: u32,
+    state: Alone<State>,
 }
 
 enum State {
@@ -59,7 +56,7 @@ impl Recovery {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let mut state = self.lock(py)?;
+        let mut state = self.state.lock(py)?;
         let State::Reading(core) = &mut *state else {
             return Ok(None);
         };
@@ -79,13 +76,13 @@ impl Recovery {
     /// What was read so far.
     #[getter]
     fn report<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        report(py, self.lock(py)?.report())
+        report(py, self.state.lock(py)?.report())
     }
 
     /// Lets go of the log's files; the iteration ends. Closing again does
     /// nothing.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let core = self.lock(py)?.finish();
+        let core = self.state.lock(py)?.finish();
         py.detach(|| drop(core));
         Ok(())
     }
@@ -108,35 +105,6 @@ impl Recovery {
 
     fn __reduce__(&self) -> PyResult<()> {
         Err(handle::no_pickle("a Recovery"))
-    }
-}
-
-impl Drop for Recovery {
-    fn drop(&mut self) {
-        if self.generation != fork_generation() {
-            // The parent's: its files stay locked for it.
-            let state = self.state.get_mut().unwrap_or_else(|e| e.into_inner());
-            std::mem::forget(state.finish());
-        }
-    }
-}
-
-impl Recovery {
-    /// One thread at a time: a lock that waits would wait attached.
-    fn lock(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, State>> {
-        // A child's copy of the lock may be held by a thread that it has not.
-        if self.generation != fork_generation() {
-            let why = "the recovery belongs to the parent of a fork";
-            return Err(exception(py, &Error::new(ErrorKind::Forked, why), None));
-        }
-        match self.state.try_lock() {
-            Ok(state) => Ok(state),
-            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => {
-                let error = Error::new(ErrorKind::Busy, "another thread is reading this recovery");
-                Err(exception(py, &error, None))
-            }
-        }
     }
 }
 
@@ -184,8 +152,7 @@ pub(crate) fn recover(
     let options = options(durable_prefix, verify_only, false, database_id);
     let core = detached(py, || Core::open(&path, &options))?;
     Ok(Recovery {
-        state: Mutex::new(State::Reading(Box::new(core))),
-        generation: fork_generation(),
+        state: Alone::new("this recovery", State::Reading(Box::new(core))),
     })
 }
 

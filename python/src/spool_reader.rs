@@ -1,14 +1,13 @@
 //! `epochwal.SpoolReader`: a spool read from outside.
 
 use epochwal::spool::{ReadLimit, SpoolReader as Core, SpoolRecord, SpoolReport};
-use epochwal::storage::fork_generation;
 use epochwal::{Error, ErrorKind};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyList, PyTuple, PyType};
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, TryLockError};
 
+use crate::alone::Alone;
 use crate::args;
 use crate::cursor::within;
 use crate::errors::{catch, detached, exception};
@@ -50,9 +49,7 @@ const PAGE: ReadLimit = ReadLimit {
 /// time.
 #[pyclass(module = "epochwal", frozen, weakref)]
 pub(crate) struct SpoolReader {
-    state: Mutex<State>,
-    /// How many forks lay behind the process that opened it.
-    generation: u32,
+    state: Alone<State>,
 }
 
 enum State {
@@ -127,8 +124,7 @@ impl SpoolReader {
             ahead: VecDeque::new(),
         };
         Ok(SpoolReader {
-            state: Mutex::new(state),
-            generation: fork_generation(),
+            state: Alone::new("this reader", state),
         })
     }
 
@@ -142,7 +138,7 @@ impl SpoolReader {
         max_bytes: Given<'py>,
     ) -> PyResult<Bound<'py, PyList>> {
         let limit = args::read_limit(max_records, max_bytes)?;
-        let mut state = self.lock(py)?;
+        let mut state = self.state.lock(py)?;
         state.fill(py, limit)?;
         let State::Reading { ahead, .. } = &mut *state else {
             return Ok(PyList::empty(py));
@@ -157,17 +153,17 @@ impl SpoolReader {
     /// ended.
     #[getter]
     fn report<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        report(py, self.lock(py)?.report())
+        report(py, self.state.lock(py)?.report())
     }
 
     /// Lets go of the files: reading on raises ClosedError. The report stays.
     /// Closing again does nothing.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        if self.generation != fork_generation() {
+        if self.state.is_inherited() {
             // Its files are closed here.
             return Ok(());
         }
-        let core = self.lock(py)?.finish(true);
+        let core = self.state.lock(py)?.finish(true);
         py.detach(|| drop(core));
         Ok(())
     }
@@ -177,7 +173,7 @@ impl SpoolReader {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let mut state = self.lock(py)?;
+        let mut state = self.state.lock(py)?;
         state.fill(py, PAGE)?;
         let State::Reading { ahead, .. } = &mut *state else {
             return Ok(None);
@@ -206,26 +202,6 @@ impl SpoolReader {
 
     fn __reduce__(&self) -> PyResult<()> {
         Err(handle::no_pickle("a SpoolReader"))
-    }
-}
-
-impl SpoolReader {
-    /// One thread at a time: a lock that waits would wait attached.
-    fn lock(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, State>> {
-        let refuse = |kind, why: &str| exception(py, &Error::new(kind, why), None);
-        // A child's copy of the lock may be held by a thread that it has not.
-        if self.generation != fork_generation() {
-            let why = "this reader belongs to the parent of a fork";
-            return Err(refuse(ErrorKind::Forked, why));
-        }
-        match self.state.try_lock() {
-            Ok(state) => Ok(state),
-            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => {
-                let why = "the reader is in use by another thread";
-                Err(refuse(ErrorKind::Busy, why))
-            }
-        }
     }
 }
 
